@@ -1,0 +1,89 @@
+import { spawn } from "node:child_process";
+import { readdir, readFile, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { dirname, extname, join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { Problem } from "./problem.ts";
+
+/** Wrangler's own way to run: no reports to its makers, no log files in the home folder. */
+export const wranglerEnvironment = {
+	WRANGLER_SEND_METRICS: "false",
+	WRANGLER_SEND_ERROR_REPORTS: "false",
+	WRANGLER_WRITE_LOGS: "false",
+	WRANGLER_HIDE_BANNER: "true",
+	NO_UPDATE_NOTIFIER: "1",
+} as const;
+
+/** The command line program, to run with `process.execPath`. */
+export function wranglerProgram(): string {
+	const require = createRequire(import.meta.url);
+	return join(dirname(require.resolve("wrangler/package.json")), "bin", "wrangler.js");
+}
+
+export interface BundledModule {
+	readonly type: "ESModule" | "CompiledWasm" | "Text" | "Data";
+	readonly path: string;
+}
+
+/** How wrangler's default rules read a file that was bundled beside the worker. */
+const moduleTypes: Readonly<Record<string, BundledModule["type"]>> = {
+	".js": "ESModule",
+	".mjs": "ESModule",
+	".wasm": "CompiledWasm",
+	".txt": "Text",
+	".html": "Text",
+	".sql": "Text",
+	".bin": "Data",
+};
+
+/**
+ * Bundles the worker into `outDir` exactly as it is deployed: by wrangler, from its configuration.
+ * @returns the modules, the worker itself first
+ * @throws Problem with the compiler's words
+ */
+export async function bundleWorker(configPath: string, outDir: string): Promise<BundledModule[]> {
+	await rm(outDir, { recursive: true, force: true });
+	const args = ["deploy", "--dry-run", "--outdir", outDir, "--config", configPath];
+	const { code, output } = await runWrangler(args);
+	if (code !== 0) throw new Problem(`the worker does not build:\n${readable(output)}`);
+	const files = (await readdir(outDir, { recursive: true })).sort();
+	const modules = files.flatMap((file): BundledModule[] => {
+		const type = moduleTypes[extname(file)];
+		return type ? [{ type, path: join(outDir, file) }] : [];
+	});
+	const isMain = (module: BundledModule) => module.path === join(outDir, "index.js");
+	return [...modules.filter(isMain), ...modules.filter((module) => !isMain(module))];
+}
+
+/** The size in bytes of what is uploaded, as it is and compressed as the platform counts it. */
+export async function sizeOf(
+	modules: readonly BundledModule[],
+): Promise<{ raw: number; gzip: number }> {
+	const parts = await Promise.all(modules.map(({ path }) => readFile(path)));
+	const all = Buffer.concat(parts);
+	return { raw: all.length, gzip: gzipSync(all, { level: 9 }).length };
+}
+
+function runWrangler(args: string[]): Promise<{ code: number | null; output: string }> {
+	return new Promise((resolve, reject) => {
+		const child = spawn(process.execPath, [wranglerProgram(), ...args], {
+			stdio: ["ignore", "pipe", "pipe"],
+			env: { ...process.env, ...wranglerEnvironment, NO_COLOR: "1", FORCE_COLOR: "0" },
+		});
+		let output = "";
+		const collect = (chunk: Buffer) => {
+			output += chunk;
+		};
+		child.stdout.on("data", collect);
+		child.stderr.on("data", collect);
+		child.once("error", reject);
+		child.once("close", (code) => resolve({ code, output }));
+	});
+}
+
+/** What wrangler says from its first error on, without its decoration. */
+function readable(output: string): string {
+	const lines = output.split("\n").filter((line) => !/Logs were written to/.test(line));
+	const first = lines.findIndex((line) => /\[ERROR\]/.test(line));
+	return lines.slice(Math.max(first, 0)).join("\n").trim();
+}

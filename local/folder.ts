@@ -1,0 +1,143 @@
+import { randomBytes } from "node:crypto";
+import { accessSync, constants, existsSync, mkdirSync, realpathSync } from "node:fs";
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { hashToken, mintToken } from "../src/auth/tokens.ts";
+import { ConfigError, parseKeyEncryptionKeys } from "../src/env.ts";
+import { systemRandom } from "../src/lib/random.ts";
+import { codeOf, inOneLine, Problem } from "./problem.ts";
+
+/** The files that a run of the stack keeps for the next one. All of them are for the owner only. */
+export interface DataFolder {
+	/** Absolute, with no symbolic link in it. */
+	readonly path: string;
+	readonly tokenFile: string;
+	/** Whether an earlier run has made keys here, which a lost file would make unreadable. */
+	readonly used: boolean;
+	/** Lets another run have the folder. The system does it too when this process ends. */
+	release(): void;
+}
+
+/**
+ * Makes the folder if there is none, and takes it for this process.
+ * @throws Problem when it can not be written, or another process has it
+ */
+export function openDataFolder(asGiven: string): DataFolder {
+	let path: string;
+	try {
+		// Others may pass through it (PostgreSQL has a user of its own under root), not list it.
+		mkdirSync(asGiven, { recursive: true, mode: 0o711 });
+		path = realpathSync(asGiven);
+		accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
+	} catch (error) {
+		const isFile = codeOf(error) === "EEXIST" || codeOf(error) === "ENOTDIR";
+		const why = isFile ? "there is a file in its place" : inOneLine(error);
+		throw new Problem(`the data folder ${asGiven} can not be written: ${why}`, { cause: error });
+	}
+	const release = lock(path);
+	return {
+		path,
+		tokenFile: join(path, "admin-token"),
+		used: existsSync(join(path, "postgres")),
+		release,
+	};
+}
+
+/** SQLite's lock is the system's own: it ends with the process, however that ends. */
+function lock(path: string): () => void {
+	const file = join(path, "lock");
+	let database: DatabaseSync | undefined;
+	try {
+		database = new DatabaseSync(file);
+		database.exec("pragma journal_mode = memory; begin exclusive");
+		const held = database;
+		return () => held.close();
+	} catch (error) {
+		database?.close();
+		if (isBusy(error)) {
+			throw new Problem(
+				`the data folder ${path} is in use by another run: stop that one, or give another folder with --data`,
+				{ cause: error },
+			);
+		}
+		throw new Problem(`the data folder ${path} can not be locked: ${file}: ${inOneLine(error)}`, {
+			cause: error,
+		});
+	}
+}
+
+function isBusy(error: unknown): boolean {
+	const sqliteBusy = 5;
+	return error instanceof Error && "errcode" in error && error.errcode === sqliteBusy;
+}
+
+/** Writes the file beside its place and moves it there: it is whole, or it is not there. */
+export async function writePrivateFile(file: string, text: string): Promise<void> {
+	const draft = `${file}.${randomBytes(4).toString("hex")}`;
+	await writeFile(draft, text, { mode: 0o600, flag: "wx", flush: true });
+	await rename(draft, file);
+}
+
+async function readIfThere(file: string): Promise<string | undefined> {
+	try {
+		return await readFile(file, "utf8");
+	} catch (error) {
+		if (codeOf(error) === "ENOENT") return undefined;
+		throw new Problem(`${file} can not be read: ${inOneLine(error)}`, { cause: error });
+	}
+}
+
+/**
+ * The key-encryption keys in the form of the worker's variable, newest first: from the environment,
+ * or else from the folder's file, which the first start makes.
+ */
+export async function keyEncryptionKeys(folder: DataFolder): Promise<string> {
+	const file = join(folder.path, "key-encryption-keys");
+	const given = process.env.KEY_ENCRYPTION_KEYS;
+	const stored = given ?? (await readIfThere(file));
+	if (stored !== undefined) {
+		try {
+			return parseKeyEncryptionKeys(stored)
+				.map(({ id, bytes }) => `${id}:${Buffer.from(bytes).toString("base64")}`)
+				.join(",");
+		} catch (error) {
+			const where = given === undefined ? file : "the environment";
+			const line = error instanceof ConfigError ? `${where}: ${error.message}` : inOneLine(error);
+			throw new Problem(line, { cause: error });
+		}
+	}
+	if (folder.used) {
+		throw new Problem(
+			`the data folder ${folder.path} is broken: the file key-encryption-keys is missing, and without it no private key in the folder can be read`,
+		);
+	}
+	const made = newKeyEncryptionKey();
+	await writePrivateFile(file, `${made}\n`);
+	return made;
+}
+
+/** `id:base64` of 32 random bytes. */
+export function newKeyEncryptionKey(): string {
+	return `kek-${randomBytes(4).toString("hex")}:${randomBytes(32).toString("base64")}`;
+}
+
+export interface AdminToken {
+	readonly token: string;
+	readonly hash: string;
+	/** Made by this start: to be shown once. */
+	readonly isNew: boolean;
+}
+
+/** The admin token of the folder's file, which is made when it is not there. */
+export async function adminToken(folder: DataFolder, tenant: string): Promise<AdminToken> {
+	const stored = (await readIfThere(folder.tokenFile))?.trim();
+	if (stored !== undefined && !/^es_[a-z0-9-]+_[A-Za-z0-9_-]{43}$/.test(stored)) {
+		throw new Problem(
+			`${folder.tokenFile} does not hold a token: delete the file, and the next start makes a new one`,
+		);
+	}
+	const token = stored ?? mintToken(tenant, systemRandom);
+	if (stored === undefined) await writePrivateFile(folder.tokenFile, `${token}\n`);
+	return { token, hash: hashToken(token), isNew: stored === undefined };
+}

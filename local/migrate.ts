@@ -1,0 +1,86 @@
+import { join } from "node:path";
+import pg from "pg";
+import Postgrator from "postgrator";
+import { inOneLine, Problem } from "./problem.ts";
+
+const migrationsFolder = join(import.meta.dirname, "..", "migrations");
+/** Any number, the same in every run: one migration at a time per database. */
+const lockId = 7_203_114_551;
+const lockTimeoutMs = 60_000;
+
+export interface AppliedMigration {
+	readonly version: number;
+	readonly name: string;
+	readonly action: "do" | "undo";
+}
+
+/**
+ * Moves the schema to a version, by default the newest: all of it in one transaction, or nothing.
+ * Two at once run one after the other.
+ * @param databaseUrl of the owner of the schema
+ * @returns what was run, in that order
+ * @throws Problem with the migration's name and PostgreSQL's words
+ */
+export async function migrate(
+	databaseUrl: string,
+	to: "max" | number = "max",
+	folder: string = migrationsFolder,
+): Promise<AppliedMigration[]> {
+	return withDatabase(databaseUrl, async (client) => {
+		await client.query("begin");
+		await client.query(`set local lock_timeout = ${lockTimeoutMs}`);
+		await client.query("select pg_advisory_xact_lock($1)", [lockId]);
+		const runner = runnerFor(client, folder);
+		let running = "";
+		runner.on("migration-started", ({ filename }) => {
+			running = ` in ${filename}`;
+		});
+		try {
+			const done = await runner.migrate(String(to));
+			await client.query("commit");
+			return done.map(({ version, name, action }) => ({ version, name, action }));
+		} catch (error) {
+			throw new Problem(`the migration failed${running}: ${inOneLine(error)}`, { cause: error });
+		}
+	});
+}
+
+/** The version of the schema that the database has; 0 before the first migration. */
+export async function schemaVersion(databaseUrl: string): Promise<number> {
+	return withDatabase(databaseUrl, (client) =>
+		runnerFor(client, migrationsFolder).getDatabaseVersion(),
+	);
+}
+
+/** Lets a login role act as the worker: it gets the rights of `edgesign_app`, and no others. */
+export async function grantApplicationRights(databaseUrl: string, role: string): Promise<void> {
+	await withDatabase(databaseUrl, (client) =>
+		client.query(`grant edgesign_app to ${client.escapeIdentifier(role)}`),
+	);
+}
+
+function runnerFor(client: pg.Client, folder: string): Postgrator {
+	return new Postgrator({
+		driver: "pg",
+		schemaTable: "public.schema_migrations",
+		// The folder is a path, not a pattern: a bracket in it stands for itself.
+		migrationPattern: join(folder.replace(/[?*()[\]{}]/g, "[$&]"), "*.sql"),
+		newline: "LF",
+		execQuery: (query) => client.query(query),
+	});
+}
+
+async function withDatabase<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+	const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000 });
+	client.on("error", () => {}); // the query that was under way rejects with it
+	try {
+		await client.connect();
+	} catch (error) {
+		throw new Problem(`the database does not answer: ${inOneLine(error)}`, { cause: error });
+	}
+	try {
+		return await work(client);
+	} finally {
+		await client.end();
+	}
+}

@@ -1,0 +1,19 @@
+/** A failure that has one clear line for the person at the terminal, and needs no stack trace. */
+export class Problem extends Error {
+	override readonly name = "Problem";
+}
+
+/** The error's own words on one line; for a line that a person reads. */
+export function inOneLine(error: unknown): string {
+	if (error instanceof AggregateError && error.message === "") {
+		return error.errors.map(inOneLine).join("; ");
+	}
+	const text = error instanceof Error ? error.message : String(error);
+	return text.trim().split(/\s*\n\s*/)[0] ?? "";
+}
+
+/** The system's error code (ENOENT, EACCES, ...), if the error has one. */
+export function codeOf(error: unknown): string | undefined {
+	if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
+	return typeof error.code === "string" ? error.code : undefined;
+}

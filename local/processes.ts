@@ -1,0 +1,64 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { codeOf } from "./problem.ts";
+
+const pollMs = 20;
+
+/** Whether a process with this id is there, ours or not. A zombie counts as gone. */
+export function isAlive(pid: number): boolean {
+	try {
+		process.kill(pid, 0);
+	} catch (error) {
+		return codeOf(error) === "EPERM";
+	}
+	try {
+		return !/^\d+ \(.*\) Z /s.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+	} catch {
+		return process.platform !== "linux";
+	}
+}
+
+/** The command line of a process, arguments joined by spaces; empty when it can not be read. */
+export function commandLine(pid: number): string {
+	try {
+		return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").join(" ").trim();
+	} catch {
+		// No /proc: not Linux.
+	}
+	try {
+		return execFileSync("ps", ["-p", String(pid), "-o", "args="], { encoding: "utf8" }).trim();
+	} catch {
+		return "";
+	}
+}
+
+/** Sends a signal to a process that may be gone by now. */
+export function signalIfAlive(pid: number, signal: NodeJS.Signals): void {
+	try {
+		process.kill(pid, signal);
+	} catch {
+		// It ended by itself.
+	}
+}
+
+/** Waits until the process is gone; false when it is still there after `timeoutMs`. */
+export async function waitUntilGone(pid: number, timeoutMs: number): Promise<boolean> {
+	const end = performance.now() + timeoutMs;
+	while (isAlive(pid)) {
+		if (performance.now() > end) return false;
+		await sleep(pollMs);
+	}
+	return true;
+}
+
+/** Signals in turn, each with its time in milliseconds to take effect, and SIGKILL in the end. */
+export async function endProcess(
+	pid: number,
+	steps: readonly (readonly [NodeJS.Signals, number])[],
+): Promise<void> {
+	for (const [signal, timeoutMs] of [...steps, ["SIGKILL", 5_000] as const]) {
+		signalIfAlive(pid, signal);
+		if (await waitUntilGone(pid, timeoutMs)) return;
+	}
+}

@@ -1,0 +1,102 @@
+import { Redis, type RedisOptions, ReplyError } from "ioredis";
+import { type Command, CommandError, EngineUnavailable, type RedisEngine, type Reply } from "./redis-engine.ts";
+
+const connectTimeoutMs = 2_000;
+const answerTimeoutMs = 5_000;
+const reconnectMsMax = 500;
+
+/** A Redis server over one connection that all requests share, and that comes back by itself. */
+export async function connectEngine(
+	target: string | RedisOptions,
+	startTimeoutMs: number,
+): Promise<RedisEngine> {
+	const options: RedisOptions = {
+		connectTimeout: connectTimeoutMs,
+		disableClientInfo: true,
+		// While it is away, and when it goes, every request is told so at once. Nothing is sent twice.
+		enableOfflineQueue: false,
+		autoResendUnfulfilledCommands: false,
+		maxRetriesPerRequest: 0,
+		retryStrategy: (attempt) => Math.min(attempt * 50, reconnectMsMax),
+		// A server that hangs: the connection is given up, and with it what waits on it.
+		socketTimeout: answerTimeoutMs,
+	};
+	const redis =
+		typeof target === "string" ? new Redis(target, options) : new Redis({ ...options, ...target });
+	let lastError: unknown;
+	redis.on("error", (error) => {
+		lastError = error;
+	});
+	try {
+		await ready(redis, startTimeoutMs);
+	} catch (error) {
+		redis.disconnect();
+		throw new EngineUnavailable("Redis does not answer", { cause: lastError ?? error });
+	}
+	return engineOver(redis);
+}
+
+function ready(redis: Redis, timeoutMs: number): Promise<void> {
+	return new Promise((resolve, reject) => {
+		const timer = setTimeout(() => reject(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
+		redis.once("ready", () => {
+			clearTimeout(timer);
+			resolve();
+		});
+	});
+}
+
+function engineOver(redis: Redis): RedisEngine {
+	return {
+		async run(commands) {
+			assertReady(redis);
+			const pipeline = redis.pipeline();
+			// Names in capitals: ioredis reshapes the replies of some commands by their small name.
+			for (const [name, ...args] of commands) pipeline.callBuffer(name, args);
+			const outcomes = await inTime(pipeline.exec());
+			return (outcomes ?? []).map(([error, reply]) => replyOf(error ?? reply));
+		},
+		async transaction(commands) {
+			assertReady(redis);
+			const multi = redis.multi();
+			for (const [name, ...args] of commands) multi.callBuffer(name, args);
+			try {
+				const outcomes = await inTime(multi.exec());
+				return (outcomes ?? []).map(([error, reply]) => replyOf(error ?? reply));
+			} catch (error) {
+				const reply = replyOf(error);
+				if (reply instanceof CommandError) return reply;
+				throw error;
+			}
+		},
+		async close() {
+			redis.disconnect();
+		},
+	};
+}
+
+function assertReady(redis: Redis): void {
+	if (redis.status !== "ready") throw new EngineUnavailable("Redis is not connected");
+}
+
+async function inTime<T>(work: Promise<T>): Promise<T> {
+	let timer: NodeJS.Timeout | undefined;
+	const late = new Promise<never>((_, reject) => {
+		const error = new EngineUnavailable(`Redis did not answer in ${answerTimeoutMs} ms`);
+		timer = setTimeout(() => reject(error), answerTimeoutMs);
+	});
+	try {
+		return await Promise.race([work, late]);
+	} finally {
+		clearTimeout(timer);
+	}
+}
+
+/** @throws EngineUnavailable for a failure that is not Redis' own answer */
+function replyOf(value: unknown): Reply {
+	if (value === null || typeof value === "number" || Buffer.isBuffer(value)) return value;
+	if (Array.isArray(value)) return value.map(replyOf);
+	if (value instanceof ReplyError) return new CommandError(value.message);
+	if (value instanceof EngineUnavailable) throw value;
+	throw new EngineUnavailable("the connection to Redis was lost", { cause: value });
+}

@@ -1,0 +1,122 @@
+import { Hono } from "hono";
+import type { Env } from "./env.ts";
+import type { Failure } from "./errors.ts";
+import { systemClock } from "./lib/clock.ts";
+import { systemRandom } from "./lib/random.ts";
+import { uuidv7 } from "./lib/uuid.ts";
+import { createLog, describeError } from "./observe/log.ts";
+import { documentation } from "./routes/documentation.ts";
+import {
+	createKey,
+	deleteKey,
+	disableKey,
+	enableKey,
+	getKey,
+	getPublicKey,
+	importKey,
+	listKeys,
+	restoreKey,
+	rotateKey,
+	updateKey,
+} from "./routes/keys.ts";
+import { problemResponse } from "./routes/problem.ts";
+import { getJwks } from "./routes/public.ts";
+import type { Route } from "./routes/route.ts";
+import { serve } from "./routes/serve.ts";
+import { healthz, readyz } from "./routes/service.ts";
+import {
+	sign,
+	signBatch,
+	signJwt,
+	verify,
+	verifyBatch,
+	verifyStateless,
+} from "./routes/signing.ts";
+import { createToken, listTokens, revokeToken } from "./routes/tokens.ts";
+import { servicesOf } from "./services.ts";
+
+/** Every route of the service. Each says its own path, permission and schemas, right before its handler. */
+export const routes: readonly Route[] = [
+	// The main job
+	sign,
+	verify,
+	signBatch,
+	verifyBatch,
+	signJwt,
+	verifyStateless,
+	// Keys and their life
+	createKey,
+	importKey,
+	listKeys,
+	getKey,
+	updateKey,
+	rotateKey,
+	enableKey,
+	disableKey,
+	deleteKey,
+	restoreKey,
+	getPublicKey,
+	// Who may do it
+	createToken,
+	listTokens,
+	revokeToken,
+	// For anyone
+	getJwks,
+	healthz,
+	readyz,
+	...documentation(() => routes),
+];
+
+/**
+ * The whole service. There is no chain of middleware: `serve` takes every request of a route through
+ * the same steps (who calls, may they, is the input well formed, the handler), in the order of its text.
+ */
+export function createApp(): Hono<{ Bindings: Env }> {
+	const app = new Hono<{ Bindings: Env }>();
+	for (const route of routes) {
+		app.on(route.method.toUpperCase(), toHonoPath(route.path), (context) =>
+			serve(route, servicesOf(context.env), context.req.raw, context.req.param()),
+		);
+	}
+	for (const [path, methods] of methodsByPath()) {
+		app.all(toHonoPath(path), () => refuse405(methods));
+	}
+	app.get("/docs/*", (context) => context.env.ASSETS.fetch(context.req.raw));
+	app.notFound(() =>
+		refuse({
+			code: "route_not_found",
+			detail: "There is no route at this path; /docs lists them.",
+		}),
+	);
+	const log = createLog("error");
+	app.onError((error) => {
+		log({ event: "request_failed", requestId: "", route: "", error: describeError(error) });
+		return refuse({ code: "internal", detail: "The service could not take the request." });
+	});
+	return app;
+}
+
+/** `/v1/keys/{key}` is `/v1/keys/:key` for the router. */
+function toHonoPath(path: string): string {
+	return path.replace(/\{(\w+)\}/g, ":$1");
+}
+
+function methodsByPath(): Map<string, string[]> {
+	const methods = new Map<string, string[]>();
+	for (const { path, method } of routes) {
+		const known = methods.get(path) ?? (method === "get" ? ["HEAD"] : []);
+		methods.set(path, [...known, method.toUpperCase()]);
+	}
+	return methods;
+}
+
+function refuse405(methods: readonly string[]): Response {
+	const detail = `This path takes ${methods.join(", ")}.`;
+	const response = refuse({ code: "method_not_allowed", detail });
+	response.headers.set("Allow", methods.join(", "));
+	return response;
+}
+
+function refuse(failure: Failure): Response {
+	return problemResponse(failure, uuidv7(systemClock, systemRandom));
+}

@@ -1,0 +1,17 @@
+import type { Role } from "../model.ts";
+
+/** What a route asks of its caller, and the roles that have it: the whole of the authorisation policy. */
+export const permissions = {
+	"keys:read": ["admin", "signer", "verifier", "auditor"],
+	"keys:write": ["admin"],
+	sign: ["admin", "signer"],
+	verify: ["admin", "signer", "verifier"],
+	"tokens:read": ["admin", "auditor"],
+	"tokens:write": ["admin"],
+} as const satisfies Record<string, readonly Role[]>;
+
+export type Permission = keyof typeof permissions;
+
+export function allows(role: Role, permission: Permission): boolean {
+	return (permissions[permission] as readonly Role[]).includes(role);
+}

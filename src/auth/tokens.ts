@@ -1,0 +1,167 @@
+import { sha256 } from "@noble/hashes/sha2.js";
+import type { Store } from "../cache/store.ts";
+import type { Database } from "../db/client.ts";
+import type { Page } from "../db/columns.ts";
+import {
+	findToken,
+	insertToken,
+	markTokenRevoked,
+	selectTokens,
+	type TokenRow,
+} from "../db/tokens.ts";
+import { type Failure, fail } from "../errors.ts";
+import { toBase64Url, toHex, utf8 } from "../lib/bytes.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Random } from "../lib/random.ts";
+import { ok, type Result } from "../lib/result.ts";
+import { uuidv7 } from "../lib/uuid.ts";
+import { limits } from "../limits.ts";
+import type { Role } from "../model.ts";
+
+/** Who calls: what the rest of the service knows of a bearer token. */
+export interface Caller {
+	readonly tenant: string;
+	readonly tokenId: string;
+	readonly role: Role;
+	/** Globs of the keys it may use; null for every key. */
+	readonly keyPatterns: readonly string[] | null;
+}
+
+export interface CachedToken extends Caller {
+	/** Milliseconds since the epoch; Infinity for never. */
+	readonly expiresAt: number;
+}
+
+export interface NewTokenRequest {
+	readonly name: string;
+	readonly role: Role;
+	readonly keys: readonly string[] | null;
+	/** Seconds; null for a token that does not expire. */
+	readonly expiresIn: number | null;
+}
+
+export interface TokenServices {
+	readonly db: Database;
+	readonly tokenCache: Store<CachedToken>;
+	readonly clock: Clock;
+	readonly random: Random;
+}
+
+const tokenPattern = /^es_([a-z0-9][a-z0-9-]{0,31})_[A-Za-z0-9_-]{43}$/;
+
+/** The token's SHA-256 in hexadecimal, the only form in which it is stored or looked up. */
+export function hashToken(token: string): string {
+	return toHex(sha256(utf8(token)));
+}
+
+/** `es_<tenant>_<43 characters of base64url>`: 256 bits that nobody guesses, so a plain hash keeps them. */
+export function mintToken(tenant: string, random: Random): string {
+	return `es_${tenant}_${toBase64Url(random(limits.tokenSecretBytes))}`;
+}
+
+/**
+ * Who calls, by the Authorization header. Never says whether the tenant or only the secret was wrong.
+ *
+ * Tokens are found by their hash: whoever does not know a token can not steer the hash of a guess,
+ * so the time of the look-up tells them nothing, and no comparison of secrets is left to time.
+ */
+export async function authenticate(
+	services: TokenServices,
+	header: string | null,
+): Promise<Result<Caller, Failure>> {
+	if (!header) {
+		return fail("missing_token", "Send the header Authorization: Bearer es_<tenant>_<secret>.");
+	}
+	const space = header.indexOf(" ");
+	const token = header.slice(space + 1);
+	if (header.slice(0, space).toLowerCase() !== "bearer") {
+		return fail("invalid_token", "The Authorization header must be Bearer and one token.");
+	}
+	const tenant = token.length <= limits.bearerTokenChars && tokenPattern.exec(token)?.[1];
+	if (!tenant) return unknownToken();
+	const hash = hashToken(token);
+	const known = services.tokenCache.get(tenant, hash) ?? (await load(services, tenant, hash));
+	if (!known || known.expiresAt <= services.clock()) return unknownToken();
+	return ok(known);
+}
+
+async function load(
+	{ db, tokenCache }: TokenServices,
+	tenant: string,
+	hash: string,
+): Promise<CachedToken | null> {
+	const row = await findToken(db, tenant, hash);
+	if (!row || row.revoked_at) return null;
+	const token: CachedToken = {
+		tenant,
+		tokenId: row.id,
+		role: row.role,
+		keyPatterns: row.key_patterns,
+		expiresAt: row.expires_at ? Date.parse(row.expires_at) : Number.POSITIVE_INFINITY,
+	};
+	tokenCache.set(tenant, hash, token, bytesOf(row));
+	return token;
+}
+
+/** The token is in the answer and nowhere else. */
+export async function createToken(
+	{ db, clock, random }: TokenServices,
+	caller: Caller,
+	request: NewTokenRequest,
+): Promise<Result<{ token: string; row: TokenRow }, Failure>> {
+	const refusal = refuseScoped(caller);
+	if (refusal) return refusal;
+	const token = mintToken(caller.tenant, random);
+	const row = await insertToken(db, caller.tenant, {
+		id: uuidv7(clock, random),
+		name: request.name,
+		role: request.role,
+		hash: hashToken(token),
+		keyPatterns: request.keys,
+		createdBy: caller.tokenId,
+		expiresIn: request.expiresIn,
+	});
+	return ok({ token, row });
+}
+
+export async function listTokens(
+	{ db }: TokenServices,
+	caller: Caller,
+	page: Page,
+): Promise<Result<TokenRow[], Failure>> {
+	return refuseScoped(caller) ?? ok(await selectTokens(db, caller.tenant, page));
+}
+
+/** At once in this isolate; elsewhere when the cached entry's time is over (limits.cacheTtlMs). */
+export async function revokeToken(
+	{ db, tokenCache }: TokenServices,
+	caller: Caller,
+	id: string,
+): Promise<Result<null, Failure>> {
+	const refusal = refuseScoped(caller);
+	if (refusal) return refusal;
+	if (!(await markTokenRevoked(db, caller.tenant, id))) {
+		return fail("token_not_found", `There is no token "${id}".`);
+	}
+	tokenCache.dropTenant(caller.tenant);
+	return ok(null);
+}
+
+function unknownToken() {
+	return fail("invalid_token", "The token is not known, has expired or was revoked.");
+}
+
+/** A token for some keys that could make tokens could make one for all of them. */
+function refuseScoped(caller: Caller) {
+	return caller.keyPatterns
+		? fail(
+				"scoped_token_forbidden",
+				"This token is limited to some keys, so it can not manage tokens.",
+			)
+		: null;
+}
+
+/** What a cached token holds, about: its strings and the object around them. */
+function bytesOf(row: TokenRow): number {
+	return 300 + (row.key_patterns ?? []).reduce((sum, pattern) => sum + 2 * pattern.length, 0);
+}

@@ -1,0 +1,71 @@
+import type { Clock } from "../lib/clock.ts";
+import type { Store } from "./store.ts";
+
+export interface MemoryBounds {
+	readonly entries: number;
+	readonly bytes: number;
+	readonly ttlMs: number;
+}
+
+interface Entry<Value> {
+	readonly tenant: string;
+	readonly value: Value;
+	readonly bytes: number;
+	readonly expiresAt: number;
+}
+
+/** The map, the name and the entry cost about this much beside the value. */
+const entryOverheadBytes = 200;
+
+/**
+ * The isolate's own memory, bounded in entries and in bytes. The least recently used go first:
+ * a Map keeps the order of insertion, and a read moves its entry to the end.
+ */
+export function memoryStore<Value>(bounds: MemoryBounds, clock: Clock): Store<Value> {
+	const entries = new Map<string, Entry<Value>>();
+	let heldBytes = 0;
+
+	function drop(name: string, entry: Entry<Value>): void {
+		entries.delete(name);
+		heldBytes -= entry.bytes;
+	}
+
+	function makeRoom(): void {
+		for (const [name, entry] of entries) {
+			if (entries.size <= bounds.entries && heldBytes <= bounds.bytes) return;
+			drop(name, entry);
+		}
+	}
+
+	return {
+		get(tenant, name) {
+			const full = nameOf(tenant, name);
+			const entry = entries.get(full);
+			if (!entry) return undefined;
+			if (entry.expiresAt <= clock()) {
+				drop(full, entry);
+				return undefined;
+			}
+			entries.delete(full);
+			entries.set(full, entry);
+			return entry.value;
+		},
+		set(tenant, name, value, bytes) {
+			const full = nameOf(tenant, name);
+			const before = entries.get(full);
+			if (before) drop(full, before);
+			const held = bytes + entryOverheadBytes + 2 * full.length;
+			entries.set(full, { tenant, value, bytes: held, expiresAt: clock() + bounds.ttlMs });
+			heldBytes += held;
+			makeRoom();
+		},
+		dropTenant(tenant) {
+			for (const [name, entry] of entries) if (entry.tenant === tenant) drop(name, entry);
+		},
+	};
+}
+
+/** A tenant's name has no space, so the first one ends it. */
+function nameOf(tenant: string, name: string): string {
+	return `${tenant} ${name}`;
+}

@@ -1,0 +1,111 @@
+import { NeonDbError, neon, neonConfig } from "@neondatabase/serverless";
+import type { Config } from "../env.ts";
+import { limits } from "../limits.ts";
+
+/** One SQL statement under the name that statistics, plans and logs know it by. */
+export interface Statement {
+	readonly name: string;
+	readonly text: string;
+}
+
+/** A value that Postgres takes as a parameter. Bytes travel as base64 and are decoded in the statement. */
+export type Param = string | number | boolean | null | readonly string[];
+
+export interface Database {
+	/** One statement in one round trip. */
+	query<Row>(statement: Statement, params: readonly Param[]): Promise<Row[]>;
+	/** All of them or none, in one round trip; the rows of each. */
+	transaction(
+		calls: readonly { readonly statement: Statement; readonly params: readonly Param[] }[],
+	): Promise<Record<string, unknown>[][]>;
+}
+
+/** Postgres did not answer, in time or at all. What the statement did is not known. */
+export class DatabaseUnavailable extends Error {
+	override readonly name = "DatabaseUnavailable";
+}
+
+/** Postgres refused the statement. Nothing of it remains. */
+export class DatabaseError extends Error {
+	override readonly name = "DatabaseError";
+	readonly sqlState: string;
+	readonly constraint: string | undefined;
+
+	constructor(statement: string, sqlState: string, constraint: string | undefined) {
+		// Postgres repeats values in its messages, so only the state and the constraint are kept.
+		super(`${statement}: SQLSTATE ${sqlState}${constraint ? ` (${constraint})` : ""}`);
+		this.sqlState = sqlState;
+		this.constraint = constraint;
+	}
+}
+
+export function isUniqueViolation(error: unknown, constraint: string): boolean {
+	return (
+		error instanceof DatabaseError && error.sqlState === "23505" && error.constraint === constraint
+	);
+}
+
+export function isCheckViolation(error: unknown, constraint: string): boolean {
+	return (
+		error instanceof DatabaseError && error.sqlState === "23514" && error.constraint === constraint
+	);
+}
+
+/** Postgres through Neon's HTTP form: no connection outlives a request. */
+export function createDatabase(config: Pick<Config, "databaseUrl" | "neonGateway">): Database {
+	const { neonGateway } = config;
+	if (neonGateway) neonConfig.fetchEndpoint = () => `${neonGateway}/sql`;
+	const sql = neon(config.databaseUrl);
+	const options = () => ({
+		fetchOptions: { signal: AbortSignal.timeout(limits.databaseTimeoutMs) },
+	});
+
+	return {
+		async query<Row>(statement: Statement, params: readonly Param[]) {
+			try {
+				const rows = await sql.query(labelled(statement), [...params], options());
+				return rows as Row[];
+			} catch (error) {
+				throw translate(statement.name, error);
+			}
+		},
+		async transaction(calls) {
+			try {
+				const queries = calls.map(({ statement, params }) =>
+					sql.query(labelled(statement), [...params]),
+				);
+				return await sql.transaction(queries, options());
+			} catch (error) {
+				throw translate(calls.map((call) => call.statement.name).join(", "), error);
+			}
+		},
+	};
+}
+
+/** The name travels as a comment, so that Postgres' own statistics and logs show it too. */
+function labelled(statement: Statement): string {
+	return `/* ${statement.name} */ ${statement.text}`;
+}
+
+/** Classes 08 (connection), 53 (resources), 57 (shutdown, cancelled): the server could not, rather than would not. */
+const unavailableStates = /^(08|53|57)/;
+
+function translate(name: string, error: unknown): Error {
+	const state = error instanceof NeonDbError ? error.code : undefined;
+	if (!(error instanceof NeonDbError) || !state || unavailableStates.test(state)) {
+		return new DatabaseUnavailable(`${name}: ${state ?? reasonOf(error)}`);
+	}
+	return new DatabaseError(name, state, error.constraint);
+}
+
+function reasonOf(error: unknown): string {
+	const source = error instanceof NeonDbError ? error.sourceError : error;
+	return source instanceof Error ? source.name : "unknown";
+}
+
+const pingStatement: Statement = { name: "service.ping", text: "select 1" };
+
+/** Resolves when Postgres answers. */
+export async function ping(db: Database): Promise<void> {
+	await db.query(pingStatement, []);
+}

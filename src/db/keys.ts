@@ -1,0 +1,302 @@
+import type { AlgorithmName, PublicJwk } from "../signing/types.ts";
+import type { KeyState } from "../model.ts";
+import { isUuid } from "../lib/uuid.ts";
+import { limits } from "../limits.ts";
+import type { Database, Param, Statement } from "./client.ts";
+import { iso, type Page } from "./columns.ts";
+
+/** A key as Postgres answers it. Times are ISO 8601 in UTC. */
+export interface KeyRow {
+	readonly id: string;
+	readonly name: string;
+	readonly algorithm: AlgorithmName;
+	readonly state: KeyState;
+	readonly has_private: boolean;
+	readonly current_version: number;
+	readonly min_sign_version: number;
+	readonly min_verify_version: number;
+	readonly tags: Readonly<Record<string, string>>;
+	readonly created_at: string;
+	readonly updated_at: string;
+	readonly delete_at: string | null;
+}
+
+/** `sealed` is base64; null with `kek_id` for a public-only key. */
+export interface VersionRow {
+	readonly version: number;
+	readonly public_jwk: PublicJwk | null;
+	readonly kek_id: string | null;
+	readonly sealed: string | null;
+	readonly version_created_at: string;
+}
+
+export interface NewVersion {
+	readonly version: number;
+	readonly publicJwk: PublicJwk | null;
+	readonly kekId: string | null;
+	readonly sealed: string | null;
+}
+
+export interface NewKey {
+	readonly id: string;
+	readonly name: string;
+	readonly algorithm: AlgorithmName;
+	readonly tags: Readonly<Record<string, string>>;
+	readonly createdBy: string;
+	readonly first: NewVersion;
+}
+
+export interface KeyFilter {
+	readonly state?: KeyState | undefined;
+	readonly algorithm?: AlgorithmName | undefined;
+	readonly namePrefix?: string | undefined;
+	/** Every one of these tags with this value. */
+	readonly tags: Readonly<Record<string, string>>;
+	/** LIKE patterns of which the name must match one; null for all. */
+	readonly namePatterns: readonly string[] | null;
+}
+
+/** Fields of a change; undefined leaves the field as it is. */
+export interface KeyChange {
+	readonly name?: string | undefined;
+	readonly tags?: Readonly<Record<string, string>> | undefined;
+	readonly minSignVersion?: number | undefined;
+	readonly minVerifyVersion?: number | undefined;
+}
+
+const keyColumns = `k.id, k.name, k.algorithm, k.state, k.has_private, k.current_version,
+	k.min_sign_version, k.min_verify_version, k.tags, ${iso("k.created_at", "created_at")},
+	${iso("k.updated_at", "updated_at")}, ${iso("k.delete_at", "delete_at")}`;
+
+const versionColumns = `v.version, v.public_jwk, v.kek_id,
+	replace(encode(v.sealed, 'base64'), E'\\n', '') as sealed, ${iso("v.created_at", "version_created_at")}`;
+
+/** A key whose day of deletion has come is gone, whether or not the purge has met it yet. */
+const alive = "(k.delete_at is null or k.delete_at > now())";
+
+const byRef = (column: "id" | "name") => `
+	select ${keyColumns}, ${versionColumns}
+	from keys k
+	join key_versions v on v.tenant_id = k.tenant_id and v.key_id = k.id
+		and v.version > k.current_version - ${limits.keyVersionsLoaded}
+	where k.tenant_id = $1 and k.${column} = $2 and ${alive}
+	order by v.version desc`;
+
+/** Every statement names the tenant first. */
+const statements = {
+	byId: { name: "keys.byId", text: byRef("id") },
+	byName: { name: "keys.byName", text: byRef("name") },
+	version: {
+		name: "keys.version",
+		text: `select ${versionColumns} from key_versions v
+			where v.tenant_id = $1 and v.key_id = $2 and v.version = $3`,
+	},
+	insert: {
+		name: "keys.insert",
+		text: `with k as (
+				insert into keys (tenant_id, id, name, algorithm, tags, created_by, has_private)
+				values ($1, $2, $3, $4, $5::jsonb, $6, $9::text is not null)
+				returning *
+			), v as (
+				insert into key_versions (tenant_id, key_id, version, public_jwk, kek_id, sealed)
+				values ($1, $2, $7, $8::jsonb, $9, decode($10, 'base64'))
+				returning *
+			)
+			select ${keyColumns}, ${versionColumns} from k, v`,
+	},
+	rotate: {
+		name: "keys.rotate",
+		text: `with k as (
+				update keys set current_version = $3, updated_at = now()
+				where tenant_id = $1 and id = $2 and current_version = $3 - 1 and state = 'enabled'
+				returning *
+			), v as (
+				insert into key_versions (tenant_id, key_id, version, public_jwk, kek_id, sealed)
+				select k.tenant_id, k.id, $3, $4::jsonb, $5, decode($6, 'base64') from k
+				returning *
+			)
+			select ${keyColumns}, ${versionColumns} from k, v`,
+	},
+	update: {
+		name: "keys.update",
+		text: `update keys k set
+				name = coalesce($4, k.name),
+				tags = coalesce($5::jsonb, k.tags),
+				min_sign_version = coalesce($6, k.min_sign_version),
+				min_verify_version = coalesce($7, k.min_verify_version),
+				updated_at = now()
+			where k.tenant_id = $1 and k.id = $2 and k.state = $3
+			returning ${keyColumns}`,
+	},
+	move: {
+		name: "keys.move",
+		text: `update keys k set
+				state = $4,
+				delete_at = case when $4 = 'pending_deletion' then now() + make_interval(days => $5) end,
+				updated_at = now()
+			where k.tenant_id = $1 and k.id = $2 and k.state = $3 and ${alive}
+			returning ${keyColumns}`,
+	},
+	list: {
+		name: "keys.list",
+		text: `select ${keyColumns} from keys k
+			where k.tenant_id = $1 and k.id > $2 and ${alive}
+				and ($3::text is null or k.state = $3)
+				and ($4::text is null or k.algorithm = $4)
+				and ($5::text is null or starts_with(k.name, $5))
+				and k.tags @> $6::jsonb
+				and ($7::text[] is null or k.name like any ($7))
+			order by k.id limit $8`,
+	},
+	published: {
+		name: "keys.published",
+		text: `select t.id as tenant, k.id, k.algorithm, v.version, v.public_jwk
+			from tenants t
+			left join (keys k join key_versions v on v.tenant_id = k.tenant_id and v.key_id = k.id
+					and v.version between k.min_verify_version and k.current_version)
+				on k.tenant_id = t.id and k.state = 'enabled' and v.public_jwk is not null
+			where t.id = $1
+			order by k.id, v.version desc limit $2`,
+	},
+	purge: {
+		name: "keys.purge",
+		text: `delete from keys where (tenant_id, id) in (
+				select tenant_id, id from keys where delete_at <= now()
+				order by delete_at limit $1 for update skip locked)
+			returning tenant_id, id`,
+	},
+} as const satisfies Record<string, Statement>;
+
+export type KeyWithVersions = KeyRow & { readonly versions: readonly VersionRow[] };
+
+/** By id or by name, with its newest versions (limits.keyVersionsLoaded), newest first. */
+export async function findKey(
+	db: Database,
+	tenant: string,
+	ref: string,
+): Promise<KeyWithVersions | null> {
+	const statement = isUuid(ref) ? statements.byId : statements.byName;
+	const rows = await db.query<KeyRow & VersionRow>(statement, [tenant, ref]);
+	return rows[0] ? { ...rows[0], versions: rows } : null;
+}
+
+export async function findVersion(
+	db: Database,
+	tenant: string,
+	keyId: string,
+	version: number,
+): Promise<VersionRow | null> {
+	const rows = await db.query<VersionRow>(statements.version, [tenant, keyId, version]);
+	return rows[0] ?? null;
+}
+
+/** Key and first version together or neither. Throws the violation of `keys_by_name` when the name is taken. */
+export async function insertKey(
+	db: Database,
+	tenant: string,
+	key: NewKey,
+): Promise<KeyWithVersions> {
+	const rows = await db.query<KeyRow & VersionRow>(statements.insert, [
+		tenant,
+		key.id,
+		key.name,
+		key.algorithm,
+		JSON.stringify(key.tags),
+		key.createdBy,
+		...versionParams(key.first),
+	]);
+	return withVersions(rows);
+}
+
+/** null when the key was rotated, disabled or scheduled for deletion meanwhile. */
+export async function insertVersion(
+	db: Database,
+	tenant: string,
+	id: string,
+	next: NewVersion,
+): Promise<KeyWithVersions | null> {
+	const params = [tenant, id, ...versionParams(next)];
+	const rows = await db.query<KeyRow & VersionRow>(statements.rotate, params);
+	return rows.length > 0 ? withVersions(rows) : null;
+}
+
+/** null when the key is no longer in `state`. Throws the violations of `keys_by_name` and `keys_minimum_versions`. */
+export async function updateKey(
+	db: Database,
+	tenant: string,
+	id: string,
+	state: KeyState,
+	change: KeyChange,
+): Promise<KeyRow | null> {
+	const rows = await db.query<KeyRow>(statements.update, [
+		tenant,
+		id,
+		state,
+		change.name ?? null,
+		change.tags ? JSON.stringify(change.tags) : null,
+		change.minSignVersion ?? null,
+		change.minVerifyVersion ?? null,
+	]);
+	return rows[0] ?? null;
+}
+
+/** null when the key is no longer in state `from`. `days` counts only towards pending_deletion. */
+export async function moveKey(
+	db: Database,
+	tenant: string,
+	id: string,
+	move: { readonly from: KeyState; readonly to: KeyState; readonly days: number },
+): Promise<KeyRow | null> {
+	const params = [tenant, id, move.from, move.to, move.days];
+	const rows = await db.query<KeyRow>(statements.move, params);
+	return rows[0] ?? null;
+}
+
+/** In the order of their ids, after the id `after`. */
+export async function selectKeys(
+	db: Database,
+	tenant: string,
+	filter: KeyFilter,
+	page: Page,
+): Promise<KeyRow[]> {
+	return db.query<KeyRow>(statements.list, [
+		tenant,
+		page.after,
+		filter.state ?? null,
+		filter.algorithm ?? null,
+		filter.namePrefix ?? null,
+		JSON.stringify(filter.tags),
+		filter.namePatterns,
+		page.size,
+	]);
+}
+
+/** Every public half that verifies; null when there is no such tenant. */
+export async function publishedKeys(db: Database, tenant: string): Promise<PublishedRow[] | null> {
+	const params = [tenant, limits.jwksKeys];
+	const rows = await db.query<PublishedRow | { id: null }>(statements.published, params);
+	return rows.length === 0 ? null : rows.filter((row) => row.id !== null);
+}
+
+/** Deletes keys whose day has come, sealed secrets included; how many. */
+export async function purgeKeys(db: Database, atMost: number): Promise<number> {
+	return (await db.query(statements.purge, [atMost])).length;
+}
+
+export interface PublishedRow {
+	readonly id: string;
+	readonly algorithm: AlgorithmName;
+	readonly version: number;
+	readonly public_jwk: PublicJwk;
+}
+
+function versionParams(version: NewVersion): Param[] {
+	const jwk = version.publicJwk ? JSON.stringify(version.publicJwk) : null;
+	return [version.version, jwk, version.kekId, version.sealed];
+}
+
+function withVersions(rows: readonly (KeyRow & VersionRow)[]): KeyWithVersions {
+	const [first] = rows;
+	if (!first) throw new Error("a statement that returns the key returned no row");
+	return { ...first, versions: rows };
+}

@@ -1,0 +1,92 @@
+import type { Role } from "../model.ts";
+import type { Database, Statement } from "./client.ts";
+import { iso, type Page } from "./columns.ts";
+
+/** A token as Postgres answers it, without its hash. Times are ISO 8601 in UTC. */
+export interface TokenRow {
+	readonly id: string;
+	readonly name: string;
+	readonly role: Role;
+	readonly key_patterns: readonly string[] | null;
+	readonly created_at: string;
+	readonly expires_at: string | null;
+	readonly revoked_at: string | null;
+}
+
+export interface NewToken {
+	readonly id: string;
+	readonly name: string;
+	readonly role: Role;
+	/** SHA-256 of the whole token, in hexadecimal. */
+	readonly hash: string;
+	readonly keyPatterns: readonly string[] | null;
+	readonly createdBy: string;
+	/** Seconds from now; null for a token that does not expire. */
+	readonly expiresIn: number | null;
+}
+
+const columns = `t.id, t.name, t.role, t.key_patterns, ${iso("t.created_at", "created_at")},
+	${iso("t.expires_at", "expires_at")}, ${iso("t.revoked_at", "revoked_at")}`;
+
+const statements = {
+	byHash: {
+		name: "tokens.byHash",
+		text: `select ${columns} from tokens t
+			where t.tenant_id = $1 and t.secret_hash = decode($2, 'hex')`,
+	},
+	insert: {
+		name: "tokens.insert",
+		text: `insert into tokens as t
+				(tenant_id, id, name, role, secret_hash, key_patterns, created_by, expires_at)
+			values ($1, $2, $3, $4, decode($5, 'hex'), $6, $7, now() + make_interval(secs => $8))
+			returning ${columns}`,
+	},
+	list: {
+		name: "tokens.list",
+		text: `select ${columns} from tokens t
+			where t.tenant_id = $1 and t.id > $2 order by t.id limit $3`,
+	},
+	revoke: {
+		name: "tokens.revoke",
+		text: `update tokens t set revoked_at = coalesce(t.revoked_at, now())
+			where t.tenant_id = $1 and t.id = $2 returning t.id`,
+	},
+} as const satisfies Record<string, Statement>;
+
+export async function findToken(
+	db: Database,
+	tenant: string,
+	hash: string,
+): Promise<TokenRow | null> {
+	const rows = await db.query<TokenRow>(statements.byHash, [tenant, hash]);
+	return rows[0] ?? null;
+}
+
+export async function insertToken(
+	db: Database,
+	tenant: string,
+	token: NewToken,
+): Promise<TokenRow> {
+	const [row] = await db.query<TokenRow>(statements.insert, [
+		tenant,
+		token.id,
+		token.name,
+		token.role,
+		token.hash,
+		token.keyPatterns,
+		token.createdBy,
+		token.expiresIn,
+	]);
+	if (!row) throw new Error("tokens.insert returned no row");
+	return row;
+}
+
+/** In the order of their ids, which is that of their making. */
+export async function selectTokens(db: Database, tenant: string, page: Page): Promise<TokenRow[]> {
+	return db.query<TokenRow>(statements.list, [tenant, page.after, page.size]);
+}
+
+/** Also true for a token that was revoked before: the wish is fulfilled. */
+export async function markTokenRevoked(db: Database, tenant: string, id: string): Promise<boolean> {
+	return (await db.query(statements.revoke, [tenant, id])).length > 0;
+}

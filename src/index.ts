@@ -1,0 +1,11 @@
+import { createApp } from "./app.ts";
+import type { Env } from "./env.ts";
+import { runScheduled } from "./jobs/schedule.ts";
+import { servicesOf } from "./services.ts";
+
+const app = createApp();
+
+export default {
+	fetch: app.fetch,
+	scheduled: (controller, env) => runScheduled(servicesOf(env), controller.cron),
+} satisfies ExportedHandler<Env>;

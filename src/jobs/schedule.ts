@@ -1,0 +1,30 @@
+import type { Clock } from "../lib/clock.ts";
+import { describeError, type Log } from "../observe/log.ts";
+import { refillSpareKeys, type SpareServices } from "../signing/spares.ts";
+import { purgeDueKeys } from "./purge-keys.ts";
+
+export interface JobServices extends SpareServices {
+	readonly clock: Clock;
+	readonly log: Log;
+}
+
+/** Answers how much it did, for the log. Each run does a bounded piece of work, and the next goes on. */
+export type Job = (services: JobServices) => Promise<number>;
+
+/** The clock of the service: cron expression (UTC) to jobs. wrangler.toml lists the same expressions. */
+export const schedule: Readonly<Record<string, Readonly<Record<string, Job>>>> = {
+	"* * * * *": { purgeDueKeys, refillSpareKeys },
+};
+
+/** Runs the jobs of one tick. One that fails is logged and does not keep the others from running. */
+export async function runScheduled(services: JobServices, cron: string): Promise<void> {
+	for (const [name, job] of Object.entries(schedule[cron] ?? {})) {
+		const start = services.clock();
+		try {
+			const count = await job(services);
+			services.log({ event: "job_done", job: name, milliseconds: services.clock() - start, count });
+		} catch (error) {
+			services.log({ event: "job_failed", job: name, error: describeError(error) });
+		}
+	}
+}

@@ -1,0 +1,51 @@
+import type { LogLevel } from "../env.ts";
+import { logLevels } from "../env.ts";
+
+/** What the service tells its operator, as one typed event a line. No event has room for a secret. */
+export type LogEvent =
+	| {
+			readonly event: "request_failed";
+			readonly requestId: string;
+			readonly route: string;
+			readonly error: string;
+	  }
+	| {
+			readonly event: "dependency_unavailable";
+			readonly requestId: string;
+			readonly route: string;
+			readonly error: string;
+	  }
+	| {
+			readonly event: "job_done";
+			readonly job: string;
+			readonly milliseconds: number;
+			readonly count: number;
+	  }
+	| { readonly event: "job_failed"; readonly job: string; readonly error: string };
+
+const levelOf: Record<LogEvent["event"], LogLevel> = {
+	request_failed: "error",
+	dependency_unavailable: "warn",
+	job_done: "debug",
+	job_failed: "error",
+};
+
+export type Log = (event: LogEvent) => void;
+
+/** Writes a JSON line to the console, which the platform collects. */
+export function createLog(least: LogLevel): Log {
+	const from = logLevels.indexOf(least);
+	return (event) => {
+		const level = levelOf[event.event];
+		if (logLevels.indexOf(level) < from) return;
+		const line = JSON.stringify({ level, ...event });
+		if (level === "error") console.error(line);
+		else console.log(line);
+	};
+}
+
+/** An error for the log: its kind and where it was thrown. Messages of our own errors hold no values. */
+export function describeError(error: unknown): string {
+	if (!(error instanceof Error)) return typeof error;
+	return error.stack ?? `${error.name}: ${error.message}`;
+}

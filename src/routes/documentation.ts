@@ -1,0 +1,164 @@
+import { z } from "zod";
+import {
+	createDocument,
+	type ZodOpenApiOperationObject,
+	type ZodOpenApiPathsObject,
+} from "zod-openapi";
+import { permissions } from "../auth/roles.ts";
+import { type ErrorCode, errorTable } from "../errors.ts";
+import { ok } from "../lib/result.ts";
+import { limits } from "../limits.ts";
+import { problem } from "../schemas/service.ts";
+import { signItem, verifyItem } from "../schemas/signing.ts";
+import { publicRoute, type Route } from "./route.ts";
+
+/** The OpenAPI document and the page that reads it. `routes` is asked late, because they are of the table too. */
+export function documentation(routes: () => readonly Route[]): Route[] {
+	let document: string | undefined;
+	return [
+		publicRoute(
+			{
+				method: "get",
+				path: "/openapi.json",
+				id: "getOpenApi",
+				tag: "Service",
+				summary: "This document (OpenAPI 3.1)",
+				answer: { status: 200, description: "The document", schema: z.looseObject({}) },
+				failures: [],
+				examples: [{}],
+			},
+			async () => {
+				document ??= JSON.stringify(openApi(routes()));
+				const headers = { "Content-Type": "application/json", "Cache-Control": publicCache };
+				return ok(new Response(document, { headers }));
+			},
+		),
+		publicRoute(
+			{
+				method: "get",
+				path: "/docs",
+				id: "getDocs",
+				tag: "Service",
+				summary: "The documentation as an interactive page",
+				answer: { status: 200, description: "HTML", contentType: "text/html; charset=utf-8" },
+				failures: [],
+				examples: [{}],
+			},
+			async ({ services, raw }) => {
+				const page = await services.assets.fetch(new URL("/docs/index.html", raw.url));
+				const headers = {
+					"Content-Type": "text/html; charset=utf-8",
+					"Cache-Control": publicCache,
+					"Content-Security-Policy": pagePolicy,
+				};
+				return ok(new Response(page.body, { status: page.status, headers }));
+			},
+		),
+	];
+}
+
+const publicCache = `public, max-age=${limits.documentsMaxAgeSeconds}`;
+
+/** The page runs what it brings, talks to its own origin and to no other. */
+const pagePolicy =
+	"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+/** Codes that any route can answer, and those that any guarded route or any route with a body can. */
+const everyRoute: readonly ErrorCode[] = ["internal", "unavailable"];
+const guardedRoutes: readonly ErrorCode[] = ["missing_token", "invalid_token", "role_forbidden"];
+const withInput: readonly ErrorCode[] = ["invalid_request", "unknown_field"];
+const withBody: readonly ErrorCode[] = [
+	"invalid_json",
+	"too_deep",
+	"body_too_large",
+	"unsupported_media_type",
+];
+
+export function openApi(routes: readonly Route[]) {
+	const paths: ZodOpenApiPathsObject = {};
+	for (const route of routes) {
+		paths[route.path] = { ...paths[route.path], [route.method]: operation(route) };
+	}
+	return createDocument({
+		openapi: "3.1.0",
+		info: {
+			title: "edgesign",
+			version: "1",
+			description: "Keeps private keys, signs and verifies at the edge, and proves what it signed.",
+			license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+		},
+		servers: [{ url: "/" }],
+		tags: ["Keys", "Signing", "Tokens", "Public", "Service"].map((name) => ({ name })),
+		paths,
+		components: {
+			schemas: { SignItem: signItem, VerifyItem: verifyItem },
+			securitySchemes: {
+				bearer: { type: "http", scheme: "bearer", description: "es_<tenant>_<secret>" },
+			},
+		},
+		"x-errors": errorTable,
+	});
+}
+
+function operation(route: Route): ZodOpenApiOperationObject {
+	const { answer, examples } = route;
+	const [first] = examples;
+	const bodies = examples.flatMap(({ body }, index) =>
+		body === undefined ? [] : [[`example${index + 1}`, { value: body }] as const],
+	);
+	return {
+		operationId: route.id,
+		tags: [route.tag],
+		summary: route.summary,
+		...(route.description && { description: route.description }),
+		security: route.permission === null ? [] : [{ bearer: [] }],
+		...(route.permission && { "x-roles": permissions[route.permission] }),
+		...((route.params || route.query) && {
+			requestParams: {
+				...(route.params && { path: route.params as z.ZodObject }),
+				...(route.query && { query: route.query as z.ZodObject }),
+			},
+		}),
+		...(route.body && {
+			requestBody: {
+				required: true,
+				content: {
+					"application/json": { schema: route.body, examples: Object.fromEntries(bodies) },
+				},
+			},
+		}),
+		...(first && { "x-example": { params: first.params, query: first.query } }),
+		responses: {
+			[answer.status]: {
+				description: answer.description,
+				...((answer.schema || answer.contentType) && {
+					content: {
+						[answer.contentType ?? "application/json"]: { schema: answer.schema ?? z.string() },
+					},
+				}),
+			},
+			...problems(route),
+		},
+	};
+}
+
+/** One response a status, which names its codes. */
+function problems(route: Route) {
+	const codes = [
+		...route.failures,
+		...(route.params || route.query || route.body ? withInput : []),
+		...(route.body ? withBody : []),
+		...(route.permission ? guardedRoutes : []),
+		...everyRoute,
+	];
+	const byStatus = Map.groupBy(new Set(codes), (code) => errorTable[code].status);
+	return Object.fromEntries(
+		[...byStatus].map(([status, of]) => [
+			String(status) as "400",
+			{
+				description: of.map((code) => `\`${code}\`: ${errorTable[code].title}.`).join("\n\n"),
+				content: { "application/problem+json": { schema: problem } },
+			},
+		]),
+	);
+}

@@ -1,0 +1,124 @@
+import type { z } from "zod";
+import { type ErrorCode, errorTable, type Failure, type FieldError, fail } from "../errors.ts";
+import { parseJson } from "../lib/json.ts";
+import { ok, type Result } from "../lib/result.ts";
+import { limits } from "../limits.ts";
+
+const utf8Decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** The JSON of a body, of a bounded size and depth; undefined for an empty one. */
+export async function readJson(
+	request: Request,
+	maxBytes: number,
+): Promise<Result<unknown, Failure>> {
+	const bytes = await readBytes(request, maxBytes);
+	if (!bytes.ok) return bytes;
+	if (bytes.value.byteLength === 0) return ok(undefined);
+	const mediaType = request.headers.get("content-type")?.split(";", 1)[0]?.trim().toLowerCase();
+	if (mediaType !== "application/json") {
+		return fail(
+			"unsupported_media_type",
+			`Send Content-Type: application/json, not ${mediaType ? `"${mediaType.slice(0, 64)}"` : "none"}.`,
+		);
+	}
+	let text: string;
+	try {
+		text = utf8Decoder.decode(bytes.value);
+	} catch {
+		return fail("invalid_json", "The body is not UTF-8 (RFC 8259 section 8.1).");
+	}
+	const parsed = parseJson(text, limits.jsonDepth);
+	if (parsed.ok) return parsed;
+	return parsed.error === "too_deep"
+		? fail("too_deep", `JSON may be nested ${limits.jsonDepth} levels deep, not more.`)
+		: fail("invalid_json", "The body can not be parsed as JSON (RFC 8259).");
+}
+
+async function readBytes(
+	request: Request,
+	maxBytes: number,
+): Promise<Result<ArrayBuffer | Uint8Array, Failure>> {
+	const tooLarge = fail("body_too_large", `This route takes ${maxBytes} bytes, not more.`);
+	const declared = request.headers.get("content-length");
+	if (declared !== null) {
+		// The runtime holds the sender to the length that was declared.
+		return Number(declared) > maxBytes ? tooLarge : ok(await request.arrayBuffer());
+	}
+	const chunks: Uint8Array[] = [];
+	let length = 0;
+	for await (const chunk of request.body ?? []) {
+		length += chunk.byteLength;
+		if (length > maxBytes) return tooLarge;
+		chunks.push(chunk);
+	}
+	const bytes = new Uint8Array(length);
+	let offset = 0;
+	for (const chunk of chunks) {
+		bytes.set(chunk, offset);
+		offset += chunk.byteLength;
+	}
+	return ok(bytes);
+}
+
+/** Checks a value by its schema; a failure names every field that is wrong, and the first one's code. */
+export function check<T>(schema: z.ZodType<T>, value: unknown): Result<T, Failure> {
+	const parsed = schema.safeParse(value);
+	if (parsed.success) return ok(parsed.data);
+	const errors = parsed.error.issues
+		.slice(0, limits.fieldErrorsShown)
+		.flatMap((issue) => toFieldErrors(issue, value));
+	const [first] = errors;
+	if (!first) return fail("invalid_request", "The request does not match its schema.");
+	return fail(first.code, `${first.pointer || "The body"}: ${first.detail}`, errors);
+}
+
+function toFieldErrors(issue: z.core.$ZodIssue, value: unknown): FieldError[] {
+	if (issue.code === "unrecognized_keys") {
+		return issue.keys.slice(0, limits.fieldErrorsShown).map((key) => ({
+			pointer: pointerTo([...issue.path, key.slice(0, limits.fieldNameCharsShown)]),
+			code: "unknown_field" as const,
+			detail: "There is no such field here.",
+		}));
+	}
+	const shown = showValue(issue.path, value);
+	const detail = shown === null ? `${issue.message}.` : `${issue.message}, not ${shown}.`;
+	return [{ pointer: pointerTo(issue.path), code: codeOf(issue), detail }];
+}
+
+/** A schema may name the code of its refusal; every other refusal is of the request's shape. */
+function codeOf(issue: z.core.$ZodIssue): ErrorCode {
+	const named = issue.code === "custom" ? issue.params?.["code"] : undefined;
+	return typeof named === "string" && Object.hasOwn(errorTable, named)
+		? (named as ErrorCode)
+		: "invalid_request";
+}
+
+/** Fields whose value is never repeated, because it may be a secret or very long. */
+const unshown = new Set<PropertyKey>([
+	"key",
+	"message",
+	"digest",
+	"signature",
+	"claims",
+	"publicKey",
+]);
+
+/** The refused value, where it is short and no secret. */
+function showValue(path: readonly PropertyKey[], value: unknown): string | null {
+	if (path.some((part) => unshown.has(part))) return null;
+	let at: unknown = value;
+	for (const part of path) {
+		if (typeof at !== "object" || at === null || !Object.hasOwn(at, part)) return null;
+		at = (at as Record<PropertyKey, unknown>)[part];
+	}
+	if (typeof at === "object" || at === undefined) return null;
+	const text = JSON.stringify(at);
+	return text.length <= limits.valueCharsShown ? text : null;
+}
+
+/** RFC 6901. */
+function pointerTo(path: readonly PropertyKey[]): string {
+	return path
+		.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`)
+		.join("");
+}

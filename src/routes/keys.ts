@@ -1,0 +1,304 @@
+import type { KeyRow } from "../db/keys.ts";
+import { type Failure, fail } from "../errors.ts";
+import { ok, type Result } from "../lib/result.ts";
+import { limits } from "../limits.ts";
+import { algorithms } from "../signing/algorithms.ts";
+import * as keys from "../signing/keys.ts";
+import * as schema from "../schemas/keys.ts";
+import { cutPage, readPage } from "./pages.ts";
+import { type Reply, route } from "./route.ts";
+
+const unreachable = ["key_not_found", "key_out_of_scope"] as const;
+
+export const createKey = route(
+	{
+		method: "post",
+		path: "/v1/keys",
+		id: "createKey",
+		tag: "Keys",
+		summary: "Create a key",
+		description: "The private half is made in the service and never leaves it.",
+		permission: "keys:write",
+		body: schema.createKeyBody,
+		answer: { status: 201, description: "The key", schema: schema.key },
+		failures: ["key_name_taken", "algorithm_unsupported", "key_out_of_scope"],
+		examples: [
+			{ body: { name: "releases", algorithm: "Ed25519", tags: { team: "build" } } },
+			{ body: { name: "legacy-sso", algorithm: "RS256", modulusLength: 2048 } },
+		],
+	},
+	async ({ services, caller, body }) =>
+		described(await keys.createKey(services, caller, { ...body, tags: body.tags ?? {} })),
+);
+
+export const importKey = route(
+	{
+		method: "post",
+		path: "/v1/keys/import",
+		id: "importKey",
+		tag: "Keys",
+		summary: "Import a key",
+		description:
+			"A JWK or a PEM with PKCS#8 or SPKI. A key imported without its private half verifies and does not sign.",
+		permission: "keys:write",
+		body: schema.importKeyBody,
+		answer: { status: 201, description: "The key", schema: schema.key },
+		failures: ["key_name_taken", "invalid_key_material", "key_out_of_scope"],
+		examples: [
+			{
+				body: {
+					name: "partner",
+					algorithm: "Ed25519",
+					key: { kty: "OKP", crv: "Ed25519", x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" },
+				},
+			},
+		],
+	},
+	async ({ services, caller, body }) =>
+		described(await keys.importKey(services, caller, { ...body, tags: body.tags ?? {} })),
+);
+
+export const listKeys = route(
+	{
+		method: "get",
+		path: "/v1/keys",
+		id: "listKeys",
+		tag: "Keys",
+		summary: "List keys",
+		description: "In the order of their making. Only the keys that the token is for.",
+		permission: "keys:read",
+		query: schema.listKeysQuery,
+		answer: { status: 200, description: "A page of keys", schema: schema.keyPage },
+		failures: ["invalid_cursor"],
+		examples: [{ query: { state: "enabled", algorithm: "Ed25519", limit: "20" } }],
+	},
+	async ({ services, caller, query }) => {
+		const page = readPage(query);
+		if (!page.ok) return page;
+		const tags = readTags(query.tag);
+		if (!tags.ok) return tags;
+		const { state, algorithm, prefix } = query;
+		const filter = { state, algorithm, namePrefix: prefix, tags: tags.value };
+		const { rows, nextCursor } = cutPage(
+			await keys.listKeys(services, caller, filter, page.value),
+			page.value,
+		);
+		return ok({ json: { keys: rows.map(toSummary), nextCursor } });
+	},
+);
+
+export const getKey = route(
+	{
+		method: "get",
+		path: "/v1/keys/{key}",
+		id: "getKey",
+		tag: "Keys",
+		summary: "Describe a key",
+		permission: "keys:read",
+		params: schema.keyParams,
+		answer: { status: 200, description: "The key", schema: schema.key },
+		failures: unreachable,
+		examples: [{ params: { key: "payments" } }],
+	},
+	async ({ services, caller, params }) =>
+		described(await keys.describeKey(services, caller, params.key)),
+);
+
+export const updateKey = route(
+	{
+		method: "patch",
+		path: "/v1/keys/{key}",
+		id: "updateKey",
+		tag: "Keys",
+		summary: "Change a key's name, tags or minimum versions",
+		permission: "keys:write",
+		params: schema.keyParams,
+		body: schema.updateKeyBody,
+		answer: { status: 200, description: "The key", schema: schema.key },
+		failures: [
+			...unreachable,
+			"key_name_taken",
+			"invalid_minimum_version",
+			"key_pending_deletion",
+			"concurrent_change",
+		],
+		examples: [{ params: { key: "payments" }, body: { tags: { team: "treasury" } } }],
+	},
+	async ({ services, caller, params, body }) =>
+		described(await keys.updateKey(services, caller, params.key, body)),
+);
+
+export const rotateKey = route(
+	{
+		method: "post",
+		path: "/v1/keys/{key}/rotate",
+		id: "rotateKey",
+		tag: "Keys",
+		summary: "Make a new version that signs from now on",
+		description: "Older versions go on verifying until the minimum version is raised.",
+		permission: "keys:write",
+		params: schema.keyParams,
+		answer: { status: 200, description: "The key", schema: schema.key },
+		failures: [
+			...unreachable,
+			"key_disabled",
+			"key_pending_deletion",
+			"key_public_only",
+			"too_many_versions",
+			"concurrent_change",
+		],
+		examples: [{ params: { key: "payments" } }],
+	},
+	async ({ services, caller, params }) =>
+		described(await keys.rotateKey(services, caller, params.key)),
+);
+
+export const enableKey = route(
+	{
+		method: "post",
+		path: "/v1/keys/{key}/enable",
+		id: "enableKey",
+		tag: "Keys",
+		summary: "Let a key sign and verify",
+		permission: "keys:write",
+		params: schema.keyParams,
+		answer: { status: 200, description: "The key", schema: schema.key },
+		failures: [...unreachable, "key_pending_deletion", "concurrent_change"],
+		examples: [{ params: { key: "payments" } }],
+	},
+	async ({ services, caller, params }) =>
+		described(await keys.moveKey(services, caller, params.key, "enable")),
+);
+
+export const disableKey = route(
+	{
+		method: "post",
+		path: "/v1/keys/{key}/disable",
+		id: "disableKey",
+		tag: "Keys",
+		summary: "Stop a key from signing and verifying",
+		permission: "keys:write",
+		params: schema.keyParams,
+		answer: { status: 200, description: "The key", schema: schema.key },
+		failures: [...unreachable, "key_pending_deletion", "concurrent_change"],
+		examples: [{ params: { key: "legacy" } }],
+	},
+	async ({ services, caller, params }) =>
+		described(await keys.moveKey(services, caller, params.key, "disable")),
+);
+
+export const deleteKey = route(
+	{
+		method: "delete",
+		path: "/v1/keys/{key}",
+		id: "deleteKey",
+		tag: "Keys",
+		summary: "Schedule a key's deletion",
+		description: "It stops signing and verifying at once, and can be restored until its day comes.",
+		permission: "keys:write",
+		params: schema.keyParams,
+		query: schema.deleteKeyQuery,
+		answer: { status: 200, description: "The key, with `deleteAt`", schema: schema.key },
+		failures: [...unreachable, "key_pending_deletion", "concurrent_change"],
+		examples: [{ params: { key: "retired" }, query: { days: "7" } }],
+	},
+	async ({ services, caller, params, query }) => {
+		const days = query.days ?? limits.deletionDaysMax;
+		return described(await keys.moveKey(services, caller, params.key, "delete", days));
+	},
+);
+
+export const restoreKey = route(
+	{
+		method: "post",
+		path: "/v1/keys/{key}/restore",
+		id: "restoreKey",
+		tag: "Keys",
+		summary: "Take back a scheduled deletion",
+		description: "The key is disabled afterwards: enable it when it should sign again.",
+		permission: "keys:write",
+		params: schema.keyParams,
+		answer: { status: 200, description: "The key", schema: schema.key },
+		failures: [...unreachable, "key_not_pending_deletion", "concurrent_change"],
+		examples: [{ params: { key: "restorable" } }],
+	},
+	async ({ services, caller, params }) =>
+		described(await keys.moveKey(services, caller, params.key, "restore")),
+);
+
+export const getPublicKey = route(
+	{
+		method: "get",
+		path: "/v1/keys/{key}/public",
+		id: "getPublicKey",
+		tag: "Keys",
+		summary: "Read the public half",
+		description:
+			"`jwk` is JSON, `pem` a text, `raw` the bytes themselves: 32 for Ed25519 and BIP340, an uncompressed point for ECDSA.",
+		permission: "keys:read",
+		params: schema.keyParams,
+		query: schema.publicKeyQuery,
+		answer: { status: 200, description: "The public key", schema: schema.publicJwk },
+		failures: [...unreachable, "version_not_found", "format_unsupported"],
+		examples: [
+			{ params: { key: "payments" } },
+			{ params: { key: "payments" }, query: { format: "pem", version: "1" } },
+		],
+	},
+	async ({ services, caller, params, query }) => {
+		const found = await keys.publicKeyOf(services, caller, params.key, query.version);
+		if (!found.ok) return found;
+		const { algorithm, jwk } = found.value;
+		if (query.format === "jwk") return ok({ json: jwk });
+		if (query.format === "pem") {
+			const pem = algorithm.exportPem(jwk);
+			return ok(new Response(pem, { headers: { "Content-Type": "application/x-pem-file" } }));
+		}
+		const raw = algorithm.exportRaw(jwk);
+		if (!raw) return fail("format_unsupported", `${algorithm.name} keys have no raw form.`);
+		return ok(new Response(raw, { headers: { "Content-Type": "application/octet-stream" } }));
+	},
+);
+
+/** `name:value` pairs of the query; the value may have colons. */
+function readTags(
+	given: string | readonly string[] | undefined,
+): Result<Record<string, string>, Failure> {
+	const pairs = typeof given === "string" ? [given] : (given ?? []);
+	const tags: Record<string, string> = {};
+	for (const pair of pairs) {
+		const colon = pair.indexOf(":");
+		if (colon < 1) {
+			const detail = "A tag filter has the form name:value.";
+			return fail("invalid_request", detail, [
+				{ pointer: "/tag", code: "invalid_request", detail },
+			]);
+		}
+		tags[pair.slice(0, colon)] = pair.slice(colon + 1);
+	}
+	return ok(tags);
+}
+
+function described(result: Result<keys.DescribedKey, Failure>): Result<Reply, Failure> {
+	if (!result.ok) return result;
+	const { row, publicJwk: jwk } = result.value;
+	const publicKey = jwk && { jwk, pem: algorithms[row.algorithm].exportPem(jwk) };
+	return ok({ json: { ...toSummary(row), publicKey } });
+}
+
+function toSummary(row: KeyRow) {
+	return {
+		id: row.id,
+		name: row.name,
+		algorithm: row.algorithm,
+		state: row.state,
+		version: row.current_version,
+		minSignVersion: row.min_sign_version,
+		minVerifyVersion: row.min_verify_version,
+		hasPrivate: row.has_private,
+		tags: row.tags,
+		createdAt: row.created_at,
+		updatedAt: row.updated_at,
+		deleteAt: row.delete_at,
+	};
+}

@@ -1,0 +1,91 @@
+import type { z } from "zod";
+import type { Permission } from "../auth/roles.ts";
+import type { Caller } from "../auth/tokens.ts";
+import type { ErrorCode, Failure } from "../errors.ts";
+import type { Result } from "../lib/result.ts";
+import type { Services } from "../services.ts";
+
+/** What every handler gets; `caller` is null on public routes alone. */
+export interface RouteRequest<Params, Query, Body> {
+	readonly services: Services;
+	readonly params: Params;
+	readonly query: Query;
+	readonly body: Body;
+	readonly raw: Request;
+}
+
+/** A value for the answer's JSON, or a finished Response where it is not JSON. */
+export type Reply = Response | { readonly status?: number; readonly json: unknown };
+
+export interface Answer {
+	readonly status: number;
+	readonly description: string;
+	/** Left out where the answer has no body. */
+	readonly schema?: z.ZodType;
+	readonly contentType?: string;
+}
+
+/** A request that works, against a tenant that has the keys of test/support/fixtures.ts. */
+export interface Example {
+	readonly params?: Readonly<Record<string, string>>;
+	readonly query?: Readonly<Record<string, string>>;
+	readonly body?: unknown;
+}
+
+interface Spec<Params, Query, Body> {
+	readonly method: "get" | "post" | "patch" | "delete";
+	/** As in OpenAPI: `/v1/keys/{key}`. */
+	readonly path: string;
+	/** operationId of the OpenAPI document. */
+	readonly id: string;
+	readonly tag: "Keys" | "Signing" | "Tokens" | "Public" | "Service";
+	readonly summary: string;
+	readonly description?: string;
+	readonly params?: z.ZodType<Params>;
+	readonly query?: z.ZodType<Query>;
+	readonly body?: z.ZodType<Body>;
+	/** Bytes; limits.bodyBytesDefault where it is left out. */
+	readonly maxBodyBytes?: number;
+	readonly answer: Answer;
+	/** The codes of its own, beside those that every route can answer. */
+	readonly failures: readonly ErrorCode[];
+	readonly examples: readonly Example[];
+}
+
+export interface GuardedSpec<Params, Query, Body> extends Spec<Params, Query, Body> {
+	readonly permission: Permission;
+}
+
+type GuardedHandler<Params, Query, Body> = (
+	request: RouteRequest<Params, Query, Body> & { readonly caller: Caller },
+) => Promise<Result<Reply, Failure>>;
+
+type PublicHandler<Params, Query, Body> = (
+	request: RouteRequest<Params, Query, Body>,
+) => Promise<Result<Reply, Failure>>;
+
+/** A row of the route table. The schemas inside have checked what the handler gets. */
+export type Route = Spec<unknown, unknown, unknown> &
+	(
+		| {
+				readonly permission: Permission;
+				readonly handle: GuardedHandler<unknown, unknown, unknown>;
+		  }
+		| { readonly permission: null; readonly handle: PublicHandler<unknown, unknown, unknown> }
+	);
+
+/** A route for callers with a permission: none is reachable without one. */
+export function route<Params = undefined, Query = undefined, Body = undefined>(
+	spec: GuardedSpec<Params, Query, Body>,
+	handle: GuardedHandler<Params, Query, Body>,
+): Route {
+	return { ...spec, handle } as Route;
+}
+
+/** A route that anyone may call. */
+export function publicRoute<Params = undefined, Query = undefined, Body = undefined>(
+	spec: Spec<Params, Query, Body>,
+	handle: PublicHandler<Params, Query, Body>,
+): Route {
+	return { ...spec, permission: null, handle } as Route;
+}

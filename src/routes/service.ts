@@ -1,0 +1,55 @@
+import { ping } from "../db/client.ts";
+import { ok } from "../lib/result.ts";
+import { limits } from "../limits.ts";
+import * as schema from "../schemas/service.ts";
+import type { Services } from "../services.ts";
+import { publicRoute } from "./route.ts";
+
+export const healthz = publicRoute(
+	{
+		method: "get",
+		path: "/healthz",
+		id: "healthz",
+		tag: "Service",
+		summary: "Whether the worker answers",
+		answer: { status: 200, description: "It does", schema: schema.health },
+		failures: [],
+		examples: [{}],
+	},
+	async () => ok({ json: { status: "ok" } }),
+);
+
+export const readyz = publicRoute(
+	{
+		method: "get",
+		path: "/readyz",
+		id: "readyz",
+		tag: "Service",
+		summary: "Whether Postgres and Redis answer",
+		description: "503 with the same body when one of them does not.",
+		answer: { status: 200, description: "Both do", schema: schema.readiness },
+		failures: [],
+		examples: [{}],
+	},
+	async ({ services }) => {
+		const [postgres, redis] = await Promise.all([
+			timed(services, () => ping(services.db)),
+			timed(services, () => services.redis.ping()),
+		]);
+		const ready = postgres.ok && redis.ok;
+		return ok({ status: ready ? 200 : 503, json: { ready, postgres, redis } });
+	},
+);
+
+/** Asks a dependency; a refusal, an error and silence until the time-out are all a no. */
+async function timed({ clock }: Services, ask: () => Promise<unknown>) {
+	const start = clock();
+	const answered = await Promise.race([
+		ask().then(
+			() => true,
+			() => false,
+		),
+		scheduler.wait(limits.readinessTimeoutMs).then(() => false),
+	]);
+	return { ok: answered, milliseconds: clock() - start };
+}

@@ -1,0 +1,299 @@
+import type { z } from "zod";
+import { type ErrorCode, type Failure, fail } from "../errors.ts";
+import { ok, type Result } from "../lib/result.ts";
+import { limits } from "../limits.ts";
+import { keyParams } from "../schemas/keys.ts";
+import * as schema from "../schemas/signing.ts";
+import { reservedHeader, signJwt as signToken } from "../signing/jwt.ts";
+import * as signing from "../signing/sign.ts";
+import { verifyStateless as verifyWithPublicKey } from "../signing/stateless.ts";
+import type { Bytes, Input } from "../signing/types.ts";
+import { check } from "./input.ts";
+import { route } from "./route.ts";
+
+const inputFailures = [
+	"invalid_base64",
+	"message_too_large",
+	"digest_unsupported",
+	"invalid_digest_length",
+	"encoding_unsupported",
+] as const satisfies readonly ErrorCode[];
+
+const useFailures = [
+	"key_not_found",
+	"key_out_of_scope",
+	"key_disabled",
+	"key_pending_deletion",
+	"version_not_found",
+	"version_below_minimum",
+] as const satisfies readonly ErrorCode[];
+
+const hello = "aGVsbG8=";
+const sha256OfHello = "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=";
+const someSignature = `${"A".repeat(86)}==`;
+
+export const sign = route(
+	{
+		method: "post",
+		path: "/v1/keys/{key}/sign",
+		id: "sign",
+		tag: "Signing",
+		summary: "Sign a message or a digest",
+		permission: "sign",
+		params: keyParams,
+		body: schema.signBody,
+		maxBodyBytes: limits.bodyBytesSign,
+		answer: { status: 200, description: "The signature", schema: schema.signAnswer },
+		failures: [...inputFailures, ...useFailures, "key_public_only"],
+		examples: [
+			{ params: { key: "payments" }, body: { message: hello } },
+			{ params: { key: "ethereum" }, body: { digest: sha256OfHello, encoding: "der" } },
+		],
+	},
+	async ({ services, caller, params, body }) => {
+		const input = toInput(body);
+		if (!input.ok) return input;
+		const { encoding, version } = body;
+		const signed = await signing.sign(services, caller, params.key, {
+			input: input.value,
+			encoding,
+			version,
+		});
+		return signed.ok ? ok({ json: signed.value }) : signed;
+	},
+);
+
+export const verify = route(
+	{
+		method: "post",
+		path: "/v1/keys/{key}/verify",
+		id: "verify",
+		tag: "Signing",
+		summary: "Verify a signature",
+		description:
+			"A well-formed signature that is wrong is an answer, `valid: false`, not an error.",
+		permission: "verify",
+		params: keyParams,
+		body: schema.verifyBody,
+		maxBodyBytes: limits.bodyBytesSign,
+		answer: { status: 200, description: "Whether it is valid", schema: schema.verifyAnswer },
+		failures: [...inputFailures, ...useFailures, "malformed_signature"],
+		examples: [{ params: { key: "payments" }, body: { message: hello, signature: someSignature } }],
+	},
+	async ({ services, caller, params, body }) => {
+		const input = toInput(body);
+		if (!input.ok) return input;
+		const { signature, encoding, version } = body;
+		const verified = await signing.verify(services, caller, params.key, {
+			input: input.value,
+			signature,
+			encoding,
+			version,
+		});
+		return verified.ok ? ok({ json: verified.value }) : verified;
+	},
+);
+
+export const signBatch = route(
+	{
+		method: "post",
+		path: "/v1/keys/{key}/sign-batch",
+		id: "signBatch",
+		tag: "Signing",
+		summary: "Sign up to 1,000 items",
+		description:
+			"Answers stand in the order of the items. An item that can not be signed has an error in its place.",
+		permission: "sign",
+		params: keyParams,
+		body: schema.signBatchBody,
+		maxBodyBytes: limits.bodyBytesBatch,
+		answer: { status: 200, description: "The signatures", schema: schema.signBatchAnswer },
+		failures: [...useFailures, "encoding_unsupported", "key_public_only"],
+		examples: [
+			{
+				params: { key: "payments" },
+				body: {
+					items: [
+						{ message: hello, reference: "order-1" },
+						{ message: "d29ybGQ=", reference: "order-2" },
+					],
+				},
+			},
+		],
+	},
+	async ({ services, caller, params, body }) => {
+		const items = body.items.map((item) => readItem(schema.signItem, item));
+		const { encoding, version } = body;
+		const signed = await signing.signBatch(services, caller, params.key, {
+			items: items.map((item) => (item.value.ok ? toInput(item.value.value) : item.value)),
+			encoding,
+			version,
+		});
+		if (!signed.ok) return signed;
+		const { key, answers } = signed.value;
+		const results = answers.map((answer, index) => {
+			const { reference } = items[index] ?? {};
+			if (!answer.ok) return { reference, error: toItemError(answer.error) };
+			const { signature, recoveryId } = answer.value;
+			return { reference, signature, recoveryId };
+		});
+		return ok({ json: { ...key, encoding, results } });
+	},
+);
+
+export const verifyBatch = route(
+	{
+		method: "post",
+		path: "/v1/keys/{key}/verify-batch",
+		id: "verifyBatch",
+		tag: "Signing",
+		summary: "Verify up to 1,000 items",
+		permission: "verify",
+		params: keyParams,
+		body: schema.verifyBatchBody,
+		maxBodyBytes: limits.bodyBytesBatch,
+		answer: { status: 200, description: "Which are valid", schema: schema.verifyBatchAnswer },
+		failures: useFailures,
+		examples: [
+			{
+				params: { key: "payments" },
+				body: { items: [{ message: hello, signature: someSignature, reference: "order-1" }] },
+			},
+		],
+	},
+	async ({ services, caller, params, body }) => {
+		const items = body.items.map((item) => readItem(schema.verifyItem, item));
+		const { encoding, version } = body;
+		const verified = await signing.verifyBatch(services, caller, params.key, {
+			items: items.map((item) => (item.value.ok ? toSigned(item.value.value) : item.value)),
+			encoding,
+			version,
+		});
+		if (!verified.ok) return verified;
+		const results = verified.value.map((answer, index) => {
+			const { reference } = items[index] ?? {};
+			return answer.ok
+				? { reference, ...answer.value }
+				: { reference, error: toItemError(answer.error) };
+		});
+		return ok({ json: { results } });
+	},
+);
+
+export const signJwt = route(
+	{
+		method: "post",
+		path: "/v1/keys/{key}/jwt",
+		id: "signJwt",
+		tag: "Signing",
+		summary: "Sign claims as a JWT",
+		description: "A compact JWS whose `kid` is in the tenant's JWKS.",
+		permission: "sign",
+		params: keyParams,
+		body: schema.jwtBody,
+		answer: { status: 200, description: "The token", schema: schema.jwtAnswer },
+		failures: [...useFailures, "key_public_only", "algorithm_unsupported"],
+		examples: [
+			{
+				params: { key: "payments" },
+				body: { claims: { sub: "user-1", aud: "https://api.example.com" }, expiresIn: 300 },
+			},
+		],
+	},
+	async ({ services, caller, params, body }) => {
+		const reserved = reservedHeader.find((name) => Object.hasOwn(body.header ?? {}, name));
+		if (reserved) {
+			const detail = `The header member "${reserved}" is set by the service.`;
+			const pointer = `/header/${reserved}`;
+			return fail("invalid_request", detail, [{ pointer, code: "invalid_request", detail }]);
+		}
+		const signed = await signToken(services, caller, params.key, body);
+		return signed.ok ? ok({ json: signed.value }) : signed;
+	},
+);
+
+export const verifyStateless = route(
+	{
+		method: "post",
+		path: "/v1/verify",
+		id: "verifyStateless",
+		tag: "Signing",
+		summary: "Verify with a public key of your own",
+		description: "Nothing of it is kept.",
+		permission: "verify",
+		body: schema.statelessVerifyBody,
+		maxBodyBytes: limits.bodyBytesSign,
+		answer: {
+			status: 200,
+			description: "Whether it is valid",
+			schema: schema.statelessVerifyAnswer,
+		},
+		failures: [
+			...inputFailures,
+			"invalid_key_material",
+			"malformed_signature",
+			"algorithm_unsupported",
+		],
+		examples: [
+			{
+				// RFC 8032 section 7.1, test 2.
+				body: {
+					algorithm: "Ed25519",
+					publicKey: {
+						kty: "OKP",
+						crv: "Ed25519",
+						x: "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw",
+					},
+					message: "cg==",
+					signature:
+						"kqAJqfDUyrhyDoILX2QlQKKye1QWUD+Ps3YiI+vbadoIWsHkPhWZbkWPNhPQ8R2MOHsurrQwKu6wDSkWErsMAA==",
+				},
+			},
+		],
+	},
+	async ({ body }) => {
+		const input = toInput(body);
+		if (!input.ok) return input;
+		const { algorithm, publicKey, signature, encoding } = body;
+		const request = { input: input.value, signature, encoding };
+		const verified = await verifyWithPublicKey(algorithm, publicKey, request);
+		return verified.ok ? ok({ json: { valid: verified.value } }) : verified;
+	},
+);
+
+interface MessageOrDigest {
+	readonly message?: Bytes | undefined;
+	readonly digest?: Bytes | undefined;
+}
+
+/** One of the two must be there, and not both. */
+function toInput({ message, digest }: MessageOrDigest): Result<Input, Failure> {
+	if (message && !digest) return ok({ kind: "message", bytes: message });
+	if (digest && !message) return ok({ kind: "digest", bytes: digest });
+	const detail = `Send "message" or "digest", ${message ? "not both" : "one of the two"}.`;
+	return fail("invalid_request", detail, [
+		{ pointer: "/message", code: "invalid_request", detail },
+	]);
+}
+
+function toSigned(
+	item: MessageOrDigest & { readonly signature: string },
+): Result<{ input: Input; signature: string }, Failure> {
+	const input = toInput(item);
+	return input.ok ? ok({ input: input.value, signature: item.signature }) : input;
+}
+
+/** An item with its reference, which comes back even when the rest of the item is wrong. */
+function readItem<T>(itemSchema: z.ZodType<T>, item: unknown) {
+	const reference =
+		typeof item === "object" && item !== null && "reference" in item ? item.reference : undefined;
+	return {
+		reference:
+			typeof reference === "string" ? reference.slice(0, limits.referenceChars) : undefined,
+		value: check(itemSchema, item),
+	};
+}
+
+function toItemError({ code, detail }: Failure) {
+	return { code, detail };
+}

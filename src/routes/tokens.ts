@@ -1,0 +1,87 @@
+import { createToken as mint, listTokens as list, revokeToken as revoke } from "../auth/tokens.ts";
+import type { TokenRow } from "../db/tokens.ts";
+import { ok } from "../lib/result.ts";
+import * as schema from "../schemas/tokens.ts";
+import { cutPage, readPage } from "./pages.ts";
+import { route } from "./route.ts";
+
+export const createToken = route(
+	{
+		method: "post",
+		path: "/v1/tokens",
+		id: "createToken",
+		tag: "Tokens",
+		summary: "Make a bearer token",
+		description:
+			"The answer shows the token; it is stored only as a hash and can not be read again.",
+		permission: "tokens:write",
+		body: schema.createTokenBody,
+		answer: { status: 201, description: "The token", schema: schema.newToken },
+		failures: ["scoped_token_forbidden"],
+		examples: [{ body: { name: "ci", role: "signer", keys: ["releases-*"], expiresIn: 86400 } }],
+	},
+	async ({ services, caller, body }) => {
+		const made = await mint(services, caller, {
+			name: body.name,
+			role: body.role,
+			keys: body.keys ?? null,
+			expiresIn: body.expiresIn ?? null,
+		});
+		if (!made.ok) return made;
+		return ok({ json: { ...toToken(made.value.row), token: made.value.token } });
+	},
+);
+
+export const listTokens = route(
+	{
+		method: "get",
+		path: "/v1/tokens",
+		id: "listTokens",
+		tag: "Tokens",
+		summary: "List tokens",
+		permission: "tokens:read",
+		query: schema.listTokensQuery,
+		answer: { status: 200, description: "A page of tokens", schema: schema.tokenPage },
+		failures: ["invalid_cursor", "scoped_token_forbidden"],
+		examples: [{ query: { limit: "20" } }],
+	},
+	async ({ services, caller, query }) => {
+		const page = readPage(query);
+		if (!page.ok) return page;
+		const found = await list(services, caller, page.value);
+		if (!found.ok) return found;
+		const { rows, nextCursor } = cutPage(found.value, page.value);
+		return ok({ json: { tokens: rows.map(toToken), nextCursor } });
+	},
+);
+
+export const revokeToken = route(
+	{
+		method: "delete",
+		path: "/v1/tokens/{token}",
+		id: "revokeToken",
+		tag: "Tokens",
+		summary: "Revoke a token",
+		permission: "tokens:write",
+		params: schema.tokenParams,
+		answer: { status: 204, description: "It is revoked" },
+		failures: ["token_not_found", "scoped_token_forbidden"],
+		examples: [{ params: { token: "01900000-0000-7000-8000-000000000001" } }],
+	},
+	async ({ services, caller, params }) => {
+		const revoked = await revoke(services, caller, params.token);
+		return revoked.ok ? ok({ json: undefined }) : revoked;
+	},
+);
+
+function toToken(row: TokenRow) {
+	return {
+		id: row.id,
+		name: row.name,
+		role: row.role,
+		keys: row.key_patterns,
+		createdAt: row.created_at,
+		expiresAt: row.expires_at,
+		revokedAt: row.revoked_at,
+	};
+}

@@ -1,0 +1,105 @@
+import type { KeyEncryptionKey } from "../env.ts";
+import { concat, utf8 } from "../lib/bytes.ts";
+import type { Random } from "../lib/random.ts";
+import type { Bytes } from "./types.ts";
+
+/** Whose secret it is. All of it is authenticated, so that a ciphertext opens only in its own row. */
+export interface SealContext {
+	readonly tenant: string;
+	readonly keyId: string;
+	readonly version: number;
+	readonly algorithm: string;
+}
+
+/** A secret at rest: the id of its key-encryption key, and `format (1) | IV (12) | ciphertext and tag`. */
+export interface Sealed {
+	readonly kekId: string;
+	readonly bytes: Bytes;
+}
+
+/** The ciphertext does not open: another row's, another key's, cut off or changed. */
+export class EnvelopeError extends Error {
+	override readonly name = "EnvelopeError";
+}
+
+export interface Envelope {
+	/** The id that new secrets are sealed under. */
+	readonly newestKekId: string;
+	seal(secret: Bytes, context: SealContext): Promise<Sealed>;
+	/** Throws EnvelopeError; the caller wipes the bytes when it has made its key of them. */
+	open(sealed: Sealed, context: SealContext): Promise<Bytes>;
+}
+
+const format = 1;
+const ivBytes = 12;
+const tagBytes = 16;
+
+/**
+ * AES-256-GCM (NIST SP 800-38D) with a random 96-bit IV. Random IVs are sound up to 2^32 seals
+ * under one key-encryption key; rotate it long before.
+ */
+export function createEnvelope(
+	keys: readonly [KeyEncryptionKey, ...KeyEncryptionKey[]],
+	random: Random,
+): Envelope {
+	const imported = new Map<string, CryptoKey>();
+	const byId = new Map(keys.map((key) => [key.id, key.bytes]));
+
+	async function kek(id: string): Promise<CryptoKey> {
+		const known = imported.get(id);
+		if (known) return known;
+		const bytes = byId.get(id);
+		if (!bytes) throw new EnvelopeError(`there is no key-encryption key "${id}"`);
+		const key = await crypto.subtle.importKey("raw", bytes, "AES-GCM", false, [
+			"encrypt",
+			"decrypt",
+		]);
+		imported.set(id, key);
+		return key;
+	}
+
+	return {
+		newestKekId: keys[0].id,
+		async seal(secret, context) {
+			const iv = random(ivBytes);
+			const ciphertext = await crypto.subtle.encrypt(
+				{ name: "AES-GCM", iv, additionalData: additionalData(keys[0].id, context) },
+				await kek(keys[0].id),
+				secret,
+			);
+			const bytes = concat(Uint8Array.of(format), iv, new Uint8Array(ciphertext));
+			return { kekId: keys[0].id, bytes };
+		},
+		async open({ kekId, bytes }, context) {
+			if (bytes.length < 1 + ivBytes + tagBytes || bytes[0] !== format) {
+				throw new EnvelopeError("the sealed secret is cut off or of an unknown format");
+			}
+			const key = await kek(kekId);
+			try {
+				const secret = await crypto.subtle.decrypt(
+					{
+						name: "AES-GCM",
+						iv: bytes.subarray(1, 1 + ivBytes),
+						additionalData: additionalData(kekId, context),
+					},
+					key,
+					bytes.subarray(1 + ivBytes),
+				);
+				return new Uint8Array(secret);
+			} catch {
+				throw new EnvelopeError("the sealed secret does not open in this place");
+			}
+		},
+	};
+}
+
+/** Each part behind its length, so that no two contexts share an encoding. */
+function additionalData(kekId: string, context: SealContext): Bytes {
+	const parts = ["edgesign-seal-v1", kekId, context.tenant, context.keyId, String(context.version)];
+	return concat(
+		...[...parts, context.algorithm].flatMap((part) => {
+			const bytes = utf8(part);
+			return [Uint8Array.of(bytes.length >> 8, bytes.length & 0xff), bytes];
+		}),
+	);
+}

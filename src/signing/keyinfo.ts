@@ -1,0 +1,99 @@
+import { type Failure, fail } from "../errors.ts";
+import { fromBase64, toBase64 } from "../lib/bytes.ts";
+import { type Err, ok, type Result } from "../lib/result.ts";
+import { readBits, readSequence, readUnsigned, tags, writeBits, writeElement } from "./asn1.ts";
+import type { Bytes } from "./types.ts";
+
+/** What a PKCS#8 or SPKI structure says, before the algorithm has looked at the key in it. */
+export interface KeyInfo {
+	readonly half: "private" | "public";
+	/** The body of the AlgorithmIdentifier: the OID and its parameters. */
+	readonly algorithmId: Bytes;
+	/** The algorithm's own structure of the key. */
+	readonly key: Bytes;
+	/** The public half that a version 2 private key carries (RFC 5958). */
+	readonly publicKey: Bytes | null;
+}
+
+const accepted = "Accepted are a JWK, PKCS#8 (PRIVATE KEY) and SPKI (PUBLIC KEY) in PEM";
+
+/** Labels that are often tried; others are not named in a message, since a caller wrote them. */
+const knownLabels = new Set([
+	"CERTIFICATE",
+	"DSA PRIVATE KEY",
+	"EC PARAMETERS",
+	"EC PRIVATE KEY",
+	"ENCRYPTED PRIVATE KEY",
+	"OPENSSH PRIVATE KEY",
+	"RSA PRIVATE KEY",
+	"RSA PUBLIC KEY",
+]);
+
+/** Every "no" to key material. The detail never quotes the material. */
+export function refuseKey(detail: string): Err<Failure> {
+	return fail("invalid_key_material", detail);
+}
+
+/** One PEM block (RFC 7468) of a private or public key, with nothing but white space around it. */
+export function readPem(text: string): Result<KeyInfo, Failure> {
+	const pem = text.trim();
+	const label = /^-----BEGIN ([A-Z0-9 ]{1,40})-----/.exec(pem)?.[1];
+	if (label === undefined) return refuseKey(`The key is not PEM. ${accepted}.`);
+	if (label !== "PRIVATE KEY" && label !== "PUBLIC KEY") {
+		const found = knownLabels.has(label) ? `"${label}"` : "another kind of PEM";
+		return refuseKey(`The PEM is ${found}. ${accepted}, not encrypted.`);
+	}
+	const start = `-----BEGIN ${label}-----`;
+	const end = `-----END ${label}-----`;
+	const body = pem.slice(start.length, pem.indexOf(end));
+	if (pem.indexOf(end) !== pem.length - end.length) {
+		return refuseKey(`The PEM must be one block that ends with "${end}".`);
+	}
+	const der = fromBase64(body.replace(/[\r\n\t ]+/g, ""));
+	if (!der) return refuseKey("The PEM's body is not base64.");
+	const info = label === "PRIVATE KEY" ? readPrivateKeyInfo(der) : readPublicKeyInfo(der);
+	return info ? ok(info) : refuseKey(`The PEM's body is not the DER of a ${label.toLowerCase()}.`);
+}
+
+/** PKCS#8: PrivateKeyInfo (RFC 5208), OneAsymmetricKey (RFC 5958). Attributes are ignored. */
+export function readPrivateKeyInfo(der: Bytes): KeyInfo | null {
+	const elements = readSequence(der);
+	if (!elements) return null;
+	const [version, algorithm, key, ...rest] = elements;
+	const versionNumber = readUnsigned(version)?.[0];
+	if (versionNumber !== 0 && versionNumber !== 1) return null;
+	if (algorithm?.tag !== tags.sequence || key?.tag !== tags.octetString) return null;
+	const attributes = rest[0]?.tag === tags.context0 ? 1 : 0;
+	const publicKey = rest[attributes];
+	if (rest.length > attributes + (versionNumber === 1 ? 1 : 0)) return null;
+	const publicBits = publicKey ? readBits(publicKey, tags.context1Primitive) : null;
+	if (publicKey && !publicBits) return null;
+	return { half: "private", algorithmId: algorithm.body, key: key.body, publicKey: publicBits };
+}
+
+export function writePrivateKeyInfo(algorithmId: Bytes, key: Bytes): Bytes {
+	return writeElement(
+		tags.sequence,
+		writeElement(tags.integer, Uint8Array.of(0)),
+		writeElement(tags.sequence, algorithmId),
+		writeElement(tags.octetString, key),
+	);
+}
+
+/** SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7) in PEM, 64 characters a line (RFC 7468 section 2). */
+export function writePublicPem(algorithmId: Bytes, key: Bytes): string {
+	const spki = writeElement(
+		tags.sequence,
+		writeElement(tags.sequence, algorithmId),
+		writeBits(key),
+	);
+	const lines = toBase64(spki).match(/.{1,64}/g) ?? [];
+	return `-----BEGIN PUBLIC KEY-----\n${lines.join("\n")}\n-----END PUBLIC KEY-----\n`;
+}
+
+function readPublicKeyInfo(der: Bytes): KeyInfo | null {
+	const elements = readSequence(der);
+	if (elements?.length !== 2 || elements[0]?.tag !== tags.sequence) return null;
+	const key = readBits(elements[1], tags.bitString);
+	return key && { half: "public", algorithmId: elements[0].body, key, publicKey: null };
+}

@@ -1,0 +1,240 @@
+import { inScope, toLike } from "../auth/patterns.ts";
+import type { Caller } from "../auth/tokens.ts";
+import { isCheckViolation, isUniqueViolation } from "../db/client.ts";
+import type { Page } from "../db/columns.ts";
+import {
+	insertKey,
+	insertVersion,
+	type KeyChange,
+	type KeyFilter,
+	type KeyRow,
+	type KeyWithVersions,
+	moveKey as writeMove,
+	type NewVersion,
+	selectKeys,
+	updateKey as writeChange,
+} from "../db/keys.ts";
+import { type Failure, fail } from "../errors.ts";
+import { toBase64 } from "../lib/bytes.ts";
+import type { Random } from "../lib/random.ts";
+import { ok, type Result } from "../lib/result.ts";
+import { uuidv7 } from "../lib/uuid.ts";
+import { limits } from "../limits.ts";
+import type { KeyState } from "../model.ts";
+import { algorithms } from "./algorithms.ts";
+import { type LoadServices, loadKey, loadVersion, readKey } from "./loaded.ts";
+import { badMinimum, nameTaken, outOfScope, publicOnly, refusedMove } from "./refusals.ts";
+import { takeSpareKey } from "./spares.ts";
+import { lifecycle, type Move } from "./states.ts";
+import type { Algorithm, AlgorithmName, KeyMaterial, PublicJwk } from "./types.ts";
+
+export interface KeyServices extends LoadServices {
+	readonly random: Random;
+}
+
+/** What the API shows of a key: its row, and the public half of its current version. */
+export interface DescribedKey {
+	readonly row: KeyRow;
+	readonly publicJwk: PublicJwk | null;
+}
+
+export interface NewKeyRequest {
+	readonly name: string;
+	readonly algorithm: AlgorithmName;
+	readonly tags: Readonly<Record<string, string>>;
+	/** Bits of an RSA modulus; undefined for the algorithm's default. */
+	readonly modulusLength?: number | undefined;
+}
+
+export interface ImportRequest extends Omit<NewKeyRequest, "modulusLength"> {
+	/** A JWK, or a PEM with PKCS#8 or SPKI. */
+	readonly key: string | Readonly<Record<string, unknown>>;
+}
+
+export async function createKey(
+	services: KeyServices,
+	caller: Caller,
+	request: NewKeyRequest,
+): Promise<Result<DescribedKey, Failure>> {
+	if (!inScope(caller.keyPatterns, request.name)) return outOfScope(request.name);
+	const algorithm = algorithms[request.algorithm];
+	const { modulusLength } = request;
+	if (modulusLength !== undefined && !algorithm.modulusLengths?.includes(modulusLength)) {
+		const allowed = algorithm.modulusLengths?.join(", ") ?? "no modulusLength";
+		return fail(
+			"algorithm_unsupported",
+			`${algorithm.name} takes ${allowed}, not ${modulusLength}.`,
+		);
+	}
+	return addKey(services, caller, request, await generate(services, algorithm, modulusLength));
+}
+
+export async function importKey(
+	services: KeyServices,
+	caller: Caller,
+	request: ImportRequest,
+): Promise<Result<DescribedKey, Failure>> {
+	if (!inScope(caller.keyPatterns, request.name)) return outOfScope(request.name);
+	const material = await algorithms[request.algorithm].importKey(request.key);
+	return material.ok ? addKey(services, caller, request, material.value) : material;
+}
+
+export async function describeKey(
+	{ db }: KeyServices,
+	caller: Caller,
+	ref: string,
+): Promise<Result<DescribedKey, Failure>> {
+	const key = await readKey(db, caller, ref);
+	return key.ok ? ok(describe(key.value)) : key;
+}
+
+/** Only the keys that the token is for. */
+export async function listKeys(
+	{ db }: KeyServices,
+	caller: Caller,
+	filter: Omit<KeyFilter, "namePatterns">,
+	page: Page,
+): Promise<KeyRow[]> {
+	const namePatterns = caller.keyPatterns?.map(toLike) ?? null;
+	return selectKeys(db, caller.tenant, { ...filter, namePatterns }, page);
+}
+
+export async function updateKey(
+	services: KeyServices,
+	caller: Caller,
+	ref: string,
+	fields: KeyChange,
+): Promise<Result<DescribedKey, Failure>> {
+	if (fields.name !== undefined && !inScope(caller.keyPatterns, fields.name)) {
+		return outOfScope(fields.name);
+	}
+	return change(services, caller, ref, "update", async (key) => {
+		try {
+			const row = await writeChange(services.db, caller.tenant, key.id, key.state, fields);
+			return row && ok(describe({ ...key, ...row }));
+		} catch (error) {
+			if (isUniqueViolation(error, "keys_by_name")) return nameTaken(fields.name ?? key.name);
+			if (isCheckViolation(error, "keys_minimum_versions")) return badMinimum(key, fields);
+			throw error;
+		}
+	});
+}
+
+/** Enables, disables, restores, or schedules the deletion in `days` days. */
+export async function moveKey(
+	services: KeyServices,
+	caller: Caller,
+	ref: string,
+	move: Extract<Move, "enable" | "disable" | "restore" | "delete">,
+	days = 0,
+): Promise<Result<DescribedKey, Failure>> {
+	return change(services, caller, ref, move, async (key, to) => {
+		const step = { from: key.state, to, days };
+		const row = await writeMove(services.db, caller.tenant, key.id, step);
+		return row && ok(describe({ ...key, ...row }));
+	});
+}
+
+/** A new version of the same algorithm and size, which signs from now on. */
+export async function rotateKey(
+	services: KeyServices,
+	caller: Caller,
+	ref: string,
+): Promise<Result<DescribedKey, Failure>> {
+	return change(services, caller, ref, "rotate", async (key) => {
+		if (!key.has_private) return publicOnly(key.name);
+		if (key.current_version >= limits.keyVersions) {
+			return fail("too_many_versions", `A key has at most ${limits.keyVersions} versions.`);
+		}
+		const algorithm = algorithms[key.algorithm];
+		const current = key.versions[0]?.public_jwk;
+		const size = current ? algorithm.modulusLengthOf(current) : undefined;
+		const material = await generate(services, algorithm, size);
+		const next = { id: key.id, version: key.current_version + 1, algorithm: key.algorithm };
+		const version = await seal(services, caller, next, material);
+		const rotated = await insertVersion(services.db, caller.tenant, key.id, version);
+		return rotated && ok(describe(rotated));
+	});
+}
+
+/** The public half of a version; of the current one when none is named. In any state: it is public. */
+export async function publicKeyOf(
+	services: KeyServices,
+	caller: Caller,
+	ref: string,
+	version?: number,
+): Promise<Result<{ algorithm: Algorithm; jwk: PublicJwk }, Failure>> {
+	const key = await loadKey(services, caller, ref);
+	if (!key.ok) return key;
+	const { algorithm, row } = key.value;
+	const found = await loadVersion(services, key.value, version ?? row.current_version);
+	if (!found.ok) return found;
+	const jwk = found.value.publicJwk;
+	if (!jwk) return fail("format_unsupported", `${algorithm.name} has no public key.`);
+	return ok({ algorithm, jwk });
+}
+
+/** Reads, decides by the table of moves, and writes only if nothing moved meanwhile; else once more. */
+async function change(
+	services: KeyServices,
+	caller: Caller,
+	ref: string,
+	move: Move,
+	write: (key: KeyWithVersions, to: KeyState) => Promise<Result<DescribedKey, Failure> | null>,
+): Promise<Result<DescribedKey, Failure>> {
+	for (let attempt = 0; attempt < limits.casAttempts; attempt++) {
+		const key = await readKey(services.db, caller, ref);
+		if (!key.ok) return key;
+		const next = lifecycle[move][key.value.state];
+		if ("refuse" in next) return refusedMove(next.refuse, key.value);
+		const written = await write(key.value, next.to);
+		if (!written) continue;
+		services.keyCache.dropTenant(caller.tenant);
+		return written;
+	}
+	return fail("concurrent_change", `The key "${ref}" is being changed by others; try again.`);
+}
+
+async function addKey(
+	services: KeyServices,
+	caller: Caller,
+	{ name, algorithm, tags }: Omit<NewKeyRequest, "modulusLength">,
+	material: KeyMaterial,
+): Promise<Result<DescribedKey, Failure>> {
+	const id = uuidv7(services.clock, services.random);
+	const first = await seal(services, caller, { id, version: 1, algorithm }, material);
+	try {
+		const key = { id, name, algorithm, tags, createdBy: caller.tokenId, first };
+		return ok(describe(await insertKey(services.db, caller.tenant, key)));
+	} catch (error) {
+		if (isUniqueViolation(error, "keys_by_name")) return nameTaken(name);
+		throw error;
+	}
+}
+
+/** A key made ahead where one waits, else one made now. */
+async function generate(
+	services: KeyServices,
+	algorithm: Algorithm,
+	modulusLength?: number,
+): Promise<KeyMaterial> {
+	const bits = modulusLength ?? algorithm.modulusLengths?.[0];
+	const spare = bits === undefined ? null : await takeSpareKey(services, bits);
+	return spare ?? algorithm.generate(bits);
+}
+
+async function seal(
+	{ envelope }: KeyServices,
+	{ tenant }: Caller,
+	{ id, version, algorithm }: { id: string; version: number; algorithm: AlgorithmName },
+	{ secret, publicJwk }: KeyMaterial,
+): Promise<NewVersion> {
+	if (!secret) return { version, publicJwk, kekId: null, sealed: null };
+	const sealed = await envelope.seal(secret, { tenant, keyId: id, version, algorithm });
+	secret.fill(0);
+	return { version, publicJwk, kekId: sealed.kekId, sealed: toBase64(sealed.bytes) };
+}
+
+function describe(key: KeyWithVersions): DescribedKey {
+	return { row: key, publicJwk: key.versions[0]?.public_jwk ?? null };
+}

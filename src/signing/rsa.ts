@@ -1,0 +1,195 @@
+import type { Failure } from "../errors.ts";
+import { fromBase64Url, toBase64Url, utf8 } from "../lib/bytes.ts";
+import { ok, type Result } from "../lib/result.ts";
+import { limits } from "../limits.ts";
+import { readSequence, readUnsigned, tags, writeElement, writeUnsigned } from "./asn1.ts";
+import { hasSecret, type Jwk, type JwkKind, readNumber, refuseJwk, toMembers } from "./jwk.ts";
+import { readPem, refuseKey, writePublicPem } from "./keyinfo.ts";
+import type { Algorithm, Bytes, KeyMaterial, PublicJwk } from "./types.ts";
+import {
+	exportBytes,
+	exportJwk,
+	requireMessage,
+	webCryptoSigner,
+	webCryptoVerifier,
+} from "./webcrypto.ts";
+
+export interface Rsa {
+	readonly name: "RS256" | "PS256";
+	readonly scheme: "RSASSA-PKCS1-v1_5" | "RSA-PSS";
+	/** Of RSA-PSS: as long as the hash (RFC 7518 section 3.5). */
+	readonly saltLength?: number;
+}
+
+const publicMembers = ["n", "e"] as const;
+const privateMembers = ["n", "e", "d", "p", "q", "dp", "dq", "qi"] as const;
+type Members = Readonly<Record<(typeof publicMembers)[number], string>> &
+	Partial<Readonly<Record<(typeof privateMembers)[number], string>>>;
+
+/** rsaEncryption with its NULL (RFC 3279 section 2.3.1): the key is not bound to a scheme. */
+const algorithmId = Uint8Array.from([
+	0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
+]);
+const publicExponent = Uint8Array.of(1, 0, 1);
+/** The only two that WebCrypto takes in Workers: 3 and 65537. */
+const acceptedExponents = ["Aw", "AQAB"];
+const defaultModulusLength = 2048;
+const modulusLengths = [defaultModulusLength, 3072, 4096];
+const probe = utf8("pairwise consistency");
+
+/** RSA signatures with SHA-256: PKCS #1 v1.5 (RFC 7518 section 3.3) or PSS (section 3.5). */
+export function rsa({ name, scheme, saltLength }: Rsa): Algorithm {
+	const parameters = { name: scheme, hash: "SHA-256", ...(saltLength && { saltLength }) };
+	const jwkKind: JwkKind = { name, kty: "RSA", algs: [name] };
+
+	return {
+		name,
+		digestBytes: null,
+		encodings: ["raw", "jws"],
+		formats: ["jwk", "pem"],
+		jose: name,
+		symmetric: false,
+		modulusLengths,
+		signatureBytes: null,
+
+		async generate(modulusLength = defaultModulusLength) {
+			const wanted = { ...parameters, modulusLength, publicExponent };
+			const pair = await crypto.subtle.generateKey(wanted, true, ["sign", "verify"]);
+			return materialOf((pair as CryptoKeyPair).privateKey);
+		},
+
+		async importKey(key) {
+			const members = typeof key === "string" ? readPemMembers(key, name) : readJwk(key, jwkKind);
+			if (!members.ok) return members;
+			const publicJwk = { kty: "RSA", n: members.value.n, e: members.value.e } as const;
+			const refused = refusePublic(publicJwk);
+			if (refused !== null) return refuseKey(refused);
+			const publicKey = await tryImportJwk(publicJwk, parameters, "verify");
+			if (!publicKey) return refuseKey("The public key is not an RSA key.");
+			if (members.value.d === undefined) return ok({ secret: null, publicJwk });
+			const privateJwk = { kty: "RSA", ...members.value };
+			const privateKey = await tryImportJwk(privateJwk, parameters, "sign");
+			if (!privateKey || !(await belongTogether(privateKey, publicKey, parameters))) {
+				return refuseKey("The numbers of the private key do not belong together.");
+			}
+			return ok({ secret: await exportBytes("pkcs8", privateKey), publicJwk });
+		},
+
+		exportPem: (jwk) => writePublicPem(algorithmId, toPkcs1(jwk)),
+		exportRaw: () => null,
+		modulusLengthOf: (jwk) => bitLength(numberOf(jwk, "n")),
+
+		signer(secret, kind) {
+			requireMessage(name, kind);
+			return webCryptoSigner("pkcs8", secret, parameters);
+		},
+
+		async verifier(key, kind) {
+			requireMessage(name, kind);
+			if (!("publicJwk" in key)) throw new TypeError(`${name} verifies with the public half`);
+			const jwk = { ...key.publicJwk };
+			const publicKey = await crypto.subtle.importKey("jwk", jwk, parameters, false, ["verify"]);
+			return webCryptoVerifier(publicKey, parameters, numberOf(key.publicJwk, "n").length);
+		},
+	};
+}
+
+type Parameters = { readonly name: string; readonly hash: string; readonly saltLength?: number };
+
+async function materialOf(privateKey: CryptoKey): Promise<KeyMaterial> {
+	const { n, e } = await exportJwk(privateKey);
+	if (n === undefined || e === undefined)
+		throw new Error("WebCrypto exported an RSA key without n, e");
+	return { secret: await exportBytes("pkcs8", privateKey), publicJwk: { kty: "RSA", n, e } };
+}
+
+function readJwk(jwk: Jwk, kind: JwkKind): Result<Members, Failure> {
+	const refused = refuseJwk(jwk, kind);
+	if (refused) return refused;
+	if (jwk.oth !== undefined)
+		return refuseKey("An RSA key of more than two primes is not supported.");
+	const numbers: Record<string, Bytes> = {};
+	for (const member of hasSecret(jwk) ? privateMembers : publicMembers) {
+		const number = readNumber(jwk, member);
+		if (!number.ok) return number;
+		numbers[member] = number.value;
+	}
+	return ok(toMembers(numbers) as Members);
+}
+
+/** RSAPrivateKey and RSAPublicKey of RFC 8017 appendix A.1, with the names that a JWK uses. */
+function readPemMembers(pem: string, name: string): Result<Members, Failure> {
+	const info = readPem(pem);
+	if (!info.ok) return info;
+	if (toBase64Url(info.value.algorithmId) !== toBase64Url(algorithmId)) {
+		return refuseKey(`For ${name} the PEM must hold an RSA key (rsaEncryption).`);
+	}
+	const isPrivate = info.value.half === "private";
+	const names: readonly string[] = isPrivate ? ["version", ...privateMembers] : publicMembers;
+	const elements = readSequence(info.value.key) ?? [];
+	const numbers: Record<string, Bytes> = {};
+	for (const [i, member] of names.entries()) {
+		const number = readUnsigned(elements[i]);
+		if (number) numbers[member] = number;
+	}
+	const { version, ...members } = numbers;
+	const complete = elements.length === names.length && Object.keys(numbers).length === names.length;
+	if (!complete || (isPrivate && version?.[0] !== 0)) {
+		return refuseKey("The PEM does not hold an RSA key of two primes (RFC 8017).");
+	}
+	return ok(toMembers(members) as Members);
+}
+
+/** Why a public key is not taken, or null. */
+function refusePublic(jwk: PublicJwk & { kty: "RSA" }): string | null {
+	const modulus = numberOf(jwk, "n");
+	const bits = bitLength(modulus);
+	const { rsaModulusBitsMin, rsaModulusBitsMax } = limits;
+	if (bits < rsaModulusBitsMin || bits > rsaModulusBitsMax) {
+		return `An RSA modulus must have ${rsaModulusBitsMin} to ${rsaModulusBitsMax} bits, it has ${bits}.`;
+	}
+	if (((modulus[modulus.length - 1] ?? 0) & 1) === 0) return "An RSA modulus must be odd.";
+	const known = acceptedExponents.includes(jwk.e);
+	return known ? null : "The RSA public exponent must be 3 or 65537.";
+}
+
+async function tryImportJwk(
+	jwk: JsonWebKey,
+	parameters: Parameters,
+	usage: "sign" | "verify",
+): Promise<CryptoKey | null> {
+	try {
+		return await crypto.subtle.importKey("jwk", jwk, parameters, true, [usage]);
+	} catch {
+		return null;
+	}
+}
+
+/** Not every runtime checks the numbers against each other: what counts is that a signature verifies. */
+async function belongTogether(
+	privateKey: CryptoKey,
+	publicKey: CryptoKey,
+	parameters: Parameters,
+): Promise<boolean> {
+	try {
+		const signature = await crypto.subtle.sign(parameters, privateKey, probe);
+		return await crypto.subtle.verify(parameters, publicKey, signature, probe);
+	} catch {
+		return false;
+	}
+}
+
+function toPkcs1(jwk: PublicJwk): Bytes {
+	const n = writeUnsigned(numberOf(jwk, "n"));
+	return writeElement(tags.sequence, n, writeUnsigned(numberOf(jwk, "e")));
+}
+
+function numberOf(jwk: PublicJwk, member: "n" | "e"): Bytes {
+	const bytes = jwk.kty === "RSA" ? fromBase64Url(jwk[member]) : null;
+	if (!bytes) throw new Error(`an RSA public key is kept as ${jwk.kty}`);
+	return bytes;
+}
+
+function bitLength(number: Bytes): number {
+	return number.length * 8 - (Math.clz32(number[0] ?? 0) - 24);
+}

@@ -1,0 +1,213 @@
+import type { Caller } from "../auth/tokens.ts";
+import { type Failure, fail } from "../errors.ts";
+import { ok, type Result } from "../lib/result.ts";
+import {
+	type LoadedKey,
+	type LoadedVersion,
+	type LoadServices,
+	loadUsableKey,
+	loadVersion,
+	signerOf,
+	verifierOf,
+} from "./loaded.ts";
+import { decodeSignature, encodeSignature } from "./signature.ts";
+import type { Algorithm, Encoding, Input } from "./types.ts";
+
+export interface SignRequest {
+	readonly input: Input;
+	readonly encoding: Encoding;
+	/** The current version when none is named. */
+	readonly version?: number | undefined;
+}
+
+export interface SignAnswer {
+	readonly signature: string;
+	readonly encoding: Encoding;
+	readonly keyId: string;
+	readonly version: number;
+	readonly algorithm: Algorithm["name"];
+	readonly recoveryId?: number;
+}
+
+export interface VerifyRequest extends SignRequest {
+	readonly signature: string;
+}
+
+export interface VerifyAnswer {
+	readonly valid: boolean;
+	/** The version whose public half verified it. */
+	readonly version?: number;
+}
+
+/** The main job. Authentication and role were checked before; key scope is checked by the look-up. */
+export async function sign(
+	services: LoadServices,
+	caller: Caller,
+	ref: string,
+	request: SignRequest,
+): Promise<Result<SignAnswer, Failure>> {
+	const key = await loadUsableKey(services, caller, ref);
+	if (!key.ok) return key;
+	const version = await signingVersion(services, key.value, request.version);
+	if (!version.ok) return version;
+	return signWith(services, key.value, version.value, request);
+}
+
+export interface BatchRequest<Item> {
+	/** An item that could not be read is a failure already, and keeps its place. */
+	readonly items: readonly Result<Item, Failure>[];
+	readonly encoding: Encoding;
+	readonly version?: number | undefined;
+}
+
+export interface SignBatchAnswer {
+	readonly key: { readonly keyId: string; readonly version: number; readonly algorithm: string };
+	readonly answers: readonly Result<SignAnswer, Failure>[];
+}
+
+/** One item of a batch fails by itself; what concerns the key fails them all. */
+export async function signBatch(
+	services: LoadServices,
+	caller: Caller,
+	ref: string,
+	{ items, encoding, version: named }: BatchRequest<Input>,
+): Promise<Result<SignBatchAnswer, Failure>> {
+	const key = await loadUsableKey(services, caller, ref);
+	if (!key.ok) return key;
+	const version = await signingVersion(services, key.value, named);
+	if (!version.ok) return version;
+	const refusal = refuseEncoding(key.value.algorithm, encoding);
+	if (refusal) return refusal;
+	const answers: Result<SignAnswer, Failure>[] = [];
+	for (const item of items) {
+		if (!item.ok) answers.push(item);
+		else {
+			const request = { input: item.value, encoding };
+			answers.push(await signWith(services, key.value, version.value, request));
+		}
+	}
+	const { row, algorithm } = key.value;
+	const shown = { keyId: row.id, version: version.value.version, algorithm: algorithm.name };
+	return ok({ key: shown, answers });
+}
+
+export async function verify(
+	services: LoadServices,
+	caller: Caller,
+	ref: string,
+	request: VerifyRequest,
+): Promise<Result<VerifyAnswer, Failure>> {
+	const key = await loadUsableKey(services, caller, ref);
+	if (!key.ok) return key;
+	const versions = await verifyingVersions(services, key.value, request.version);
+	return versions.ok ? verifyWith(services, key.value, versions.value, request) : versions;
+}
+
+export async function verifyBatch(
+	services: LoadServices,
+	caller: Caller,
+	ref: string,
+	{ items, encoding, version }: BatchRequest<Pick<VerifyRequest, "input" | "signature">>,
+): Promise<Result<readonly Result<VerifyAnswer, Failure>[], Failure>> {
+	const key = await loadUsableKey(services, caller, ref);
+	if (!key.ok) return key;
+	const versions = await verifyingVersions(services, key.value, version);
+	if (!versions.ok) return versions;
+	const answers: Result<VerifyAnswer, Failure>[] = [];
+	for (const item of items) {
+		if (!item.ok) answers.push(item);
+		else {
+			const request = { ...item.value, encoding };
+			answers.push(await verifyWith(services, key.value, versions.value, request));
+		}
+	}
+	return ok(answers);
+}
+
+/** The version that signs: the one named if it may still sign, else the current one. */
+export async function signingVersion(
+	services: LoadServices,
+	key: LoadedKey,
+	named: number | undefined,
+): Promise<Result<LoadedVersion, Failure>> {
+	const version = named ?? key.row.current_version;
+	if (version < key.row.min_sign_version) return belowMinimum(version, key.row.min_sign_version);
+	return loadVersion(services, key, version);
+}
+
+/** Without a version, every loaded one that may verify, newest first: a rotation breaks no signature. */
+async function verifyingVersions(
+	services: LoadServices,
+	key: LoadedKey,
+	named: number | undefined,
+): Promise<Result<readonly LoadedVersion[], Failure>> {
+	const minimum = key.row.min_verify_version;
+	if (named === undefined) return ok(key.versions.filter((known) => known.version >= minimum));
+	if (named < minimum) return belowMinimum(named, minimum);
+	const version = await loadVersion(services, key, named);
+	return version.ok ? ok([version.value]) : version;
+}
+
+async function signWith(
+	services: LoadServices,
+	key: LoadedKey,
+	version: LoadedVersion,
+	{ input, encoding }: SignRequest,
+): Promise<Result<SignAnswer, Failure>> {
+	const { algorithm } = key;
+	const refusal = refuseInput(algorithm, input) ?? refuseEncoding(algorithm, encoding);
+	if (refusal) return refusal;
+	const signer = await signerOf(services, key, version, input.kind);
+	if (!signer.ok) return signer;
+	const { bytes, recoveryId } = await signer.value(input.bytes);
+	const answer = {
+		signature: encodeSignature(bytes, encoding),
+		encoding,
+		keyId: key.row.id,
+		version: version.version,
+		algorithm: algorithm.name,
+	};
+	return ok(recoveryId === undefined ? answer : { ...answer, recoveryId });
+}
+
+async function verifyWith(
+	services: LoadServices,
+	key: LoadedKey,
+	versions: readonly LoadedVersion[],
+	{ input, encoding, signature }: VerifyRequest,
+): Promise<Result<VerifyAnswer, Failure>> {
+	const { algorithm } = key;
+	const refusal = refuseInput(algorithm, input);
+	if (refusal) return refusal;
+	const bytes = decodeSignature(algorithm, signature, encoding);
+	if (!bytes.ok) return bytes;
+	for (const version of versions) {
+		const verifier = await verifierOf(services, key, version, input.kind);
+		if (await verifier(input.bytes, bytes.value)) {
+			return ok({ valid: true, version: version.version });
+		}
+	}
+	return ok({ valid: false });
+}
+
+/** What the algorithm can not sign or verify: a digest where it takes none, or one of another length. */
+export function refuseInput({ name, digestBytes }: Algorithm, input: Input) {
+	if (input.kind === "message") return null;
+	if (digestBytes === null) {
+		return fail("digest_unsupported", `${name} signs messages only; send "message".`);
+	}
+	if (input.bytes.length === digestBytes) return null;
+	return fail(
+		"invalid_digest_length",
+		`${name} takes a digest of ${digestBytes} bytes, not ${input.bytes.length}.`,
+	);
+}
+
+export function refuseEncoding({ name, encodings }: Algorithm, encoding: Encoding) {
+	if (encodings.includes(encoding)) return null;
+	return fail("encoding_unsupported", `${name} has ${encodings.join(", ")}, not "${encoding}".`);
+}
+
+function belowMinimum(version: number, minimum: number) {
+	return fail("version_below_minimum", `Version ${version} is below the minimum ${minimum}.`);
+}

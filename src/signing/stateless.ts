@@ -1,0 +1,34 @@
+import { type Failure, fail } from "../errors.ts";
+import { ok, type Result } from "../lib/result.ts";
+import { algorithms } from "./algorithms.ts";
+import { refuseInput, type VerifyRequest } from "./sign.ts";
+import { decodeSignature } from "./signature.ts";
+import type { AlgorithmName } from "./types.ts";
+
+/** Verifies with a key of the caller's own; nothing of it is kept. A private key is refused. */
+export async function verifyStateless(
+	name: AlgorithmName,
+	publicKey: string | Readonly<Record<string, unknown>>,
+	{ input, signature, encoding }: Omit<VerifyRequest, "version">,
+): Promise<Result<boolean, Failure>> {
+	const algorithm = algorithms[name];
+	if (algorithm.symmetric) {
+		return fail("algorithm_unsupported", `${name} has no public key to verify with.`);
+	}
+	const refusal = refuseInput(algorithm, input);
+	if (refusal) return refusal;
+	const bytes = decodeSignature(algorithm, signature, encoding);
+	if (!bytes.ok) return bytes;
+	const material = await algorithm.importKey(publicKey);
+	if (!material.ok) return material;
+	const { secret, publicJwk } = material.value;
+	secret?.fill(0);
+	if (secret || !publicJwk) {
+		return fail(
+			"invalid_key_material",
+			"Send the public key; a private key must stay with its owner.",
+		);
+	}
+	const verifier = await algorithm.verifier({ publicJwk }, input.kind);
+	return ok(await verifier(input.bytes, bytes.value));
+}
