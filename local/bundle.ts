@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, extname, join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { gzipSync } from "node:zlib";
 import { Problem } from "./problem.ts";
 
@@ -83,7 +84,7 @@ function runWrangler(args: string[]): Promise<{ code: number | null; output: str
 
 /** What wrangler says from its first error on, without its decoration. */
 function readable(output: string): string {
-	const lines = output.split("\n").filter((line) => !/Logs were written to/.test(line));
+	const lines = stripVTControlCharacters(output).split("\n");
 	const first = lines.findIndex((line) => /\[ERROR\]/.test(line));
 	return lines.slice(Math.max(first, 0)).join("\n").trim();
 }

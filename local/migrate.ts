@@ -1,7 +1,10 @@
 import { join } from "node:path";
-import pg from "pg";
+import { parseArgs } from "node:util";
+import type pg from "pg";
 import Postgrator from "postgrator";
-import { inOneLine, Problem } from "./problem.ts";
+import { databaseOrRunningStack } from "./connect.ts";
+import { withDatabase } from "./database.ts";
+import { inOneLine, Problem, runCommand } from "./problem.ts";
 
 const migrationsFolder = join(import.meta.dirname, "..", "migrations");
 /** Any number, the same in every run: one migration at a time per database. */
@@ -70,17 +73,28 @@ function runnerFor(client: pg.Client, folder: string): Postgrator {
 	});
 }
 
-async function withDatabase<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-	const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000 });
-	client.on("error", () => {}); // the query that was under way rejects with it
-	try {
-		await client.connect();
-	} catch (error) {
-		throw new Problem(`the database does not answer: ${inOneLine(error)}`, { cause: error });
-	}
-	try {
-		return await work(client);
-	} finally {
-		await client.end();
-	}
+const usage = "npm run migrate -- [up | down | NUMBER] [--data DIR]";
+
+/** up: to the newest version; down: one version back; a number: to that version. */
+async function target(databaseUrl: string, word: string): Promise<"max" | number> {
+	if (word === "up") return "max";
+	if (word === "down") return Math.max((await schemaVersion(databaseUrl)) - 1, 0);
+	if (/^\d{1,9}$/.test(word)) return Number(word);
+	throw new Problem(`"${word}" is not up, down or a version. Usage: ${usage}`);
 }
+
+async function main(args: string[]): Promise<void> {
+	const { values, positionals } = parseArgs({
+		args,
+		options: { data: { type: "string" } },
+		allowPositionals: true,
+	});
+	const [word = "up", ...rest] = positionals;
+	if (rest.length > 0) throw new Problem(`one word is enough. Usage: ${usage}`);
+	const { databaseUrl } = await databaseOrRunningStack(values.data);
+	const applied = await migrate(databaseUrl, await target(databaseUrl, word));
+	for (const { action, version, name } of applied) console.log(`${action} ${version} ${name}`);
+	console.log(`The schema is at version ${await schemaVersion(databaseUrl)}.`);
+}
+
+if (import.meta.main) await runCommand(main);

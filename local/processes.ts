@@ -33,6 +33,24 @@ export function commandLine(pid: number): string {
 	}
 }
 
+/** When the process began: with its id, it tells it from a later one that got the same id. */
+export function startOf(pid: number): string {
+	try {
+		// Field 22 of proc_pid_stat(5), counted after the name, which may hold spaces.
+		const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+			.replace(/^.*\) /s, "")
+			.split(" ");
+		return fields[19] ?? "";
+	} catch {
+		// No /proc: not Linux.
+	}
+	try {
+		return execFileSync("ps", ["-p", String(pid), "-o", "lstart="], { encoding: "utf8" }).trim();
+	} catch {
+		return "";
+	}
+}
+
 /** Sends a signal to a process that may be gone by now. */
 export function signalIfAlive(pid: number, signal: NodeJS.Signals): void {
 	try {

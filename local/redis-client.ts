@@ -1,14 +1,19 @@
 import { Redis, type RedisOptions, ReplyError } from "ioredis";
-import { type Command, CommandError, EngineUnavailable, type RedisEngine, type Reply } from "./redis-engine.ts";
+import { inOneLine } from "./problem.ts";
+import { CommandError, EngineUnavailable, type RedisEngine, type Reply } from "./redis-engine.ts";
 
 const connectTimeoutMs = 2_000;
 const answerTimeoutMs = 5_000;
 const reconnectMsMax = 500;
 
-/** A Redis server over one connection that all requests share, and that comes back by itself. */
+/**
+ * A Redis server over one connection that all requests share, and that comes back by itself.
+ * @param giveUp ends the wait for the first answer
+ * @throws EngineUnavailable when it has not answered by then; the cause says why
+ */
 export async function connectEngine(
 	target: string | RedisOptions,
-	startTimeoutMs: number,
+	giveUp: AbortSignal,
 ): Promise<RedisEngine> {
 	const options: RedisOptions = {
 		connectTimeout: connectTimeoutMs,
@@ -28,7 +33,7 @@ export async function connectEngine(
 		lastError = error;
 	});
 	try {
-		await ready(redis, startTimeoutMs);
+		await ready(redis, giveUp);
 	} catch (error) {
 		redis.disconnect();
 		throw new EngineUnavailable("Redis does not answer", { cause: lastError ?? error });
@@ -36,13 +41,11 @@ export async function connectEngine(
 	return engineOver(redis);
 }
 
-function ready(redis: Redis, timeoutMs: number): Promise<void> {
+function ready(redis: Redis, giveUp: AbortSignal): Promise<void> {
 	return new Promise((resolve, reject) => {
-		const timer = setTimeout(() => reject(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
-		redis.once("ready", () => {
-			clearTimeout(timer);
-			resolve();
-		});
+		redis.once("ready", resolve);
+		giveUp.throwIfAborted();
+		giveUp.addEventListener("abort", () => reject(giveUp.reason), { once: true });
 	});
 }
 
@@ -96,7 +99,7 @@ async function inTime<T>(work: Promise<T>): Promise<T> {
 function replyOf(value: unknown): Reply {
 	if (value === null || typeof value === "number" || Buffer.isBuffer(value)) return value;
 	if (Array.isArray(value)) return value.map(replyOf);
-	if (value instanceof ReplyError) return new CommandError(value.message);
+	if (value instanceof ReplyError) return new CommandError(inOneLine(value));
 	if (value instanceof EngineUnavailable) throw value;
 	throw new EngineUnavailable("the connection to Redis was lost", { cause: value });
 }

@@ -19,11 +19,16 @@ export class MalformedRequest extends Error {
 }
 
 /** Why the command may not be run here, if so. */
-export function refusalOf([name, ...args]: Command): CommandError | undefined {
-	const words = args.map((arg) => String(arg).toUpperCase());
-	const blocks = /^XREAD(GROUP)?$/.test(name) && words.slice(0, words.indexOf("STREAMS"));
-	if (!unavailable.has(name) && !(blocks && blocks.includes("BLOCK"))) return undefined;
+export function refusalOf(command: Command): CommandError | undefined {
+	const [name] = command;
+	if (!unavailable.has(name) && !waitsForStream(command)) return undefined;
 	return new CommandError(`ERR Command is not available: '${name}'`);
+}
+
+function waitsForStream([name, ...args]: Command): boolean {
+	if (name !== "XREAD" && name !== "XREADGROUP") return false;
+	const words = args.map((arg) => String(arg).toUpperCase());
+	return words.slice(0, words.indexOf("STREAMS")).includes("BLOCK");
 }
 
 /** `["SET", "foo", "bar"]` */

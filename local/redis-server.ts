@@ -1,10 +1,9 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { freePort, loopback } from "./ports.ts";
-import { Problem } from "./problem.ts";
+import { inOneLine, Problem } from "./problem.ts";
 import { endProcess, isAlive } from "./processes.ts";
 import { connectEngine } from "./redis-client.ts";
 import type { RedisEngine } from "./redis-engine.ts";
@@ -31,7 +30,7 @@ export interface RedisServerOptions {
 }
 
 /** The path of `redis-server`, if the machine has it. */
-export function findRedisServer(path = process.env["PATH"] ?? ""): string | undefined {
+export function findRedisServer(path = process.env.PATH ?? ""): string | undefined {
 	const candidates = path.split(delimiter).map((folder) => join(folder, "redis-server"));
 	return candidates.find((program) => {
 		try {
@@ -49,13 +48,10 @@ export async function startRedisServer(options: RedisServerOptions): Promise<Run
 		const port = await freePort();
 		const password = randomBytes(24).toString("hex");
 		const server = supervise(options, configuration(port, password, options.dataDir));
-		const target = { host: loopback, port, password };
-		const ended = server.endedEarly.then((log) => {
-			throw new Problem(`redis-server does not start (${log.trim().split("\n").at(-1) ?? ""})`);
-		});
+		const giveUp = AbortSignal.any([AbortSignal.timeout(startTimeoutMs), server.ended]);
 		try {
-			const engine = await Promise.race([connectEngine(target, startTimeoutMs), ended]);
-			server.keepAlive();
+			const engine = await connectEngine({ host: loopback, port, password }, giveUp);
+			server.restartWhenItEnds();
 			return {
 				engine,
 				get pid() {
@@ -66,10 +62,11 @@ export async function startRedisServer(options: RedisServerOptions): Promise<Run
 					await server.stop();
 				},
 			};
-		} catch (error) {
+		} catch {
+			const passing = server.ended.aborted && attempt < startAttempts;
 			await server.stop();
 			// Another program may have taken the port in the moment between.
-			if (attempt === startAttempts) throw error;
+			if (!passing) throw new Problem(`redis-server does not start: ${server.lastWords()}`);
 		}
 	}
 }
@@ -90,4 +87,55 @@ function configuration(port: number, password: string, dataDir: string): string 
 		"loglevel warning",
 		"",
 	].join("\n");
+}
+
+/** Runs the server, and runs it again when it ends after `restartWhenItEnds`. */
+function supervise({ program, dataDir, onSpawn }: RedisServerOptions, config: string) {
+	const ended = new AbortController();
+	let log = "";
+	let restart = false;
+	let timer: NodeJS.Timeout | undefined;
+	let pid = 0;
+	launch();
+
+	function launch(): void {
+		const server = spawn(program, ["-"], {
+			cwd: dataDir,
+			env: { PATH: process.env.PATH, LC_ALL: "C" },
+			detached: true, // Ctrl-C in the terminal must reach us only
+			stdio: ["pipe", "pipe", "ignore"],
+		});
+		pid = server.pid ?? 0;
+		if (pid) onSpawn?.(pid);
+		server.stdin.on("error", () => {}); // it has ended: told below
+		server.stdin.end(config);
+		server.stdout.on("data", (text) => {
+			log = `${log}${text}`.slice(-logCharacters);
+		});
+		server.once("error", (error) => {
+			log = inOneLine(error);
+			ended.abort();
+		});
+		server.once("close", () => {
+			if (restart) timer = setTimeout(launch, restartPauseMs);
+			else ended.abort();
+		});
+	}
+
+	return {
+		/** Aborts when the server ends and is not to be started again. */
+		ended: ended.signal,
+		get pid() {
+			return pid;
+		},
+		lastWords: () => log.trim().split("\n").at(-1)?.trim() || "it said nothing",
+		restartWhenItEnds() {
+			restart = true;
+		},
+		async stop() {
+			restart = false;
+			clearTimeout(timer);
+			if (pid && isAlive(pid)) await endProcess(pid, stopSteps);
+		},
+	};
 }

@@ -113,11 +113,16 @@ function workersOf(options: RuntimeOptions, name: string): V4WorkerOptions[] {
 			modules: [{ type: "ESModule", path: "assets.js", contents: "export default {}" }],
 			...(given.compatibilityDate ? { compatibilityDate: given.compatibilityDate } : {}),
 			assets: {
-				...assets,
+				...filesOnly(assets),
 				routerConfig: { has_user_worker: false, invoke_user_worker_ahead_of_assets: false },
 			},
 		},
 	];
+}
+
+/** What the asset worker needs of the configuration: it has no worker of its own to run first. */
+function filesOnly({ run_worker_first: _, ...assets }: NonNullable<V4WorkerOptions["assets"]>) {
+	return assets;
 }
 
 type DurableObjects = NonNullable<V4WorkerOptions["durableObjects"]>;
@@ -126,7 +131,7 @@ function atFirstLocation(durableObjects: DurableObjects, name: string): DurableO
 	return Object.fromEntries(
 		Object.entries(durableObjects).map(([binding, target]) => {
 			const designator = typeof target === "string" ? { className: target } : target;
-			return [binding, { scriptName: name, ...designator }];
+			return [binding, { ...designator, scriptName: designator.scriptName ?? name }];
 		}),
 	);
 }

@@ -16,7 +16,7 @@ export const algorithms: Readonly<Record<AlgorithmName, Algorithm>> = {
 	ES512: ecdsa({ name: "ES512", curve: "P-521", hash: "SHA-512", digestBytes: 64 }),
 	ES256K: es256k,
 	BIP340: bip340,
-	RS256: rsa({ name: "RS256", scheme: "RSASSA-PKCS1-v1_5" }),
-	PS256: rsa({ name: "PS256", scheme: "RSA-PSS", saltLength: 32 }),
+	RS256: rsa({ name: "RS256", scheme: "RSASSA-PKCS1-v1_5", operation: "RSASSA-PKCS1-v1_5" }),
+	PS256: rsa({ name: "PS256", scheme: "RSA-PSS", operation: { name: "RSA-PSS", saltLength: 32 } }),
 	HS256: hs256,
 };

@@ -17,6 +17,7 @@ import type { Algorithm, Bytes, KeyMaterial, PublicJwk, Signer, Verifier } from 
 import {
 	exportBytes,
 	exportJwk,
+	type Parameters,
 	requireDigest,
 	tryImport,
 	webCryptoSigner,
@@ -40,7 +41,10 @@ const entropyBytes = 32;
 export function ecdsa(row: NistEcdsa): Algorithm {
 	const { name, hash, digestBytes } = row;
 	const curve = curves[row.curve];
-	const parameters = { name: "ECDSA", namedCurve: row.curve, hash };
+	const parameters: Parameters = {
+		key: { name: "ECDSA", namedCurve: row.curve },
+		operation: { name: "ECDSA", hash },
+	};
 	const signatureBytes = 2 * curve.coordinateBytes;
 	const kind = ecKind(name, curve, [name]);
 
@@ -55,7 +59,7 @@ export function ecdsa(row: NistEcdsa): Algorithm {
 		signatureBytes,
 
 		async generate() {
-			const pair = await crypto.subtle.generateKey(parameters, true, ["sign", "verify"]);
+			const pair = await crypto.subtle.generateKey(parameters.key, true, ["sign", "verify"]);
 			return materialOf((pair as CryptoKeyPair).privateKey, curve);
 		},
 
@@ -92,7 +96,7 @@ export function ecdsa(row: NistEcdsa): Algorithm {
 			const point = pointOf(key.publicJwk);
 			if (input === "digest") return digestVerifier(row, point, signatureBytes);
 			const usages = ["verify"];
-			const publicKey = await crypto.subtle.importKey("raw", point, parameters, false, usages);
+			const publicKey = await crypto.subtle.importKey("raw", point, parameters.key, false, usages);
 			return webCryptoVerifier(publicKey, parameters, signatureBytes);
 		},
 	};

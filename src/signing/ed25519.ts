@@ -8,6 +8,7 @@ import type { Algorithm, Bytes, KeyMaterial, PublicJwk } from "./types.ts";
 import {
 	exportBytes,
 	exportJwk,
+	type Parameters,
 	requireMessage,
 	tryImport,
 	webCryptoSigner,
@@ -15,7 +16,7 @@ import {
 } from "./webcrypto.ts";
 
 const name = "Ed25519";
-const parameters = { name };
+const parameters: Parameters = { key: { name }, operation: name };
 const seedBytes = 32;
 const pointBytes = 32;
 const signatureBytes = 64;
@@ -41,7 +42,7 @@ export const ed25519: Algorithm = {
 	signatureBytes,
 
 	async generate() {
-		const pair = await crypto.subtle.generateKey(parameters, true, ["sign", "verify"]);
+		const pair = await crypto.subtle.generateKey(parameters.key, true, ["sign", "verify"]);
 		return materialOf((pair as CryptoKeyPair).privateKey);
 	},
 
@@ -76,7 +77,9 @@ export const ed25519: Algorithm = {
 		requireMessage(name, kind);
 		if (!("publicJwk" in key)) throw new TypeError(`${name} verifies with the public half`);
 		const point = rawOf(key.publicJwk);
-		const publicKey = await crypto.subtle.importKey("raw", point, parameters, false, ["verify"]);
+		const publicKey = await crypto.subtle.importKey("raw", point, parameters.key, false, [
+			"verify",
+		]);
 		return webCryptoVerifier(publicKey, parameters, signatureBytes);
 	},
 };

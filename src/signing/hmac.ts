@@ -4,10 +4,15 @@ import { limits } from "../limits.ts";
 import { type JwkKind, readText, refuseJwk } from "./jwk.ts";
 import { refuseKey } from "./keyinfo.ts";
 import type { Algorithm } from "./types.ts";
-import { requireMessage, webCryptoSigner, webCryptoVerifier } from "./webcrypto.ts";
+import {
+	type Parameters,
+	requireMessage,
+	webCryptoSigner,
+	webCryptoVerifier,
+} from "./webcrypto.ts";
 
 const name = "HS256";
-const parameters = { name: "HMAC", hash: "SHA-256" };
+const parameters: Parameters = { key: { name: "HMAC", hash: "SHA-256" }, operation: "HMAC" };
 const newKeyBytes = 32;
 const tagBytes = 32;
 const jwkKind: JwkKind = { name, kty: "oct", algs: [name] };
@@ -54,7 +59,9 @@ export const hs256: Algorithm = {
 	async verifier(key, kind) {
 		requireMessage(name, kind);
 		if (!("secret" in key)) throw new TypeError(`${name} verifies with its secret`);
-		const secret = await crypto.subtle.importKey("raw", key.secret, parameters, false, ["verify"]);
+		const secret = await crypto.subtle.importKey("raw", key.secret, parameters.key, false, [
+			"verify",
+		]);
 		return webCryptoVerifier(secret, parameters, tagBytes);
 	},
 };

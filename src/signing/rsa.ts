@@ -9,6 +9,7 @@ import type { Algorithm, Bytes, KeyMaterial, PublicJwk } from "./types.ts";
 import {
 	exportBytes,
 	exportJwk,
+	type Parameters,
 	requireMessage,
 	webCryptoSigner,
 	webCryptoVerifier,
@@ -17,8 +18,8 @@ import {
 export interface Rsa {
 	readonly name: "RS256" | "PS256";
 	readonly scheme: "RSASSA-PKCS1-v1_5" | "RSA-PSS";
-	/** Of RSA-PSS: as long as the hash (RFC 7518 section 3.5). */
-	readonly saltLength?: number;
+	/** PSS has a salt as long as the hash (RFC 7518 section 3.5). */
+	readonly operation: Parameters["operation"];
 }
 
 const publicMembers = ["n", "e"] as const;
@@ -38,8 +39,8 @@ const modulusLengths = [defaultModulusLength, 3072, 4096];
 const probe = utf8("pairwise consistency");
 
 /** RSA signatures with SHA-256: PKCS #1 v1.5 (RFC 7518 section 3.3) or PSS (section 3.5). */
-export function rsa({ name, scheme, saltLength }: Rsa): Algorithm {
-	const parameters = { name: scheme, hash: "SHA-256", ...(saltLength && { saltLength }) };
+export function rsa({ name, scheme, operation }: Rsa): Algorithm {
+	const parameters: Parameters = { key: { name: scheme, hash: "SHA-256" }, operation };
 	const jwkKind: JwkKind = { name, kty: "RSA", algs: [name] };
 
 	return {
@@ -53,7 +54,7 @@ export function rsa({ name, scheme, saltLength }: Rsa): Algorithm {
 		signatureBytes: null,
 
 		async generate(modulusLength = defaultModulusLength) {
-			const wanted = { ...parameters, modulusLength, publicExponent };
+			const wanted = { ...parameters.key, modulusLength, publicExponent };
 			const pair = await crypto.subtle.generateKey(wanted, true, ["sign", "verify"]);
 			return materialOf((pair as CryptoKeyPair).privateKey);
 		},
@@ -88,13 +89,13 @@ export function rsa({ name, scheme, saltLength }: Rsa): Algorithm {
 			requireMessage(name, kind);
 			if (!("publicJwk" in key)) throw new TypeError(`${name} verifies with the public half`);
 			const jwk = { ...key.publicJwk };
-			const publicKey = await crypto.subtle.importKey("jwk", jwk, parameters, false, ["verify"]);
+			const publicKey = await crypto.subtle.importKey("jwk", jwk, parameters.key, false, [
+				"verify",
+			]);
 			return webCryptoVerifier(publicKey, parameters, numberOf(key.publicJwk, "n").length);
 		},
 	};
 }
-
-type Parameters = { readonly name: string; readonly hash: string; readonly saltLength?: number };
 
 async function materialOf(privateKey: CryptoKey): Promise<KeyMaterial> {
 	const { n, e } = await exportJwk(privateKey);
@@ -159,7 +160,7 @@ async function tryImportJwk(
 	usage: "sign" | "verify",
 ): Promise<CryptoKey | null> {
 	try {
-		return await crypto.subtle.importKey("jwk", jwk, parameters, true, [usage]);
+		return await crypto.subtle.importKey("jwk", jwk, parameters.key, true, [usage]);
 	} catch {
 		return null;
 	}
@@ -172,8 +173,8 @@ async function belongTogether(
 	parameters: Parameters,
 ): Promise<boolean> {
 	try {
-		const signature = await crypto.subtle.sign(parameters, privateKey, probe);
-		return await crypto.subtle.verify(parameters, publicKey, signature, probe);
+		const signature = await crypto.subtle.sign(parameters.operation, privateKey, probe);
+		return await crypto.subtle.verify(parameters.operation, publicKey, signature, probe);
 	} catch {
 		return false;
 	}

@@ -1,0 +1,115 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { join } from "node:path";
+import type { V4WorkerdStructuredLog } from "miniflare";
+import { Problem } from "./problem.ts";
+import { endProcess, isAlive, signalIfAlive, waitUntilGone } from "./processes.ts";
+import type { Runtime } from "./runtime.ts";
+import type { FromRuntime, ToRuntime } from "./runtime-messages.ts";
+
+const stopTimeoutMs = 5_000;
+
+export interface RuntimeProcessOptions {
+	readonly configPath: string;
+	readonly bundleDir: string;
+	readonly storageDir: string;
+	/** Told the process id, which is also its group's. */
+	readonly onSpawn?: (pid: number) => void;
+	readonly onLog?: ((log: V4WorkerdStructuredLog) => void) | undefined;
+	readonly onRestart?: (() => void) | undefined;
+}
+
+export interface RuntimeProcess {
+	/** Serves on these ports of 127.0.0.1. Bundling has gone on since the process was made. */
+	start(options: {
+		readonly ports: readonly number[];
+		readonly vars: Readonly<Record<string, string>>;
+		readonly inspectorPort?: number | undefined;
+	}): Promise<Pick<Runtime, "urls"> & { readonly crons: readonly string[] }>;
+	readonly scheduled: Runtime["scheduled"];
+	/** Settles, with a line for a person, when the process ends without being told to. */
+	readonly died: Promise<string>;
+	stop(): Promise<void>;
+}
+
+type Waiting = (error: Error | null) => void;
+
+/** Makes the process that holds the runtime (runtime-host.ts) and lets it begin to bundle. */
+export function prepareRuntime(options: RuntimeProcessOptions): RuntimeProcess {
+	const { configPath, bundleDir, storageDir } = options;
+	const child = fork(
+		join(import.meta.dirname, "runtime-host.ts"),
+		[configPath, bundleDir, storageDir],
+		{ detached: true, execArgv: [], stdio: ["ignore", "ignore", "inherit", "ipc"] },
+	);
+	if (child.pid) options.onSpawn?.(child.pid);
+	const runs = new Map<number, Waiting>();
+	let lastRun = 0;
+	let stopping = false;
+	const { promise: died, resolve: onDeath } = Promise.withResolvers<string>();
+
+	child.on("message", (message: FromRuntime) => {
+		if (message.type === "log") options.onLog?.(message.log);
+		if (message.type === "restarted") options.onRestart?.();
+		if (message.type === "scheduled") {
+			runs.get(message.id)?.(message.error === null ? null : new Error(message.error));
+			runs.delete(message.id);
+		}
+	});
+	child.once("exit", (code, signal) => {
+		for (const settle of runs.values()) settle(new Error("the runtime has ended"));
+		runs.clear();
+		if (stopping) return;
+		if (child.pid) signalIfAlive(-child.pid, "SIGKILL"); // workerd, which it left behind
+		onDeath(`the worker's runtime ended unexpectedly (${signal ?? `exit code ${code}`})`);
+	});
+
+	return {
+		died,
+		async start(startOptions) {
+			const started = answerToStart(child);
+			tell(child, { type: "start", ...startOptions });
+			return started;
+		},
+		scheduled(cron, at) {
+			const id = ++lastRun;
+			return new Promise((resolve, reject) => {
+				runs.set(id, (error) => (error ? reject(error) : resolve()));
+				tell(child, { type: "scheduled", id, cron, at });
+			});
+		},
+		async stop() {
+			stopping = true;
+			const { pid } = child;
+			if (!pid || !isAlive(pid)) return;
+			tell(child, { type: "stop" });
+			await waitUntilGone(pid, stopTimeoutMs);
+			signalIfAlive(-pid, "SIGKILL");
+			await endProcess(pid, []);
+		},
+	};
+}
+
+function tell(child: ChildProcess, message: ToRuntime): void {
+	if (child.connected) child.send(message, () => {}); // one that has ended is told by its exit
+}
+
+type Started = FromRuntime & { type: "started" };
+
+function answerToStart(child: ChildProcess): Promise<Started> {
+	return new Promise((resolve, reject) => {
+		const onMessage = (message: FromRuntime) => {
+			if (message.type === "started") settle(() => resolve(message));
+			if (message.type !== "problem") return;
+			settle(() => reject(message.forPerson ? new Problem(message.line) : new Error(message.line)));
+		};
+		const onExit = () => settle(() => reject(new Problem("the worker's runtime did not start")));
+		const settle = (answer: () => void) => {
+			child.off("message", onMessage);
+			child.off("exit", onExit);
+			answer();
+		};
+		child.on("message", onMessage);
+		child.on("exit", onExit);
+		if (child.exitCode !== null || child.signalCode !== null) onExit();
+	});
+}

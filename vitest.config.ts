@@ -1,0 +1,36 @@
+import { cloudflareTest } from "@cloudflare/vitest-plugin";
+import { defineConfig } from "vitest/config";
+
+/**
+ * Two projects beside each other in one folder: `*.test.ts` runs in workerd, as the service does;
+ * `*.node.test.ts` runs in Node and looks at the service from outside.
+ */
+export default defineConfig({
+	test: {
+		// Of the whole run, not of the workerd project, whose modules are resolved as a worker's.
+		globalSetup: ["test/support/node/global-setup.ts"],
+		projects: [
+			{
+				plugins: [
+					cloudflareTest(({ inject }) => ({
+						wrangler: { configPath: "./wrangler.toml" },
+						miniflare: { bindings: inject("bindings") },
+					})),
+				],
+				test: {
+					name: "workerd",
+					include: ["test/**/*.test.ts"],
+					exclude: ["test/**/*.node.test.ts"],
+				},
+			},
+			{
+				test: {
+					name: "node",
+					include: ["test/**/*.node.test.ts"],
+					testTimeout: 60_000,
+					hookTimeout: 60_000,
+				},
+			},
+		],
+	},
+});
