@@ -68,7 +68,7 @@ export function refuseUpgrade(socket: Duplex, status: string): void {
 /** Each end is paused while the other can not keep up, and closed when the other has closed. */
 function join(webSocket: WebSocket, database: Socket): void {
 	webSocket.on("message", (data) => {
-		if (Buffer.isBuffer(data) && !database.write(data)) webSocket.pause();
+		if (data instanceof Uint8Array && !database.write(data)) webSocket.pause();
 	});
 	database.on("drain", () => webSocket.resume());
 	const resume = () => {

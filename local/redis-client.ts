@@ -1,6 +1,12 @@
 import { Redis, type RedisOptions, ReplyError } from "ioredis";
 import { inOneLine } from "./problem.ts";
-import { CommandError, EngineUnavailable, type RedisEngine, type Reply } from "./redis-engine.ts";
+import {
+	CommandError,
+	EngineUnavailable,
+	isBytes,
+	type RedisEngine,
+	type Reply,
+} from "./redis-engine.ts";
 
 const connectTimeoutMs = 2_000;
 const answerTimeoutMs = 5_000;
@@ -97,7 +103,7 @@ async function inTime<T>(work: Promise<T>): Promise<T> {
 
 /** @throws EngineUnavailable for a failure that is not Redis' own answer */
 function replyOf(value: unknown): Reply {
-	if (value === null || typeof value === "number" || Buffer.isBuffer(value)) return value;
+	if (value === null || typeof value === "number" || isBytes(value)) return value;
 	if (Array.isArray(value)) return value.map(replyOf);
 	if (value instanceof ReplyError) return new CommandError(inOneLine(value));
 	if (value instanceof EngineUnavailable) throw value;

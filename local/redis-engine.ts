@@ -22,3 +22,7 @@ export interface RedisEngine {
 	transaction(commands: readonly Command[]): Promise<Reply[] | CommandError>;
 	close(): Promise<void>;
 }
+
+export function isBytes(value: unknown): value is Buffer {
+	return Buffer.isBuffer(value);
+}

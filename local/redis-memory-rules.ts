@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { type Command, CommandError } from "./redis-engine.ts";
+import { type Command, CommandError, isBytes } from "./redis-engine.ts";
 
 // What Redis checks and ioredis-mock does not: the form of a command and the type of its keys.
 
@@ -60,7 +60,7 @@ export function keysOf(table: CommandTable, command: Command): string[] {
 
 /** Bytes of a string value; undefined for the other types. */
 export function sizeOf(value: unknown): number | undefined {
-	return typeof value === "string" || Buffer.isBuffer(value) ? value.length : undefined;
+	return typeof value === "string" || isBytes(value) ? value.length : undefined;
 }
 
 export function bytesOf(command: Command): number {
@@ -98,7 +98,7 @@ function checkTypes({ family }: Rule, store: MockStore, name: string, keys: stri
 }
 
 function familyOf(value: unknown): Family {
-	if (typeof value === "string" || Buffer.isBuffer(value)) return "string";
+	if (typeof value === "string" || isBytes(value)) return "string";
 	if (value instanceof Set) return "set";
 	if (value instanceof Map) return "sortedset";
 	return Array.isArray(value) ? "list" : "hash";

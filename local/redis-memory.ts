@@ -1,5 +1,11 @@
 import RedisMock from "ioredis-mock";
-import { type Command, CommandError, type RedisEngine, type Reply } from "./redis-engine.ts";
+import {
+	type Command,
+	CommandError,
+	isBytes,
+	type RedisEngine,
+	type Reply,
+} from "./redis-engine.ts";
 import {
 	bytesOf,
 	checkCommand,
@@ -67,7 +73,7 @@ function replyOf(value: unknown): Reply {
 	if (value === true) return 1;
 	if (typeof value === "number") return Math.trunc(value);
 	if (typeof value === "string") return Buffer.from(value);
-	if (Buffer.isBuffer(value)) return value;
+	if (isBytes(value)) return value;
 	if (Array.isArray(value)) return value.map(replyOf);
 	if (Object.getPrototypeOf(value) === Object.prototype) {
 		return Object.entries(value).flat().map(replyOf); // HGETALL

@@ -1,4 +1,4 @@
-import { type Command, CommandError, type Reply } from "./redis-engine.ts";
+import { type Command, CommandError, isBytes, type Reply } from "./redis-engine.ts";
 
 const commandsMax = 10_000;
 
@@ -88,14 +88,14 @@ function argument(value: unknown): string {
 export function itemOf(reply: Reply, base64: boolean): object {
 	if (reply instanceof CommandError) return { error: reply.message };
 	// The driver passes a bare "OK" on and decodes everything else.
-	if (Buffer.isBuffer(reply) && reply.equals(ok)) return { result: "OK" };
+	if (isBytes(reply) && reply.equals(ok)) return { result: "OK" };
 	return { result: jsonOf(reply, base64 ? "base64" : "utf8") };
 }
 
 const ok = Buffer.from("OK");
 
 function jsonOf(reply: Reply, encoding: "base64" | "utf8"): unknown {
-	if (Buffer.isBuffer(reply)) return reply.toString(encoding);
+	if (isBytes(reply)) return reply.toString(encoding);
 	if (reply instanceof CommandError) return Buffer.from(reply.message).toString(encoding);
 	return Array.isArray(reply) ? reply.map((item) => jsonOf(item, encoding)) : reply;
 }

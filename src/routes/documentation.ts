@@ -45,7 +45,7 @@ export function documentation(routes: () => readonly Route[]): Route[] {
 				examples: [{}],
 			},
 			async ({ services, raw }) => {
-				const page = await services.assets.fetch(new URL("/docs/index.html", raw.url));
+				const page = await services.assets.fetch(new URL("/docs/", raw.url));
 				const headers = {
 					"Content-Type": "text/html; charset=utf-8",
 					"Cache-Control": publicCache,

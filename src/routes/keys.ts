@@ -252,7 +252,7 @@ export const getPublicKey = route(
 		if (query.format === "jwk") return ok({ json: jwk });
 		if (query.format === "pem") {
 			const pem = algorithm.exportPem(jwk);
-			return ok(new Response(pem, { headers: { "Content-Type": "application/x-pem-file" } }));
+			return ok(new Response(pem, { headers: { "Content-Type": "text/plain; charset=utf-8" } }));
 		}
 		const raw = algorithm.exportRaw(jwk);
 		if (!raw) return fail("format_unsupported", `${algorithm.name} keys have no raw form.`);

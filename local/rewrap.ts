@@ -1,0 +1,62 @@
+import { parseArgs } from "node:util";
+import { createDatabase } from "../src/db/client.ts";
+import { parseKeyEncryptionKeys } from "../src/env.ts";
+import { type RewrapServices, rewrap } from "../src/jobs/rewrap.ts";
+import { systemRandom } from "../src/lib/random.ts";
+import { createEnvelope } from "../src/signing/envelope.ts";
+import { dataFolderPath, runningStack } from "./connect.ts";
+import { Problem, runCommand } from "./problem.ts";
+
+const failuresShown = 20;
+
+/** Moves every key under the newest key-encryption key, beside a service that runs and knows it. */
+async function main(args: string[]): Promise<void> {
+	const { values } = parseArgs({ args, options: { data: { type: "string" } } });
+	const services = await connect(values.data);
+	const { moved, failed } = await rewrap(services, showProgress);
+	for (const { tenant_id, key_id, version } of failed.slice(0, failuresShown)) {
+		console.error(`did not open: tenant ${tenant_id}, key ${key_id}, version ${version}`);
+	}
+	console.log(`${moved} versions are now under "${services.envelope.newestKekId}".`);
+	if (failed.length > 0) {
+		throw new Problem(
+			`${failed.length} versions did not open and stay as they were: is their key-encryption key in the list?`,
+		);
+	}
+}
+
+/** DATABASE_URL and KEY_ENCRYPTION_KEYS, as deployed; else what the local stack that runs was started with. */
+async function connect(data: string | undefined): Promise<RewrapServices> {
+	const { DATABASE_URL, KEY_ENCRYPTION_KEYS } = process.env;
+	if (DATABASE_URL && data === undefined) {
+		if (!KEY_ENCRYPTION_KEYS) {
+			throw new Problem("KEY_ENCRYPTION_KEYS is not set: the worker's own list, newest first");
+		}
+		return servicesOf(DATABASE_URL, null, KEY_ENCRYPTION_KEYS);
+	}
+	const folder = dataFolderPath(data);
+	const stack = await runningStack(folder);
+	if (!stack) {
+		throw new Problem(
+			`there is no database: set DATABASE_URL and KEY_ENCRYPTION_KEYS, or run npm start beside this (nothing runs on ${folder})`,
+		);
+	}
+	return servicesOf(stack.workerDatabaseUrl, stack.neonUrl, stack.keyEncryptionKeys);
+}
+
+function servicesOf(databaseUrl: string, neonGateway: string | null, keys: string): RewrapServices {
+	return {
+		db: createDatabase({ databaseUrl, neonGateway }),
+		envelope: createEnvelope(parseKeyEncryptionKeys(keys), systemRandom),
+	};
+}
+
+/** A line that is rewritten, on a terminal alone. */
+function showProgress(done: number, total: number): void {
+	if (!process.stderr.isTTY) return;
+	const filled = Math.round((30 * done) / Math.max(1, total));
+	const bar = "#".repeat(filled).padEnd(30, ".");
+	process.stderr.write(`\r[${bar}] ${done} of ${total} versions${done === total ? "\n" : ""}`);
+}
+
+if (import.meta.main) await runCommand(main);

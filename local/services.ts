@@ -1,0 +1,106 @@
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { announceStack, type StackAddresses, withdrawStack } from "./connect.ts";
+import { adminToken, type DataFolder, keyEncryptionKeys } from "./folder.ts";
+import type { Guard } from "./guard.ts";
+import { grantApplicationRights, migrate } from "./migrate.ts";
+import { startNeonGateway } from "./neon.ts";
+import { startPostgres, workerRole } from "./postgres.ts";
+import { type RedisEngineName, startRedisGateway } from "./redis.ts";
+import { ensureAdmin } from "./tenants.ts";
+import { allSettledOrThrow, type Undo } from "./undo.ts";
+
+/** The tenant that every new data folder has. */
+export const firstTenant = "main";
+
+export interface ServicesOptions {
+	readonly folder: DataFolder;
+	readonly guard: Guard;
+	/** Gets how to stop each part, as soon as the part runs. */
+	readonly undo: Undo;
+	/** False for tests: see startPostgres. */
+	readonly durable: boolean;
+	/** Where the worker will answer: for other commands to find it. */
+	readonly urls: readonly string[];
+}
+
+export interface Services extends StackAddresses {
+	/** The worker's variables and secrets. */
+	readonly vars: Readonly<Record<string, string>>;
+	readonly redisEngine: RedisEngineName;
+	readonly adminToken: string;
+	readonly adminTokenIsNew: boolean;
+	/** Settles, with a line for a person, when a part ends that is not started again. */
+	readonly died: Promise<string>;
+}
+
+/** Starts all that the worker needs beside itself: PostgreSQL with the schema, and the gateways. */
+export async function startServices(options: ServicesOptions): Promise<Services> {
+	const { folder, undo, urls } = options;
+	// Before PostgreSQL makes its files: a folder that has those must have the keys.
+	const keys = await keyEncryptionKeys(folder);
+	const [database, redis] = await allSettledOrThrow([startDatabase(options), startRedis(options)]);
+	const services: StackAddresses = {
+		urls,
+		databaseUrl: database.url,
+		workerDatabaseUrl: database.workerUrl,
+		neonUrl: database.neonUrl,
+		redisUrl: redis.url,
+		redisToken: redis.token,
+		keyEncryptionKeys: keys,
+	};
+	undo.add(() => withdrawStack(folder.path));
+	await announceStack(folder.path, services);
+	return {
+		...services,
+		vars: variablesFor(services),
+		redisEngine: redis.engine,
+		adminToken: database.admin.token,
+		adminTokenIsNew: database.admin.isNew,
+		died: database.died,
+	};
+}
+
+function variablesFor(services: StackAddresses): Record<string, string> {
+	return {
+		DATABASE_URL: services.workerDatabaseUrl,
+		NEON_GATEWAY: services.neonUrl,
+		UPSTASH_REDIS_REST_URL: services.redisUrl,
+		UPSTASH_REDIS_REST_TOKEN: services.redisToken,
+		KEY_ENCRYPTION_KEYS: services.keyEncryptionKeys,
+		// A line for every request would hide the addresses in the terminal.
+		LOG_LEVEL: process.env.LOG_LEVEL ?? "warn",
+	};
+}
+
+async function startDatabase({ folder, guard, undo, durable }: ServicesOptions) {
+	const postgres = await startPostgres({
+		dataDir: folder.path,
+		durable,
+		onSpawn: (pid) => guard.watch(pid, "SIGINT"),
+	});
+	undo.add(postgres.stop);
+	const { url, workerUrl, died } = postgres;
+	const neon = await startNeonGateway({ databaseUrl: workerUrl });
+	undo.add(neon.stop);
+	await migrate(url);
+	await grantApplicationRights(url, workerRole);
+	const admin = await adminToken(folder, firstTenant);
+	await ensureAdmin(url, {
+		tenant: firstTenant,
+		tokenHash: admin.hash,
+		tokenName: "admin, made at the first start",
+	});
+	return { url, workerUrl, died, neonUrl: neon.url, admin };
+}
+
+async function startRedis({ folder, guard, undo }: ServicesOptions) {
+	const token = randomBytes(24).toString("base64url");
+	const redis = await startRedisGateway({
+		dataDir: join(folder.path, "redis"),
+		token,
+		onSpawn: (pid) => guard.watch(pid, "SIGTERM"),
+	});
+	undo.add(redis.stop);
+	return { url: redis.url, token, engine: redis.engine };
+}

@@ -1,0 +1,116 @@
+import { join, resolve } from "node:path";
+import type { V4WorkerdStructuredLog } from "miniflare";
+import { startCronClock } from "./cron.ts";
+import { type DataFolder, openDataFolder } from "./folder.ts";
+import { type Guard, startGuard } from "./guard.ts";
+import { loopback, portsInARow } from "./ports.ts";
+import { inOneLine } from "./problem.ts";
+import { prepareRuntime, type RuntimeProcess } from "./runtime-process.ts";
+import { firstTenant, type Services, startServices } from "./services.ts";
+import { allSettledOrThrow, createUndo, type Undo } from "./undo.ts";
+
+export const projectConfig = join(import.meta.dirname, "..", "wrangler.toml");
+
+export interface StackOptions {
+	/** The data folder, made when it is not there. */
+	readonly dataDir: string;
+	/** Of the first location; the others follow. 0 for any free ones. */
+	readonly port: number;
+	/** How many locations; 1 by default. */
+	readonly edges?: number;
+	/** False gives up safety against a crash of the machine for speed: for tests only. */
+	readonly durable?: boolean;
+	/** Another wrangler.toml than the project's. */
+	readonly configPath?: string;
+	/** More variables for the worker; they win over the stack's own. */
+	readonly vars?: Readonly<Record<string, string>>;
+	readonly inspectorPort?: number;
+	/** Told what the worker writes to its console. */
+	readonly onLog?: (log: V4WorkerdStructuredLog) => void;
+	/** Told in a line what happened beside the requests: a restart, a cron run that failed. */
+	readonly onEvent?: (line: string) => void;
+	/** Aborted when the start is not wanted any more: the promise rejects once all is stopped. */
+	readonly signal?: AbortSignal;
+}
+
+export interface Stack extends Services {
+	readonly folder: DataFolder;
+	/** Which tenant the admin token is for. */
+	readonly tenant: string;
+	readonly adminTokenFile: string;
+	/** Runs the worker's scheduled handler once. @throws when it failed */
+	scheduled(cron: string, scheduledTime: number): Promise<void>;
+	/** Stops everything; may be called twice. */
+	stop(): Promise<void>;
+}
+
+/**
+ * Starts the whole stack: PostgreSQL, the gateways, the worker in workerd at each location, and
+ * the cron clock. When one part fails, all that was started is stopped before this rejects.
+ */
+export async function startStack(options: StackOptions): Promise<Stack> {
+	const undo = createUndo();
+	try {
+		return await startParts(options, undo);
+	} catch (error) {
+		await undo.run().catch(() => {}); // the first failure is the one to tell
+		throw error;
+	}
+}
+
+async function startParts(options: StackOptions, undo: Undo): Promise<Stack> {
+	const { port, edges = 1, durable = true, signal, onEvent = () => {} } = options;
+	const folder = openDataFolder(resolve(options.dataDir));
+	undo.add(folder.release);
+	const ports = await portsInARow(port, edges);
+	const urls = ports.map((one) => `http://${loopback}:${one}`);
+	const guard = startGuard();
+	undo.add(guard.stop);
+	const runtime = prepare(options, folder, guard);
+	undo.add(runtime.stop);
+
+	const services = await startServices({ folder, guard, undo, durable, urls });
+	signal?.throwIfAborted();
+	const vars = { ...services.vars, ...options.vars };
+	const { crons } = await runtime.start({ ports, vars, inspectorPort: options.inspectorPort });
+	signal?.throwIfAborted();
+
+	let stopping = false;
+	const onError = (cron: string, error: unknown) => {
+		if (!stopping) onEvent(`the cron run "${cron}" failed: ${inOneLine(error)}`);
+	};
+	const clock = startCronClock(crons, runtime.scheduled, onError);
+	undo.add(clock.stop);
+	// Once at the start, in the background: the jobs make ready what requests would wait for.
+	for (const cron of new Set(crons)) {
+		runtime.scheduled(cron, Date.now()).catch((error) => onError(cron, error));
+	}
+	return {
+		...services,
+		folder,
+		urls,
+		tenant: firstTenant,
+		adminTokenFile: folder.tokenFile,
+		died: Promise.race([services.died, runtime.died]),
+		scheduled: runtime.scheduled,
+		stop() {
+			stopping = true;
+			return undo.run();
+		},
+	};
+}
+
+function prepare(
+	{ configPath = projectConfig, onLog, onEvent }: StackOptions,
+	folder: DataFolder,
+	guard: Guard,
+): RuntimeProcess {
+	return prepareRuntime({
+		configPath,
+		bundleDir: join(folder.path, "bundle"),
+		storageDir: join(folder.path, "runtime"),
+		onSpawn: (pid) => guard.watch(pid, "SIGKILL"),
+		onLog,
+		onRestart: () => onEvent?.("workerd ended unexpectedly and was started again"),
+	});
+}

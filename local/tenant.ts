@@ -1,0 +1,34 @@
+import { parseArgs } from "node:util";
+import { hashToken, mintToken } from "../src/auth/tokens.ts";
+import { systemRandom } from "../src/lib/random.ts";
+import { databaseOrRunningStack } from "./connect.ts";
+import { Problem, runCommand } from "./problem.ts";
+import { checkTenantName, ensureAdmin, tenantExists } from "./tenants.ts";
+
+const usage = "npm run tenant -- (create | token) NAME [--data DIR]";
+
+/** create: a new tenant and its admin token; token: one more admin token for a tenant. */
+async function main(args: string[]): Promise<void> {
+	const { values, positionals } = parseArgs({
+		args,
+		options: { data: { type: "string" } },
+		allowPositionals: true,
+	});
+	const [verb, tenant, ...rest] = positionals;
+	if ((verb !== "create" && verb !== "token") || tenant === undefined || rest.length > 0) {
+		throw new Problem(`usage: ${usage}`);
+	}
+	checkTenantName(tenant);
+	const { databaseUrl } = await databaseOrRunningStack(values.data);
+	const exists = await tenantExists(databaseUrl, tenant);
+	if (exists && verb === "create") throw new Problem(`there is a tenant ${tenant} already`);
+	if (!exists && verb === "token") throw new Problem(`there is no tenant ${tenant}`);
+	const token = mintToken(tenant, systemRandom);
+	const tokenName = `admin, made by npm run tenant -- ${verb}`;
+	await ensureAdmin(databaseUrl, { tenant, tokenHash: hashToken(token), tokenName });
+	if (!exists) console.error(`The tenant ${tenant} is made.`);
+	console.error("Its admin token, shown this once:");
+	console.log(token);
+}
+
+if (import.meta.main) await runCommand(main);

@@ -1,0 +1,72 @@
+import type { Database } from "../db/client.ts";
+import { firstId } from "../db/columns.ts";
+import { countSealed, replaceSealed, type SealedRow, sealedUnder } from "../db/sealed.ts";
+import { fromBase64, toBase64 } from "../lib/bytes.ts";
+import { limits } from "../limits.ts";
+import { type Envelope, EnvelopeError } from "../signing/envelope.ts";
+
+export interface RewrapServices {
+	readonly db: Database;
+	readonly envelope: Envelope;
+}
+
+export interface RewrapReport {
+	/** Versions that stand under the newest key-encryption key now and did not before. */
+	readonly moved: number;
+	/** Versions that did not open, and stay as they were. */
+	readonly failed: readonly Pick<SealedRow, "tenant_id" | "key_id" | "version">[];
+}
+
+/**
+ * Moves every sealed secret under the newest key-encryption key while the service runs. A version is
+ * readable at every moment, under its old seal or its new one, so every isolate must know both keys
+ * before this begins. It can be stopped and run again at any time.
+ */
+export async function rewrap(
+	services: RewrapServices,
+	onProgress: (done: number, total: number) => void = () => {},
+): Promise<RewrapReport> {
+	const { db, envelope } = services;
+	const counts = await countSealed(db);
+	const old = counts.filter((count) => count.kekId !== envelope.newestKekId);
+	const total = old.reduce((sum, count) => sum + count.versions, 0);
+	const failed: SealedRow[] = [];
+	let moved = 0;
+	for (const { kekId } of old) {
+		let after = { tenant_id: "", key_id: firstId, version: 0 };
+		for (;;) {
+			const rows = await sealedUnder(db, kekId, after, limits.rewrapPerSlice);
+			const last = rows.at(-1);
+			if (!last) break;
+			after = last;
+			const resealed = await reseal(services, kekId, rows, failed);
+			moved += await replaceSealed(db, kekId, envelope.newestKekId, resealed);
+			onProgress(moved + failed.length, total);
+		}
+	}
+	return { moved, failed };
+}
+
+async function reseal(
+	{ envelope }: RewrapServices,
+	kekId: string,
+	rows: readonly SealedRow[],
+	failed: SealedRow[],
+): Promise<SealedRow[]> {
+	const resealed: SealedRow[] = [];
+	for (const row of rows) {
+		const { tenant_id: tenant, key_id: keyId, version, algorithm } = row;
+		const context = { tenant, keyId, version, algorithm };
+		try {
+			const bytes = fromBase64(row.sealed) ?? new Uint8Array();
+			const secret = await envelope.open({ kekId, bytes }, context);
+			const sealed = await envelope.seal(secret, context);
+			secret.fill(0);
+			resealed.push({ ...row, sealed: toBase64(sealed.bytes) });
+		} catch (error) {
+			if (!(error instanceof EnvelopeError)) throw error;
+			failed.push(row);
+		}
+	}
+	return resealed;
+}

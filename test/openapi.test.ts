@@ -1,0 +1,60 @@
+import { describe, expect, it } from "vitest";
+import { routes } from "../src/app.ts";
+import { errorTable } from "../src/errors.ts";
+import { openApi } from "../src/routes/documentation.ts";
+import { problem } from "../src/schemas/service.ts";
+import { exampleTenant, pathOf } from "./support/fixtures.ts";
+import { call } from "./support/tenant.ts";
+
+const document = openApi(routes);
+
+describe("GET /openapi.json", () => {
+	it("serves the document that the routes make", async () => {
+		const answer = await call("GET", "/openapi.json");
+		expect(answer.status).toBe(200);
+		expect(answer.json).toEqual(JSON.parse(JSON.stringify(document)));
+	});
+
+	it("says OpenAPI 3.1 and has every route under its method", () => {
+		expect(document.openapi).toBe("3.1.0");
+		for (const route of routes) {
+			expect(document.paths?.[route.path]?.[route.method]?.operationId).toBe(route.id);
+		}
+	});
+
+	it("resolves every reference", () => {
+		const text = JSON.stringify(document);
+		const names = [...text.matchAll(/"#\/components\/schemas\/(\w+)"/g)].map(([, name]) => name);
+		expect(names.length).toBeGreaterThan(10);
+		for (const name of names) expect(document.components?.schemas).toHaveProperty(name ?? "");
+	});
+
+	it("names every error code of the service", () => {
+		expect(document["x-errors"]).toEqual(errorTable);
+	});
+});
+
+describe.each(routes)("the examples of $method $path", (route) => {
+	it.each(route.examples.map((example, index) => ({ example, index })))(
+		"work as they stand: $index",
+		async ({ example }) => {
+			const tenant = await exampleTenant();
+			const path = pathOf(route.path, example.params, example.query);
+			const answer = await tenant.call(route.method.toUpperCase(), path, {
+				...(example.body !== undefined && { json: example.body }),
+			});
+			expect(answer.json?.detail).toBeUndefined();
+			expect(answer.status).toBe(route.answer.status);
+			if (route.answer.schema && answer.json !== undefined) {
+				expect(route.answer.schema.safeParse(answer.json).error).toBeUndefined();
+			}
+		},
+	);
+
+	it("answers a problem document of its schema when it is refused", async () => {
+		if (route.permission === null) return;
+		const answer = await call(route.method.toUpperCase(), pathOf(route.path));
+		expect(answer.headers.get("content-type")).toBe("application/problem+json");
+		expect(problem.safeParse(answer.json).error).toBeUndefined();
+	});
+});

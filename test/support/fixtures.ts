@@ -1,0 +1,37 @@
+import { newTenant, ownerSql, type Tenant } from "./tenant.ts";
+
+/** The token that the examples revoke. Token ids are unique in a tenant, so every tenant can have it. */
+export const exampleTokenId = "01900000-0000-7000-8000-000000000001";
+
+const exampleKeys = [
+	["payments", "Ed25519"],
+	["ethereum", "ES256K"],
+	["legacy", "ES256"],
+	["retired", "ES256"],
+	["restorable", "ES256"],
+] as const;
+
+/** A tenant in which every example of the OpenAPI document works (src/routes: `examples`). */
+export async function exampleTenant(): Promise<Tenant> {
+	const tenant = await newTenant();
+	for (const [name, algorithm] of exampleKeys) {
+		await tenant.call("POST", "/v1/keys", { json: { name, algorithm } });
+	}
+	await tenant.call("DELETE", "/v1/keys/restorable");
+	await tenant.token("verifier", { id: exampleTokenId });
+	await ownerSql().query("insert into tenants (id) values ('main') on conflict do nothing");
+	return tenant;
+}
+
+/** The path of an example with its parameters and query filled in. */
+export function pathOf(
+	path: string,
+	params: Readonly<Record<string, string>> = {},
+	query: Readonly<Record<string, string>> = {},
+): string {
+	const filled = path.replace(/\{(\w+)\}/g, (_, name: string) =>
+		encodeURIComponent(params[name] ?? name),
+	);
+	const search = new URLSearchParams(query).toString();
+	return search === "" ? filled : `${filled}?${search}`;
+}
