@@ -92,7 +92,10 @@ export function createPools(server: ServerAddress, statementTimeoutMs: number): 
 		async end() {
 			const ended = [...pools.values()].map((pool) => pool.end());
 			pools.clear();
-			for (const client of busy) void (client as unknown as pg.Client).end();
+			for (const client of busy) {
+				cancelBackend(server, client);
+				void (client as unknown as pg.Client).end();
+			}
 			await Promise.race([Promise.all(ended), sleep(cancelTimeoutMs)]);
 		},
 	};

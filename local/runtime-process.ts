@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { join } from "node:path";
 import type { V4WorkerdStructuredLog } from "miniflare";
+import { wranglerEnvironment } from "./bundle.ts";
 import { Problem } from "./problem.ts";
 import { endProcess, isAlive, signalIfAlive, waitUntilGone } from "./processes.ts";
 import type { Runtime } from "./runtime.ts";
@@ -39,7 +40,13 @@ export function prepareRuntime(options: RuntimeProcessOptions): RuntimeProcess {
 	const child = fork(
 		join(import.meta.dirname, "runtime-host.ts"),
 		[configPath, bundleDir, storageDir],
-		{ detached: true, execArgv: [], stdio: ["ignore", "ignore", "inherit", "ipc"] },
+		{
+			detached: true,
+			execArgv: [],
+			stdio: ["ignore", "ignore", "inherit", "ipc"],
+			// Wrangler would warn that it sees no secrets: they come as a message.
+			env: { ...process.env, ...wranglerEnvironment, WRANGLER_LOG: "error" },
+		},
 	);
 	if (child.pid) options.onSpawn?.(child.pid);
 	const runs = new Map<number, Waiting>();

@@ -7,7 +7,7 @@ import { loopback, portsInARow } from "./ports.ts";
 import { inOneLine } from "./problem.ts";
 import { prepareRuntime, type RuntimeProcess } from "./runtime-process.ts";
 import { firstTenant, type Services, startServices } from "./services.ts";
-import { allSettledOrThrow, createUndo, type Undo } from "./undo.ts";
+import { createUndo, type Undo } from "./undo.ts";
 
 export const projectConfig = join(import.meta.dirname, "..", "wrangler.toml");
 
@@ -80,6 +80,7 @@ async function startParts(options: StackOptions, undo: Undo): Promise<Stack> {
 		if (!stopping) onEvent(`the cron run "${cron}" failed: ${inOneLine(error)}`);
 	};
 	const clock = startCronClock(crons, runtime.scheduled, onError);
+	undo.add(runtime.stop); // again: the worker has to go before what it works with
 	undo.add(clock.stop);
 	// Once at the start, in the background: the jobs make ready what requests would wait for.
 	for (const cron of new Set(crons)) {

@@ -1,0 +1,42 @@
+/**
+ * The path and query of a request.
+ * `params` and `query` are lists of [name, value]; a name may stand in `query` several times.
+ */
+export function target(path, params, query) {
+	const values = new Map(params);
+	const filled = path.replace(/\{(\w+)\}/g, (_, name) =>
+		encodeURIComponent(values.get(name) ?? ""),
+	);
+	const search = new URLSearchParams(query).toString();
+	return search ? `${filled}?${search}` : filled;
+}
+
+/** The request as a line for a POSIX shell, with the token in its variable TOKEN. */
+export function curl({ method, url, needsToken, body }) {
+	const parts = [`curl ${method === "GET" ? "" : `-X ${method} `}${quoted(url)}`];
+	if (needsToken) parts.push('-H "Authorization: Bearer $TOKEN"');
+	if (body !== undefined) {
+		parts.push('-H "Content-Type: application/json"', `-d ${inQuotes(shortened(body))}`);
+	}
+	return parts.join(" \\\n  ");
+}
+
+function quoted(text) {
+	return /^[\w:/.-]+$/.test(text) ? text : inQuotes(text);
+}
+
+function inQuotes(text) {
+	return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+const oneLineChars = 60;
+
+/** A short body on one line; what is no JSON stays as it is. */
+function shortened(body) {
+	try {
+		const line = JSON.stringify(JSON.parse(body));
+		return line.length <= oneLineChars ? line : body;
+	} catch {
+		return body;
+	}
+}
