@@ -6,12 +6,13 @@ import { stripVTControlCharacters } from "node:util";
 import { gzipSync } from "node:zlib";
 import { Problem } from "./problem.ts";
 
-/** Wrangler's own way to run: no reports to its makers, no log files in the home folder. */
+/** No reports to wrangler's makers, no log files in the home folder, no look-up of where we are. */
 export const wranglerEnvironment = {
 	WRANGLER_SEND_METRICS: "false",
 	WRANGLER_SEND_ERROR_REPORTS: "false",
 	WRANGLER_WRITE_LOGS: "false",
 	WRANGLER_HIDE_BANNER: "true",
+	CLOUDFLARE_CF_FETCH_ENABLED: "false",
 	NO_UPDATE_NOTIFIER: "1",
 } as const;
 

@@ -9,8 +9,10 @@ import {
 } from "./redis-engine.ts";
 
 const connectTimeoutMs = 2_000;
-const answerTimeoutMs = 5_000;
+const answerTimeoutMs = 2_000;
 const reconnectMsMax = 500;
+/** A password or a user that is not right, as the versions of Redis say it. */
+const refused = /^(WRONGPASS|NOAUTH|NOPERM|ERR invalid password)/;
 
 /**
  * A Redis server over one connection that all requests share, and that comes back by itself.
@@ -50,6 +52,9 @@ export async function connectEngine(
 function ready(redis: Redis, giveUp: AbortSignal): Promise<void> {
 	return new Promise((resolve, reject) => {
 		redis.once("ready", resolve);
+		redis.on("error", (error) => {
+			if (refused.test(error.message)) reject(error); // no later attempt will do better
+		});
 		giveUp.throwIfAborted();
 		giveUp.addEventListener("abort", () => reject(giveUp.reason), { once: true });
 	});

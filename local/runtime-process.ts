@@ -44,8 +44,12 @@ export function prepareRuntime(options: RuntimeProcessOptions): RuntimeProcess {
 			detached: true,
 			execArgv: [],
 			stdio: ["ignore", "ignore", "inherit", "ipc"],
-			// Wrangler would warn that it sees no secrets: they come as a message.
-			env: { ...process.env, ...wranglerEnvironment, WRANGLER_LOG: "error" },
+			env: {
+				...process.env,
+				...wranglerEnvironment,
+				WRANGLER_LOG: "error",
+				CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV: "false", // the variables come as a message
+			},
 		},
 	);
 	if (child.pid) options.onSpawn?.(child.pid);

@@ -16,7 +16,7 @@ export function curl({ method, url, needsToken, body }) {
 	const parts = [`curl ${method === "GET" ? "" : `-X ${method} `}${quoted(url)}`];
 	if (needsToken) parts.push('-H "Authorization: Bearer $TOKEN"');
 	if (body !== undefined) {
-		parts.push('-H "Content-Type: application/json"', `-d ${inQuotes(shortened(body))}`);
+		parts.push('-H "Content-Type: application/json"', `-d ${inQuotes(laidOut(body))}`);
 	}
 	return parts.join(" \\\n  ");
 }
@@ -31,11 +31,13 @@ function inQuotes(text) {
 
 const oneLineChars = 60;
 
-/** A short body on one line; what is no JSON stays as it is. */
-function shortened(body) {
+/** A short body on one line, a long one set in; what is no JSON stays as it is. */
+function laidOut(body) {
 	try {
-		const line = JSON.stringify(JSON.parse(body));
-		return line.length <= oneLineChars ? line : body;
+		const value = JSON.parse(body);
+		const line = JSON.stringify(value);
+		if (line.length <= oneLineChars) return line;
+		return JSON.stringify(value, null, 2).replaceAll("\n", "\n  ");
 	} catch {
 		return body;
 	}

@@ -8,14 +8,14 @@ const at = (id) => document.getElementById(id);
 /** The token stands in its field and nowhere else. */
 const token = () => at("token").value.trim();
 
-function main() {
+async function main() {
 	for (const place of document.querySelectorAll("[data-origin]")) {
 		place.textContent = location.origin;
 	}
 	at("first-request").textContent =
 		`export TOKEN=es_…\ncurl ${location.origin}/v1/keys \\\n  -H "Authorization: Bearer $TOKEN"`;
 	wireMenu();
-	load();
+	await load();
 }
 
 async function load() {
@@ -25,7 +25,8 @@ async function load() {
 		show(await response.json());
 		at("notice").remove();
 	} catch (error) {
-		at("notice").textContent = `/openapi.json could not be read: ${error.message}. Load the page again.`;
+		at("notice").textContent =
+			`/openapi.json could not be read: ${error.message}. Load the page again.`;
 		return;
 	}
 	// What the address points to has only come to be now: go there as if the link were followed.
@@ -124,13 +125,13 @@ function problemsBlock(problems, errors) {
 	const count = problems.reduce((sum, { codes }) => sum + codes.length, 0);
 	return h(
 		"details",
-		{ class: "problems" },
+		{ class: "problems codes" },
 		h("summary", null, `Problems (${count} codes)`),
 		h("dl", null, ...rows),
 	);
 }
 
-/** Above this, a code is one that nearly every operation can answer. */
+/** A code that more operations than these can answer names none of them. */
 const operationsNamed = 8;
 
 function codeRows(errors, operations) {
@@ -142,6 +143,7 @@ function codeRows(errors, operations) {
 			index > 0 && ", ",
 			h("a", { href: `#${id}` }, id),
 		]);
+		const count = from.length > 0 ? `${from.length} operations` : "any path";
 		const named = from.length > 0 && from.length <= operationsNamed;
 		return h(
 			"tr",
@@ -149,7 +151,7 @@ function codeRows(errors, operations) {
 			h("th", { scope: "row" }, h("a", { href: `#${code}` }, h("code", null, code))),
 			h("td", null, status),
 			h("td", null, title),
-			h("td", null, ...(named ? links : [from.length > 0 ? "most operations" : "any path"])),
+			h("td", null, ...(named ? links : [count])),
 		);
 	});
 }
@@ -194,4 +196,4 @@ function followReading() {
 	for (const section of document.querySelectorAll("main section[id]")) observer.observe(section);
 }
 
-main();
+await main();

@@ -16,7 +16,9 @@ export function h(tag, attributes, ...children) {
 }
 
 export function present(children) {
-	return children.flat().filter((child) => child !== null && child !== undefined && child !== false);
+	return children
+		.flat()
+		.filter((child) => child !== null && child !== undefined && child !== false);
 }
 
 /** Text whose `words in backticks` become code. */
@@ -24,13 +26,9 @@ export function prose(text) {
 	return text.split(/`([^`]+)`/).map((part, index) => (index % 2 ? h("code", null, part) : part));
 }
 
-/** A block of code that the keyboard can scroll. */
-export function codeBlock(label, ...children) {
-	return h(
-		"pre",
-		{ class: "code", tabindex: 0, role: "region", "aria-label": label },
-		...children,
-	);
+/** A block of code that can be long: the keyboard can scroll it. */
+export function longCode(label, ...children) {
+	return h("pre", { class: "code", tabindex: 0, role: "region", "aria-label": label }, ...children);
 }
 
 /** Tells screen readers what has just happened. */

@@ -1,15 +1,17 @@
 import { curl, target } from "./curl.js";
-import { announce, codeBlock, h } from "./dom.js";
+import { announce, h } from "./dom.js";
 import { showFailure, showResponse } from "./response.js";
 
 const sendTimeoutMs = 30_000;
+const copiedShownMs = 1_200;
 
 /** The right side of an operation: the request as a curl line, and a form that sends it. */
 export function requestPanel(operation, view, token) {
 	const form = requestForm(operation, view);
-	const line = codeBlock(`curl for: ${operation.summary}`);
+	const line = h("pre", { class: "code" });
 	const redraw = () => {
-		line.textContent = curl({ ...form.read(), url: location.origin + form.read().target });
+		const request = form.read();
+		line.textContent = curl({ ...request, url: location.origin + request.target });
 	};
 	form.element.addEventListener("input", redraw);
 	redraw();
@@ -20,7 +22,12 @@ export function requestPanel(operation, view, token) {
 	return h(
 		"div",
 		{ class: "side" },
-		h("div", { class: "snippet" }, copyButton(line), line),
+		h(
+			"div",
+			{ class: "snippet" },
+			h("div", null, h("span", { class: "quiet" }, "curl"), copyButton(line)),
+			line,
+		),
 		h("details", { class: "try" }, h("summary", null, "Try it"), form.element, place),
 	);
 }
@@ -33,11 +40,11 @@ function copyButton(block) {
 			type: "button",
 			class: "copy",
 			"aria-label": "Copy the curl line",
-			click: async () => {
+			click: async ({ currentTarget }) => {
 				await navigator.clipboard.writeText(block.textContent);
 				announce("Copied");
-				block.classList.add("copied");
-				setTimeout(() => block.classList.remove("copied"), 900);
+				currentTarget.textContent = "Copied";
+				setTimeout(() => currentTarget.replaceChildren("Copy"), copiedShownMs);
 			},
 		},
 		"Copy",
@@ -46,15 +53,21 @@ function copyButton(block) {
 
 /** `read` answers { method, target, needsToken, body } as the fields stand. */
 function requestForm(operation, view) {
-	const inputs = operation.parameters.map((parameter) => parameterInput(operation, parameter, view));
+	const inputs = operation.parameters.map((parameter) =>
+		parameterInput(operation, parameter, view),
+	);
 	const editor = operation.bodySchema && bodyEditor(operation);
 	const element = h(
 		"form",
 		null,
 		...inputs.map(({ element }) => element),
 		editor?.element,
-		h("button", { type: "submit", class: "send" }, "Send"),
-		h("p", { class: "quiet" }, `This sends a real request to ${location.host}.`),
+		h(
+			"div",
+			{ class: "send-row" },
+			h("button", { type: "submit", class: "send" }, "Send"),
+			h("span", { class: "quiet" }, `This sends a real request to ${location.host}.`),
+		),
 	);
 	const valuesIn = (where) => inputs.filter(({ place }) => place === where).flatMap(pairs);
 	const read = () => ({
@@ -108,7 +121,7 @@ function choice(attributes, values, chosen, required) {
 
 function bodyEditor({ id, bodies }) {
 	const texts = bodies.map((body) => JSON.stringify(body, null, 2));
-	const area = h("textarea", { id: `try-${id}-body`, class: "body", spellcheck: "false" });
+	const area = h("textarea", { id: `try-${id}-body`, spellcheck: "false" });
 	const fill = (text) => {
 		area.value = text;
 		area.rows = Math.min(Math.max(text.split("\n").length, 3), 16);
@@ -124,7 +137,12 @@ function bodyEditor({ id, bodies }) {
 			{ "aria-label": "Example body", change: (event) => fill(texts[event.target.value]) },
 			...texts.map((_, index) => h("option", { value: index }, `Example ${index + 1}`)),
 		);
-	const label = h("label", { for: `try-${id}-body` }, "Body ", h("span", { class: "type" }, "JSON"));
+	const label = h(
+		"label",
+		{ for: `try-${id}-body` },
+		"Body ",
+		h("span", { class: "type" }, "JSON"),
+	);
 	const element = h(
 		"div",
 		{ class: "input" },
@@ -159,7 +177,10 @@ function sender(operation, form, place, token) {
 			});
 			await showResponse(place, response, startedAt);
 		} catch (error) {
-			showFailure(place, `${operation.method} ${operation.path} was not answered: ${error.message}`);
+			showFailure(
+				place,
+				`${operation.method} ${operation.path} was not answered: ${error.message}`,
+			);
 		} finally {
 			busy = false;
 		}

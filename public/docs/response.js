@@ -1,4 +1,4 @@
-import { announce, codeBlock, colouredJson, h, prose } from "./dom.js";
+import { announce, colouredJson, h, longCode, prose } from "./dom.js";
 
 /** Longer bodies are shown without colours, and cut at the second bound. */
 const colouredChars = 30_000;
@@ -60,7 +60,7 @@ function headersBox(headers) {
 		"details",
 		null,
 		h("summary", null, "Headers"),
-		codeBlock("Headers of the response", text),
+		longCode("Headers of the response", text),
 	);
 }
 
@@ -73,7 +73,7 @@ function bodyBox(bytes, type, json) {
 	return h(
 		"div",
 		null,
-		codeBlock("Body of the response", ...(coloured ? colouredJson(shown) : [shown])),
+		longCode("Body of the response", ...(coloured ? colouredJson(shown) : [shown])),
 		cut,
 	);
 }

@@ -136,7 +136,7 @@ function range(low, high, unit) {
 	const text =
 		to === undefined
 			? `At least ${shown(from)}`
-			: from
+			: from || (from === 0 && !unit)
 				? `${shown(from)} to ${shown(to)}`
 				: `At most ${shown(to)}`;
 	return unit ? `${text} ${unit}` : text;

@@ -1,7 +1,6 @@
-import type { AlgorithmName, PublicJwk } from "../signing/types.ts";
-import type { KeyState } from "../model.ts";
 import { isUuid } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
+import type { AlgorithmName, KeyState, PublicJwk } from "../model.ts";
 import type { Database, Param, Statement } from "./client.ts";
 import { iso, type Page } from "./columns.ts";
 

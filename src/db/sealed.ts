@@ -1,4 +1,4 @@
-import type { AlgorithmName } from "../signing/types.ts";
+import type { AlgorithmName } from "../model.ts";
 import type { Database, Statement } from "./client.ts";
 
 /** The sealed half of a key's version, in its place. `sealed` is base64. */

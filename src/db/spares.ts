@@ -1,4 +1,4 @@
-import type { PublicJwk } from "../signing/types.ts";
+import type { PublicJwk } from "../model.ts";
 import type { Database, Statement } from "./client.ts";
 
 /** An RSA key made ahead, sealed for its own row. `sealed` is base64. */

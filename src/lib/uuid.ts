@@ -1,5 +1,5 @@
-import type { Clock } from "./clock.ts";
 import { toHex } from "./bytes.ts";
+import type { Clock } from "./clock.ts";
 import type { Random } from "./random.ts";
 
 /** A UUID of version 7 (RFC 9562 section 5.7): 48 bits of Unix milliseconds, then random bits, so ids sort by age. */

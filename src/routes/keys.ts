@@ -2,9 +2,9 @@ import type { KeyRow } from "../db/keys.ts";
 import { type Failure, fail } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { limits } from "../limits.ts";
+import * as schema from "../schemas/keys.ts";
 import { algorithms } from "../signing/algorithms.ts";
 import * as keys from "../signing/keys.ts";
-import * as schema from "../schemas/keys.ts";
 import { cutPage, readPage } from "./pages.ts";
 import { type Reply, route } from "./route.ts";
 

@@ -1,5 +1,5 @@
-import { authenticate, type Caller } from "../auth/tokens.ts";
 import { allows, permissions } from "../auth/roles.ts";
+import { authenticate, type Caller } from "../auth/tokens.ts";
 import { DatabaseUnavailable } from "../db/client.ts";
 import { type Failure, fail } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";

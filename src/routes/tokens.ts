@@ -1,4 +1,4 @@
-import { createToken as mint, listTokens as list, revokeToken as revoke } from "../auth/tokens.ts";
+import { listTokens as list, createToken as mint, revokeToken as revoke } from "../auth/tokens.ts";
 import type { TokenRow } from "../db/tokens.ts";
 import { ok } from "../lib/result.ts";
 import * as schema from "../schemas/tokens.ts";

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { limits } from "../limits.ts";
-import { keyStates } from "../model.ts";
-import { algorithmNames, publicFormats } from "../signing/types.ts";
+import { algorithmNames, keyStates } from "../model.ts";
+import { publicFormats } from "../signing/types.ts";
 import {
 	cursor,
 	id,

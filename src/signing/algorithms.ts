@@ -1,9 +1,10 @@
+import type { AlgorithmName } from "../model.ts";
 import { ecdsa } from "./ecdsa.ts";
 import { ed25519 } from "./ed25519.ts";
 import { hs256 } from "./hmac.ts";
 import { rsa } from "./rsa.ts";
 import { bip340, es256k } from "./secp256k1.ts";
-import type { Algorithm, AlgorithmName } from "./types.ts";
+import type { Algorithm } from "./types.ts";
 
 /**
  * The one table of what can sign. It says which library does what: WebCrypto where it has the

@@ -1,6 +1,7 @@
 import type { Failure } from "../errors.ts";
-import { concat, fromBase64Url } from "../lib/bytes.ts";
+import { concat, equalConstantTime, fromBase64Url } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
+import type { AlgorithmName, EcCurve, PublicJwk } from "../model.ts";
 import { readBits, readOnly, readSequence, readUnsigned, tags, writeElement } from "./asn1.ts";
 import { hasSecret, type Jwk, type JwkKind, readMember, refuseJwk, toMembers } from "./jwk.ts";
 import {
@@ -11,7 +12,7 @@ import {
 	writePrivateKeyInfo,
 	writePublicPem,
 } from "./keyinfo.ts";
-import type { AlgorithmName, Bytes, EcCurve, PublicJwk } from "./types.ts";
+import type { Bytes } from "./types.ts";
 
 export interface Curve {
 	readonly name: EcCurve;
@@ -111,7 +112,7 @@ function readEcJwk(jwk: Jwk, kind: EcKind): Result<EcKey, Failure> {
 }
 
 function readEcInfo(info: KeyInfo, { name, curve }: EcKind): Result<EcKey, Failure> {
-	if (!sameBytes(info.algorithmId, curve.algorithmId)) {
+	if (!equalConstantTime(info.algorithmId, curve.algorithmId)) {
 		return refuseKey(`For ${name} the PEM must hold an EC key on the named curve ${curve.name}.`);
 	}
 	if (info.half === "public") {
@@ -136,7 +137,7 @@ function readEcPrivateKey(der: Bytes, curve: Curve): EcKey | null {
 	if (scalar.body.length !== curve.coordinateBytes) return null;
 	const named = rest[0]?.tag === tags.context0 ? rest.shift() : undefined;
 	const curveOid = curve.algorithmId.subarray(idEcPublicKey.length);
-	if (named && !sameBytes(named.body, curveOid)) return null;
+	if (named && !equalConstantTime(named.body, curveOid)) return null;
 	const carried = rest.shift();
 	if (rest.length > 0) return null;
 	if (!carried) return { scalar: scalar.body, point: null };
@@ -150,10 +151,6 @@ function isPoint(bytes: Bytes, curve: Curve): boolean {
 	const [form] = bytes;
 	if (form === 4) return bytes.length === 1 + 2 * curve.coordinateBytes;
 	return (form === 2 || form === 3) && bytes.length === 1 + curve.coordinateBytes;
-}
-
-function sameBytes(a: Bytes, b: Bytes): boolean {
-	return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
 function curve(name: EcCurve, coordinateBytes: number, oid: readonly number[]): Curve {

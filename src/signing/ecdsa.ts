@@ -1,8 +1,11 @@
+import type { Failure } from "../errors.ts";
 import { systemRandom } from "../lib/random.ts";
-import { ok } from "../lib/result.ts";
+import { ok, type Result } from "../lib/result.ts";
+import type { PublicJwk } from "../model.ts";
 import {
 	type Curve,
 	curves,
+	type EcKind,
 	ecKind,
 	pointOf,
 	readEcKey,
@@ -11,9 +14,10 @@ import {
 	toEcPem,
 	toPkcs8,
 } from "./ec.ts";
-import { refuseKey } from "./keyinfo.ts";
+import { type Jwk, samePublic } from "./jwk.ts";
+import { refuseKey, refusePair } from "./keyinfo.ts";
 import type { NistCurve } from "./noble-nist.ts";
-import type { Algorithm, Bytes, KeyMaterial, PublicJwk, Signer, Verifier } from "./types.ts";
+import type { Algorithm, Bytes, KeyMaterial, Signer, Verifier } from "./types.ts";
 import {
 	exportBytes,
 	exportJwk,
@@ -63,25 +67,7 @@ export function ecdsa(row: NistEcdsa): Algorithm {
 			return materialOf((pair as CryptoKeyPair).privateKey, curve);
 		},
 
-		async importKey(key) {
-			const found = readEcKey(key, kind);
-			if (!found.ok) return found;
-			const { scalar, point } = found.value;
-			const publicKey = point && (await tryImport("raw", point, parameters, "verify"));
-			if (point && !publicKey) return refuseKey(`The public key is not a point of ${row.curve}.`);
-			const publicJwk = publicKey && toEcJwk(curve, await exportBytes("raw", publicKey));
-			if (!scalar) return ok({ secret: null, publicJwk });
-			const pkcs8 = toPkcs8(curve, scalar);
-			const privateKey = await tryImport("pkcs8", pkcs8, parameters, "sign");
-			if (!privateKey) {
-				return refuseKey(`The private key is not from 1 to the order of ${row.curve} less 1.`);
-			}
-			const material = await materialOf(privateKey, curve);
-			return publicJwk && !samePoint(publicJwk, material.publicJwk)
-				? refuseKey("The private and the public half do not belong together.")
-				: ok(material);
-		},
-
+		importKey: (key) => importKey(key, kind, parameters),
 		exportPem: (jwk) => toEcPem(curve, jwk),
 		exportRaw: pointOf,
 		modulusLengthOf: () => undefined,
@@ -100,6 +86,27 @@ export function ecdsa(row: NistEcdsa): Algorithm {
 			return webCryptoVerifier(publicKey, parameters, signatureBytes);
 		},
 	};
+}
+
+async function importKey(
+	key: string | Jwk,
+	kind: EcKind,
+	parameters: Parameters,
+): Promise<Result<KeyMaterial, Failure>> {
+	const { curve } = kind;
+	const found = readEcKey(key, kind);
+	if (!found.ok) return found;
+	const { scalar, point } = found.value;
+	const publicKey = point && (await tryImport("raw", point, parameters, "verify"));
+	if (point && !publicKey) return refuseKey(`The public key is not a point of ${curve.name}.`);
+	const publicJwk = publicKey && toEcJwk(curve, await exportBytes("raw", publicKey));
+	if (!scalar) return ok({ secret: null, publicJwk });
+	const privateKey = await tryImport("pkcs8", toPkcs8(curve, scalar), parameters, "sign");
+	if (!privateKey) {
+		return refuseKey(`The private key is not from 1 to the order of ${curve.name} less 1.`);
+	}
+	const material = await materialOf(privateKey, curve);
+	return publicJwk && !samePublic(publicJwk, material.publicJwk) ? refusePair() : ok(material);
 }
 
 async function digestSigner(row: NistEcdsa, scalar: Bytes): Promise<Signer> {
@@ -127,8 +134,4 @@ async function materialOf(privateKey: CryptoKey, curve: Curve): Promise<KeyMater
 	if (x === undefined || y === undefined) throw new Error("WebCrypto exported a key without x, y");
 	const publicJwk: PublicJwk = { kty: "EC", crv: curve.name, x, y };
 	return { secret: await exportBytes("pkcs8", privateKey), publicJwk };
-}
-
-function samePoint(a: PublicJwk, b: PublicJwk | null): boolean {
-	return a.kty === "EC" && b?.kty === "EC" && a.x === b.x && a.y === b.y;
 }

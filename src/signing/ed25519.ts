@@ -1,10 +1,11 @@
 import type { Failure } from "../errors.ts";
-import { fromBase64Url, toBase64Url } from "../lib/bytes.ts";
+import { equalConstantTime, fromBase64Url, toBase64Url } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
+import type { PublicJwk } from "../model.ts";
 import { readOnly, tags, writeElement } from "./asn1.ts";
-import { hasSecret, type Jwk, type JwkKind, readMember, refuseJwk } from "./jwk.ts";
-import { readPem, refuseKey, writePrivateKeyInfo, writePublicPem } from "./keyinfo.ts";
-import type { Algorithm, Bytes, KeyMaterial, PublicJwk } from "./types.ts";
+import { hasSecret, type Jwk, type JwkKind, readMember, refuseJwk, samePublic } from "./jwk.ts";
+import { readPem, refuseKey, refusePair, writePrivateKeyInfo, writePublicPem } from "./keyinfo.ts";
+import type { Algorithm, Bytes, KeyMaterial } from "./types.ts";
 import {
 	exportBytes,
 	exportJwk,
@@ -58,10 +59,7 @@ export const ed25519: Algorithm = {
 		const privateKey = await tryImport("pkcs8", pkcs8, parameters, "sign");
 		if (!privateKey) return refuseKey("The private key is not an Ed25519 seed.");
 		const material = await materialOf(privateKey);
-		if (point && toBase64Url(point) !== xOf(material.publicJwk)) {
-			return refuseKey("The private and the public half do not belong together.");
-		}
-		return ok(material);
+		return point && !samePublic(toJwk(point), material.publicJwk) ? refusePair() : ok(material);
 	},
 
 	exportPem: (jwk) => writePublicPem(algorithmId, rawOf(jwk)),
@@ -105,7 +103,7 @@ function readHalves(pem: string): Result<Halves, Failure> {
 	const info = readPem(pem);
 	if (!info.ok) return info;
 	const { half, key, publicKey } = info.value;
-	if (toBase64Url(info.value.algorithmId) !== toBase64Url(algorithmId)) {
+	if (!equalConstantTime(info.value.algorithmId, algorithmId)) {
 		return refuseKey("For Ed25519 the PEM must hold an Ed25519 key (RFC 8410).");
 	}
 	const seed = half === "private" ? readOnly(key, tags.octetString) : null;
@@ -123,12 +121,8 @@ function toJwk(point: Bytes): PublicJwk {
 	return { kty: "OKP", crv: name, x: toBase64Url(point) };
 }
 
-function xOf(jwk: PublicJwk | null): string | null {
-	return jwk?.kty === "OKP" ? jwk.x : null;
-}
-
 function rawOf(jwk: PublicJwk): Bytes {
-	const point = fromBase64Url(xOf(jwk) ?? "");
+	const point = jwk.kty === "OKP" ? fromBase64Url(jwk.x) : null;
 	if (point?.length !== pointBytes) throw new Error(`an Ed25519 public key is kept as ${jwk.kty}`);
 	return point;
 }

@@ -40,7 +40,7 @@ export const hs256: Algorithm = {
 		const byteCount = secret.value.length;
 		return byteCount < hmacKeyBytesMin || byteCount > hmacKeyBytesMax
 			? refuseKey(
-					`An ${name} key must have ${hmacKeyBytesMin} to ${hmacKeyBytesMax} bytes, it has ${byteCount}.`,
+					`The JWK's "k" must be ${hmacKeyBytesMin} to ${hmacKeyBytesMax} bytes, it has ${byteCount}.`,
 				)
 			: ok({ secret: secret.value, publicJwk: null });
 	},

@@ -1,8 +1,9 @@
 import type { Failure } from "../errors.ts";
 import { fromBase64Url, toBase64Url } from "../lib/bytes.ts";
 import { type Err, ok, type Result } from "../lib/result.ts";
+import type { AlgorithmName, EcCurve, PublicJwk } from "../model.ts";
 import { refuseKey } from "./keyinfo.ts";
-import type { AlgorithmName, Bytes, EcCurve } from "./types.ts";
+import type { Bytes } from "./types.ts";
 
 export type Jwk = Readonly<Record<string, unknown>>;
 
@@ -68,4 +69,9 @@ export function readText(jwk: Jwk, member: string): Result<Bytes, Failure> {
 export function toMembers<Name extends string>(bytes: Readonly<Record<Name, Bytes>>) {
 	const members = Object.entries<Bytes>(bytes).map(([name, value]) => [name, toBase64Url(value)]);
 	return Object.fromEntries(members) as Record<Name, string>;
+}
+
+/** Whether two canonical public keys are the same one. */
+export function samePublic(a: PublicJwk, b: PublicJwk | null): boolean {
+	return JSON.stringify(a) === JSON.stringify(b);
 }

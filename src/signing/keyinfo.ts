@@ -34,6 +34,10 @@ export function refuseKey(detail: string): Err<Failure> {
 	return fail("invalid_key_material", detail);
 }
 
+export function refusePair(): Err<Failure> {
+	return refuseKey("The private and the public half do not belong together.");
+}
+
 /** One PEM block (RFC 7468) of a private or public key, with nothing but white space around it. */
 export function readPem(text: string): Result<KeyInfo, Failure> {
 	const pem = text.trim();

@@ -9,10 +9,10 @@ import {
 	type KeyFilter,
 	type KeyRow,
 	type KeyWithVersions,
-	moveKey as writeMove,
 	type NewVersion,
 	selectKeys,
 	updateKey as writeChange,
+	moveKey as writeMove,
 } from "../db/keys.ts";
 import { type Failure, fail } from "../errors.ts";
 import { toBase64 } from "../lib/bytes.ts";
@@ -20,13 +20,13 @@ import type { Random } from "../lib/random.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { uuidv7 } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
-import type { KeyState } from "../model.ts";
+import type { AlgorithmName, KeyState, PublicJwk } from "../model.ts";
 import { algorithms } from "./algorithms.ts";
 import { type LoadServices, loadKey, loadVersion, readKey } from "./loaded.ts";
 import { badMinimum, nameTaken, outOfScope, publicOnly, refusedMove } from "./refusals.ts";
 import { takeSpareKey } from "./spares.ts";
 import { lifecycle, type Move } from "./states.ts";
-import type { Algorithm, AlgorithmName, KeyMaterial, PublicJwk } from "./types.ts";
+import type { Algorithm, KeyMaterial } from "./types.ts";
 
 export interface KeyServices extends LoadServices {
 	readonly random: Random;

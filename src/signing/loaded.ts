@@ -14,11 +14,12 @@ import { fromBase64 } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { isUuid } from "../lib/uuid.ts";
+import type { PublicJwk } from "../model.ts";
 import { algorithms } from "./algorithms.ts";
 import type { Envelope, Sealed } from "./envelope.ts";
 import { notFound, outOfScope, publicOnly, refusedMove } from "./refusals.ts";
 import { lifecycle } from "./states.ts";
-import type { Algorithm, Bytes, InputKind, PublicJwk, Signer, Verifier } from "./types.ts";
+import type { Algorithm, Bytes, InputKind, Signer, Verifier } from "./types.ts";
 
 /** One version in memory. Signers and verifiers are opened when they are first asked for. */
 export interface LoadedVersion {

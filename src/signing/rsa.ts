@@ -1,11 +1,12 @@
 import type { Failure } from "../errors.ts";
-import { fromBase64Url, toBase64Url, utf8 } from "../lib/bytes.ts";
+import { equalConstantTime, fromBase64Url, toHex, utf8 } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { limits } from "../limits.ts";
+import type { PublicJwk } from "../model.ts";
 import { readSequence, readUnsigned, tags, writeElement, writeUnsigned } from "./asn1.ts";
 import { hasSecret, type Jwk, type JwkKind, readNumber, refuseJwk, toMembers } from "./jwk.ts";
 import { readPem, refuseKey, writePublicPem } from "./keyinfo.ts";
-import type { Algorithm, Bytes, KeyMaterial, PublicJwk } from "./types.ts";
+import type { Algorithm, Bytes, KeyMaterial } from "./types.ts";
 import {
 	exportBytes,
 	exportJwk,
@@ -69,8 +70,9 @@ export function rsa({ name, scheme, operation }: Rsa): Algorithm {
 			if (!publicKey) return refuseKey("The public key is not an RSA key.");
 			if (members.value.d === undefined) return ok({ secret: null, publicJwk });
 			const privateJwk = { kty: "RSA", ...members.value };
-			const privateKey = await tryImportJwk(privateJwk, parameters, "sign");
-			if (!privateKey || !(await belongTogether(privateKey, publicKey, parameters))) {
+			const privateKey =
+				fitTogether(members.value) && (await tryImportJwk(privateJwk, parameters, "sign"));
+			if (!privateKey || !(await areOnePair(privateKey, publicKey, parameters))) {
 				return refuseKey("The numbers of the private key do not belong together.");
 			}
 			return ok({ secret: await exportBytes("pkcs8", privateKey), publicJwk });
@@ -122,7 +124,7 @@ function readJwk(jwk: Jwk, kind: JwkKind): Result<Members, Failure> {
 function readPemMembers(pem: string, name: string): Result<Members, Failure> {
 	const info = readPem(pem);
 	if (!info.ok) return info;
-	if (toBase64Url(info.value.algorithmId) !== toBase64Url(algorithmId)) {
+	if (!equalConstantTime(info.value.algorithmId, algorithmId)) {
 		return refuseKey(`For ${name} the PEM must hold an RSA key (rsaEncryption).`);
 	}
 	const isPrivate = info.value.half === "private";
@@ -166,18 +168,32 @@ async function tryImportJwk(
 	}
 }
 
-/** Not every runtime checks the numbers against each other: what counts is that a signature verifies. */
-async function belongTogether(
+/** The equations of RFC 8017 section 3.2. Workers check them, Node does not. */
+function fitTogether(members: Members): boolean {
+	const [n, e, d, p, q, dp, dq, qi] = privateMembers.map((name) => toBigInt(members[name]));
+	if (!n || !e || !d || !p || !q || !dp || !dq || !qi) return false;
+	if (p * q !== n || p === 1n || q === 1n) return false;
+	const exponentsFit = (d * e) % (p - 1n) === 1n && (d * e) % (q - 1n) === 1n;
+	return exponentsFit && d % (p - 1n) === dp && d % (q - 1n) === dq && (qi * q) % p === 1n;
+}
+
+/** That p and q are primes too shows in a signature that verifies. */
+async function areOnePair(
 	privateKey: CryptoKey,
 	publicKey: CryptoKey,
-	parameters: Parameters,
+	{ operation }: Parameters,
 ): Promise<boolean> {
 	try {
-		const signature = await crypto.subtle.sign(parameters.operation, privateKey, probe);
-		return await crypto.subtle.verify(parameters.operation, publicKey, signature, probe);
+		const signature = await crypto.subtle.sign(operation, privateKey, probe);
+		return await crypto.subtle.verify(operation, publicKey, signature, probe);
 	} catch {
 		return false;
 	}
+}
+
+function toBigInt(base64Url: string | undefined): bigint | null {
+	const bytes = base64Url === undefined ? null : fromBase64Url(base64Url);
+	return bytes && BigInt(`0x${toHex(bytes)}`);
 }
 
 function toPkcs1(jwk: PublicJwk): Bytes {

@@ -2,8 +2,8 @@ import type { Failure } from "../errors.ts";
 import { systemRandom } from "../lib/random.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { curves, type EcKind, ecKind, pointOf, readEcKey, toEcJwk, toEcPem } from "./ec.ts";
-import type { Jwk } from "./jwk.ts";
-import { refuseKey } from "./keyinfo.ts";
+import { type Jwk, samePublic } from "./jwk.ts";
+import { refuseKey, refusePair } from "./keyinfo.ts";
 import type { Algorithm, Bytes, KeyMaterial, Signature } from "./types.ts";
 import { requireDigest } from "./webcrypto.ts";
 
@@ -143,9 +143,7 @@ async function importKey(
 	const material = await materialOf(scalar, parity);
 	if (!material)
 		return refuseKey("The private key is not from 1 to the order of secp256k1 less 1.");
-	return publicJwk && JSON.stringify(publicJwk) !== JSON.stringify(material.publicJwk)
-		? refuseKey("The private and the public half do not belong together.")
-		: ok(material);
+	return publicJwk && !samePublic(publicJwk, material.publicJwk) ? refusePair() : ok(material);
 }
 
 /** Null where the scalar is zero or not below the curve's order. */

@@ -1,9 +1,9 @@
 import { type Failure, fail } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";
+import type { AlgorithmName } from "../model.ts";
 import { algorithms } from "./algorithms.ts";
 import { refuseInput, type VerifyRequest } from "./sign.ts";
 import { decodeSignature } from "./signature.ts";
-import type { AlgorithmName } from "./types.ts";
 
 /** Verifies with a key of the caller's own; nothing of it is kept. A private key is refused. */
 export async function verifyStateless(

@@ -1,19 +1,6 @@
 import type { Failure } from "../errors.ts";
 import type { Result } from "../lib/result.ts";
-
-/** Names as in JOSE (RFC 7518, RFC 8812, RFC 9864) where JOSE has one; BIP340 is Bitcoin's Schnorr signature. */
-export const algorithmNames = [
-	"Ed25519",
-	"ES256",
-	"ES384",
-	"ES512",
-	"ES256K",
-	"BIP340",
-	"RS256",
-	"PS256",
-	"HS256",
-] as const;
-export type AlgorithmName = (typeof algorithmNames)[number];
+import type { AlgorithmName, PublicJwk } from "../model.ts";
 
 /** raw: base64 of the signature's fixed-length bytes. der: base64 of ECDSA-Sig-Value. jws: unpadded base64url as in RFC 7515. */
 export const encodings = ["raw", "der", "jws"] as const;
@@ -29,13 +16,6 @@ export type Input =
 	| { readonly kind: "message"; readonly bytes: Bytes }
 	| { readonly kind: "digest"; readonly bytes: Bytes };
 export type InputKind = Input["kind"];
-
-/** A public JWK in canonical form: only the members that RFC 7517, 7518 and 8037 require, no alg, no kid. */
-export type PublicJwk =
-	| { readonly kty: "OKP"; readonly crv: "Ed25519"; readonly x: string }
-	| { readonly kty: "EC"; readonly crv: EcCurve; readonly x: string; readonly y: string }
-	| { readonly kty: "RSA"; readonly n: string; readonly e: string };
-export type EcCurve = "P-256" | "P-384" | "P-521" | "secp256k1";
 
 /** A new or imported key. `secret` is the algorithm's own serialisation, and is only ever stored sealed. */
 export interface KeyMaterial {

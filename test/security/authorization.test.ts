@@ -77,8 +77,10 @@ describe.each(guarded)("$method $path", (route) => {
 	it.each([
 		["an unknown secret", () => `es_${tenant.id}_${"A".repeat(43)}`],
 		["an unknown tenant", () => `es_nobody_${"A".repeat(43)}`],
-		["this secret under another tenant's name", () =>
-			tokens.get("admin")?.replace(tenant.id, foreign.id)],
+		[
+			"this secret under another tenant's name",
+			() => tokens.get("admin")?.replace(tenant.id, foreign.id),
+		],
 		["no token at all", () => "not a token"],
 		["a revoked token", () => tenant.token("admin", { revokedAt: "2020-01-01T00:00:00Z" })],
 		["an expired token", () => tenant.token("admin", { expiresAt: "2020-01-01T00:00:00Z" })],
@@ -109,7 +111,9 @@ describe.each(withThing)("$method $path from another tenant", (route) => {
 		const admin = await foreign.token("admin");
 		const answer = await send(route, admin);
 		expect(answer.status).toBe(404);
-		expect(answer.json.code).toBe(route.path.includes("{token}") ? "token_not_found" : "key_not_found");
+		expect(answer.json.code).toBe(
+			route.path.includes("{token}") ? "token_not_found" : "key_not_found",
+		);
 	});
 
 	it("answers 404 for the thing's id too", async () => {
@@ -134,10 +138,14 @@ describe.each(withThing.filter((route) => route.path.includes("{key}")))(
 			const key = await tenant.call("GET", "/v1/keys/payments");
 			const [example] = route.examples;
 			for (const ref of ["payments", key.json.id]) {
-				const answer = await tenant.call(route.method.toUpperCase(), pathOf(route.path, { key: ref }), {
-					token: scoped,
-					...(example?.body !== undefined && { json: example.body }),
-				});
+				const answer = await tenant.call(
+					route.method.toUpperCase(),
+					pathOf(route.path, { key: ref }),
+					{
+						token: scoped,
+						...(example?.body !== undefined && { json: example.body }),
+					},
+				);
 				expect(answer.status).toBe(403);
 				expect(answer.json.code).toBe("key_out_of_scope");
 			}

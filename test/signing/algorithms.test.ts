@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { toHex, utf8 } from "../../src/lib/bytes.ts";
+import { algorithmNames } from "../../src/model.ts";
 import { algorithms } from "../../src/signing/algorithms.ts";
-import { algorithmNames, type Bytes, type InputKind } from "../../src/signing/types.ts";
+import type { Bytes, InputKind } from "../../src/signing/types.ts";
 import {
 	asymmetric,
 	everyAlgorithm,
@@ -19,9 +20,7 @@ import {
 /** Few runs each: there are fourteen uses, some slow, and every run tries new bytes. */
 const numRuns = 12;
 const ecdsa = [algorithms.ES256, algorithms.ES384, algorithms.ES512, algorithms.ES256K];
-const secp256k1Order = BigInt(
-	"0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141",
-);
+const secp256k1Order = BigInt("0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141");
 
 function inputOf(digestBytes: number | null, kind: InputKind): fc.Arbitrary<Bytes> {
 	const size = kind === "digest" ? (digestBytes ?? 0) : 0;
@@ -160,11 +159,14 @@ describe("a digest", () => {
 });
 
 describe("ECDSA", () => {
-	it.each(ecdsa)("of $name does not repeat itself over a digest: it is hedged", async (algorithm) => {
-		const { sign } = await openBoth(algorithm, "digest");
-		const digest = new Uint8Array(algorithm.digestBytes ?? 0).fill(7);
-		expect(toHex((await sign(digest)).bytes)).not.toBe(toHex((await sign(digest)).bytes));
-	});
+	it.each(ecdsa)(
+		"of $name does not repeat itself over a digest: it is hedged",
+		async (algorithm) => {
+			const { sign } = await openBoth(algorithm, "digest");
+			const digest = new Uint8Array(algorithm.digestBytes ?? 0).fill(7);
+			expect(toHex((await sign(digest)).bytes)).not.toBe(toHex((await sign(digest)).bytes));
+		},
+	);
 
 	it.each(ecdsa)("of $name refuses r or s that is zero, the order or more", async (algorithm) => {
 		for (const kind of ["message", "digest"] as const) {
@@ -222,17 +224,21 @@ describe("BIP340", () => {
 	it("has public keys with an even y, whatever the scalar", async () => {
 		for (let i = 0; i < 8; i++) {
 			const key = await algorithms.BIP340.generate();
-			const { y } = publicOf(key) as { y: string };
-			expect("AEIMQUYcgkosw048".includes(y.at(-1) ?? "")).toBe(true);
+			const point = algorithms.ES256K.exportRaw(publicOf(key));
+			expect((point?.at(-1) ?? 1) % 2).toBe(0);
 		}
 	});
 });
 
 describe("RSA", () => {
-	it.each([2048, 3072, 4096])("makes keys of %i bits", async (bits) => {
-		const key = await algorithms.PS256.generate(bits);
-		expect(algorithms.PS256.modulusLengthOf(publicOf(key))).toBe(bits);
-	}, 30_000);
+	it.each([2048, 3072, 4096])(
+		"makes keys of %i bits",
+		async (bits) => {
+			const key = await algorithms.PS256.generate(bits);
+			expect(algorithms.PS256.modulusLengthOf(publicOf(key))).toBe(bits);
+		},
+		30_000,
+	);
 
 	it("of PS256 refuses the PKCS #1 v1.5 signature of the same key, and the reverse", async () => {
 		const { sign, key } = await openBoth(algorithms.RS256, "message");

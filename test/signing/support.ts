@@ -1,13 +1,12 @@
 import { toBase64Url } from "../../src/lib/bytes.ts";
 import type { Result } from "../../src/lib/result.ts";
+import type { AlgorithmName, PublicJwk } from "../../src/model.ts";
 import { algorithms } from "../../src/signing/algorithms.ts";
 import type {
 	Algorithm,
-	AlgorithmName,
 	Bytes,
 	InputKind,
 	KeyMaterial,
-	PublicJwk,
 	Signer,
 	Verifier,
 } from "../../src/signing/types.ts";
@@ -20,14 +19,16 @@ export const asymmetric = everyAlgorithm.filter((algorithm) => !algorithm.symmet
 /** Every algorithm with every kind of input that it signs. */
 export const everyUse: readonly { algorithm: Algorithm; kind: InputKind; name: string }[] =
 	everyAlgorithm.flatMap((algorithm) =>
-		(algorithm.digestBytes === null ? ["message" as const] : ["message" as const, "digest" as const]).map(
-			(kind) => ({ algorithm, kind, name: `${algorithm.name} over a ${kind}` }),
-		),
+		(algorithm.digestBytes === null
+			? ["message" as const]
+			: ["message" as const, "digest" as const]
+		).map((kind) => ({ algorithm, kind, name: `${algorithm.name} over a ${kind}` })),
 	);
 
 export function fromHex(text: string): Bytes {
 	const bytes = new Uint8Array(text.length / 2);
-	for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
+	for (let i = 0; i < bytes.length; i++)
+		bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
 	return bytes;
 }
 
@@ -90,7 +91,8 @@ export async function privateJwkOf(algorithm: Algorithm, key: KeyMaterial): Prom
 	if (secret.length === 32) return { ...publicOf(key), d: toBase64Url(secret) };
 	const parameters = webCryptoImports[algorithm.name] ?? { name: algorithm.name };
 	const cryptoKey = await crypto.subtle.importKey("pkcs8", secret, parameters, true, ["sign"]);
-	const jwk = (await crypto.subtle.exportKey("jwk", cryptoKey)) as unknown as Jwk;
+	// Through JSON: workerd exports members that are undefined.
+	const jwk: Jwk = JSON.parse(JSON.stringify(await crypto.subtle.exportKey("jwk", cryptoKey)));
 	const { key_ops: _operations, ext: _extractable, alg: _algorithm, ...members } = jwk;
 	return members;
 }

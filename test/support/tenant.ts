@@ -1,5 +1,5 @@
-import { neon, neonConfig } from "@neondatabase/serverless";
 import { env, exports } from "cloudflare:workers";
+import { neon, neonConfig } from "@neondatabase/serverless";
 import { hashToken, mintToken } from "../../src/auth/tokens.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { systemRandom } from "../../src/lib/random.ts";
@@ -55,6 +55,8 @@ export interface CallOptions {
 export interface Answer {
 	readonly status: number;
 	readonly headers: Headers;
+	readonly bytes: Uint8Array;
+	/** The bytes as UTF-8. */
 	readonly text: string;
 	// biome-ignore lint/suspicious/noExplicitAny: tests look into answers whose shape is what they test
 	readonly json: any;
@@ -105,11 +107,13 @@ export async function call(
 		headers,
 		...(body !== undefined && { body }),
 	});
-	const text = await response.text();
+	const bytes = new Uint8Array(await response.arrayBuffer());
+	const text = new TextDecoder().decode(bytes);
 	const isJson = response.headers.get("content-type")?.includes("json");
 	return {
 		status: response.status,
 		headers: response.headers,
+		bytes,
 		text,
 		json: isJson && text !== "" ? JSON.parse(text) : undefined,
 	};

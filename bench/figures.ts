@@ -1,0 +1,103 @@
+import { cpus, loadavg, release, totalmem, type } from "node:os";
+import { type Interval, median, pairedRatio, percentile } from "./stats.ts";
+
+export type Unit = "operations/s" | "requests/s" | "signatures/s" | "ms";
+
+/** One measured line: what the table prints and the JSON keeps. */
+export interface Figure {
+	/** The same in every run, so that runs can be compared: `micro/Ed25519/sign`. */
+	readonly id: string;
+	readonly unit: Unit;
+	/** The median of the samples. */
+	readonly value: number;
+	readonly samples: number;
+	readonly percentiles?: Readonly<Record<string, number>>;
+	/** What ran in turn with it, and the ratio of the two: above 1 is faster than `beside`. */
+	readonly beside?: { readonly name: string; readonly value: number; readonly ratio: Interval };
+	readonly goal?: Goal;
+	/** What a reader of the number has to know. */
+	readonly notes?: readonly string[];
+}
+
+export interface Goal {
+	readonly text: string;
+	/** By the value measured. `sure` when the whole interval says the same. */
+	readonly met: boolean;
+	readonly sure: boolean;
+}
+
+/** Rates that were measured in pairs, with a goal for their ratio. */
+export function pairedFigure(
+	line: Pick<Figure, "id" | "unit" | "notes">,
+	values: readonly number[],
+	beside: { readonly name: string; readonly values: readonly number[] },
+	leastRatio?: number,
+): Figure {
+	const ratio = pairedRatio(values, beside.values);
+	return {
+		...line,
+		value: median(values),
+		samples: values.length,
+		beside: { name: beside.name, value: median(beside.values), ratio },
+		...(leastRatio !== undefined && { goal: ratioGoal(ratio, leastRatio) }),
+	};
+}
+
+function ratioGoal({ median: middle, low, high }: Interval, least: number): Goal {
+	const met = middle >= least;
+	return { text: `>= ${least}`, met, sure: met ? low >= least : high < least };
+}
+
+const shares = { p50: 0.5, p95: 0.95, p99: 0.99 } as const;
+
+/** Times in milliseconds, with a goal that their p95 has to stay below. */
+export function timeFigure(
+	line: Pick<Figure, "id" | "notes">,
+	milliseconds: readonly number[],
+	names: readonly (keyof typeof shares)[],
+	p95BelowMs?: number,
+): Figure {
+	const p95 = percentile(milliseconds, shares.p95);
+	return {
+		...line,
+		unit: "ms",
+		value: median(milliseconds),
+		samples: milliseconds.length,
+		percentiles: Object.fromEntries(
+			names.map((name) => [name, percentile(milliseconds, shares[name])]),
+		),
+		...(p95BelowMs !== undefined && {
+			goal: { text: `p95 < ${p95BelowMs}`, met: p95 < p95BelowMs, sure: true },
+		}),
+	};
+}
+
+export interface Report {
+	/** Raised when a reader of older files would misread this one. */
+	readonly version: 1;
+	readonly at: string;
+	readonly command: string;
+	readonly machine: Machine;
+	readonly figures: readonly Figure[];
+}
+
+interface Machine {
+	readonly processor: string;
+	readonly cores: number;
+	readonly memoryGiB: number;
+	readonly system: string;
+	readonly node: string;
+	/** Of the last minute, when the run began: above 0 something else was at work. */
+	readonly loadBefore: number;
+}
+
+export function describeMachine(): Machine {
+	return {
+		processor: cpus()[0]?.model.trim() ?? "unknown",
+		cores: cpus().length,
+		memoryGiB: Math.round(totalmem() / 2 ** 30),
+		system: `${type()} ${release()}`,
+		node: process.version,
+		loadBefore: Math.round((loadavg()[0] ?? 0) * 100) / 100,
+	};
+}

@@ -1,0 +1,111 @@
+import { algorithms } from "../src/signing/algorithms.ts";
+import type { Algorithm } from "../src/signing/types.ts";
+import { pairedFigure, timeFigure } from "./figures.ts";
+import type { Plan } from "./plan.ts";
+import type {
+	GenerateAnswer,
+	GenerateRequest,
+	MeasureAnswer,
+	MeasureRequest,
+	Subject,
+} from "./worker/micro/messages.ts";
+import { type BenchWorker, benchConfig, type Ground, startWorker } from "./workers.ts";
+
+const blockMs = 25;
+const groupSeconds = (4 * blockMs) / 1000;
+/** Fewer can not give an interval of 95 %. */
+const groupsMin = 6;
+const leastRatio = 0.9;
+const generateBelowMs = 100;
+/** A key that takes seconds is made a few times only. */
+const generateSecondsMax = 20;
+
+/** Signing and verifying beside the bare library, then the making of keys: all of it inside workerd. */
+export async function runMicro(plan: Plan, ground: Ground): Promise<void> {
+	const subjects = allSubjects().filter((subject) => plan.wants(idOf(subject)));
+	const makes = allSizes().filter((make) => plan.wants(generateId(make)));
+	if (subjects.length + makes.length === 0) return;
+	plan.progress("bundling the worker of the micro benchmarks");
+	const worker = await startWorker(ground, "micro", benchConfig("micro"));
+	for (const subject of subjects) await measure(plan, worker, subject);
+	for (const make of makes) await generate(plan, worker, make);
+}
+
+type Size = Pick<Subject, "algorithm" | "modulusLength">;
+
+function allSizes(): Size[] {
+	return Object.values(algorithms).flatMap(({ name, modulusLengths }): Size[] =>
+		modulusLengths
+			? modulusLengths.map((modulusLength) => ({ algorithm: name, modulusLength }))
+			: [{ algorithm: name }],
+	);
+}
+
+function allSubjects(): Subject[] {
+	const kinds = ({ digestBytes }: Algorithm) =>
+		digestBytes === null ? (["message"] as const) : (["message", "digest"] as const);
+	return allSizes().flatMap((size) =>
+		kinds(algorithms[size.algorithm]).flatMap((kind) =>
+			(["sign", "verify"] as const).map((job): Subject => ({ ...size, kind, job })),
+		),
+	);
+}
+
+function nameOf({ algorithm, modulusLength }: Size): string {
+	return modulusLength === undefined ? algorithm : `${algorithm}-${modulusLength}`;
+}
+
+function idOf(subject: Subject): string {
+	const kind = subject.kind === "digest" ? "/digest" : "";
+	return `micro/${nameOf(subject)}${kind}/${subject.job}`;
+}
+
+function generateId(size: Size): string {
+	return `generate/${nameOf(size)}`;
+}
+
+async function measure(plan: Plan, worker: BenchWorker, subject: Subject): Promise<void> {
+	const id = idOf(subject);
+	const groups = Math.max(groupsMin, Math.round(plan.seconds.micro / groupSeconds));
+	const service: number[] = [];
+	const bare: number[] = [];
+	for (let group = 0; group < groups; group++) {
+		plan.progress(`${id}: ${group} of ${groups} groups`);
+		const first = group % 2 === 0 ? "service" : "bare";
+		const request: MeasureRequest = { subject, blockMs, first };
+		const rates = await ask<MeasureAnswer>(plan, worker, "/measure", request);
+		service.push(rates.service);
+		bare.push(rates.bare);
+	}
+	const line = { id, unit: "operations/s" } as const;
+	plan.done(pairedFigure(line, service, { name: "bare library", values: bare }, leastRatio));
+}
+
+async function generate(plan: Plan, worker: BenchWorker, size: Size): Promise<void> {
+	const id = generateId(size);
+	const times: number[] = [];
+	const end = performance.now() + generateSecondsMax * 1000;
+	await ask<GenerateAnswer>(plan, worker, "/generate", size); // loads the library
+	while (times.length < plan.keys && performance.now() < end) {
+		plan.progress(`${id}: ${times.length} of ${plan.keys} keys`);
+		const made = await ask<GenerateAnswer>(plan, worker, "/generate", size);
+		times.push(made.milliseconds);
+	}
+	const notes = ["whole milliseconds, rounded down"];
+	plan.done(timeFigure({ id, notes }, times, ["p50", "p95"], generateBelowMs));
+}
+
+async function ask<Answer>(
+	{ signal }: Plan,
+	{ url }: BenchWorker,
+	path: "/measure" | "/generate",
+	body: MeasureRequest | GenerateRequest,
+): Promise<Answer> {
+	const response = await fetch(`${url}${path}`, {
+		method: "POST",
+		body: JSON.stringify(body),
+		signal,
+	});
+	if (!response.ok) throw new Error(`${path} of the bench worker answered ${response.status}`);
+	return (await response.json()) as Answer;
+}

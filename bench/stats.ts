@@ -1,0 +1,76 @@
+/** The arithmetic behind every printed figure. Nothing here knows what was measured. */
+
+/** A median with its confidence interval. */
+export interface Interval {
+	readonly median: number;
+	readonly low: number;
+	readonly high: number;
+	/** The probability that an interval made this way holds the true median; 0.95 where `count` allows it. */
+	readonly coverage: number;
+	readonly count: number;
+}
+
+/** The value below which a share `p` (0 to 1) of the samples lies: the nearest rank, never interpolated. */
+export function percentile(samples: ArrayLike<number>, p: number): number {
+	const sorted = Float64Array.from(samples).sort();
+	const rank = Math.max(1, Math.ceil(p * sorted.length));
+	const value = sorted[rank - 1];
+	if (value === undefined) throw new RangeError("a percentile needs at least one sample");
+	return value;
+}
+
+/** The middle of the samples, or the mean of the two in the middle. */
+export function median(samples: ArrayLike<number>): number {
+	const sorted = Float64Array.from(samples).sort();
+	const upper = sorted[sorted.length >> 1];
+	const lower = sorted[(sorted.length - 1) >> 1];
+	if (upper === undefined || lower === undefined) {
+		throw new RangeError("a median needs at least one sample");
+	}
+	return (lower + upper) / 2;
+}
+
+/**
+ * The median and the interval between two order statistics that holds the true median with at
+ * least `confidence`, whatever the distribution is (Conover, Practical Nonparametric Statistics,
+ * section 3.2). Fewer than 6 samples can not reach 0.95: the interval is then all of them, and
+ * `coverage` says how much that is worth.
+ */
+export function medianInterval(samples: readonly number[], confidence = 0.95): Interval {
+	const sorted = Float64Array.from(samples).sort();
+	const count = sorted.length;
+	// Cutting k samples from each end leaves out the median with 2 P(Binomial(count, 1/2) < k).
+	let cut = 1;
+	let missed = 2 * binomialBelow(count, 1);
+	for (;;) {
+		const next = 2 * binomialBelow(count, cut + 1);
+		if (next > 1 - confidence || 2 * cut >= count) break;
+		cut++;
+		missed = next;
+	}
+	const low = sorted[cut - 1];
+	const high = sorted[count - cut];
+	if (low === undefined || high === undefined) {
+		throw new RangeError("a median needs at least one sample");
+	}
+	return { median: median(sorted), low, high, coverage: Math.max(0, 1 - missed), count };
+}
+
+/** The ratio of each pair, as a median: what ran side by side is compared, and only that. */
+export function pairedRatio(values: readonly number[], beside: readonly number[]): Interval {
+	if (values.length !== beside.length) {
+		throw new RangeError(`${values.length} values can not be paired with ${beside.length}`);
+	}
+	return medianInterval(values.map((value, index) => value / (beside[index] ?? Number.NaN)));
+}
+
+/** P(X < k) for X of Binomial(n, 1/2). Logarithms, because 2^-n is 0 for a large n. */
+function binomialBelow(n: number, k: number): number {
+	let logTerm = -n * Math.LN2;
+	let sum = 0;
+	for (let i = 0; i < k && i <= n; i++) {
+		sum += Math.exp(logTerm);
+		logTerm += Math.log((n - i) / (i + 1));
+	}
+	return sum;
+}

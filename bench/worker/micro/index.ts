@@ -1,0 +1,97 @@
+import { algorithms } from "../../../src/signing/algorithms.ts";
+import { bareOperation } from "./bare.ts";
+import type {
+	GenerateAnswer,
+	GenerateRequest,
+	MeasureAnswer,
+	MeasureRequest,
+	Side,
+	Subject,
+} from "./messages.ts";
+import { newFixture, serviceOperation } from "./service.ts";
+
+export type Operation = () => unknown;
+
+interface Sides {
+	readonly operations: Readonly<Record<Side, Operation>>;
+	/** Operations between two looks at the clock: about 50 microseconds of work. */
+	readonly chunk: Readonly<Record<Side, number>>;
+}
+
+const warmUpMs = 60;
+const looksPerMs = 20;
+const prepared = new Map<string, Promise<Sides>>();
+
+export default {
+	async fetch(request: Request): Promise<Response> {
+		const { pathname } = new URL(request.url);
+		if (pathname === "/measure") return Response.json(await measure(await request.json()));
+		if (pathname === "/generate") return Response.json(await generate(await request.json()));
+		return new Response(null, { status: 404 });
+	},
+};
+
+/**
+ * Both sides in turn within one group, so that what changes slowly (the clock of the processor,
+ * other work on the machine) meets both alike.
+ */
+async function measure({ subject, blockMs, first }: MeasureRequest): Promise<MeasureAnswer> {
+	const { operations, chunk } = await sidesOf(subject);
+	const second: Side = first === "service" ? "bare" : "service";
+	const counted = { service: 0, bare: 0 };
+	const elapsedMs = { service: 0, bare: 0 };
+	for (const side of [first, second, second, first]) {
+		const block = await runBlock(operations[side], chunk[side], blockMs);
+		counted[side] += block.count;
+		elapsedMs[side] += block.elapsedMs;
+	}
+	const rate = (side: Side) => (1000 * counted[side]) / elapsedMs[side];
+	return { service: rate("service"), bare: rate("bare") };
+}
+
+/** The fixture is made once, and both sides have been warm before the first group. */
+function sidesOf(subject: Subject): Promise<Sides> {
+	const name = JSON.stringify(subject);
+	const known = prepared.get(name) ?? prepare(subject);
+	prepared.set(name, known);
+	return known;
+}
+
+async function prepare(subject: Subject): Promise<Sides> {
+	const fixture = await newFixture(subject);
+	const operations = {
+		service: await serviceOperation(subject, fixture),
+		bare: await bareOperation(subject, fixture),
+	};
+	const chunkOf = async (side: Side) => {
+		const { count, elapsedMs } = await runBlock(operations[side], 1, warmUpMs);
+		return Math.max(1, Math.round(count / elapsedMs / looksPerMs));
+	};
+	return { operations, chunk: { service: await chunkOf("service"), bare: await chunkOf("bare") } };
+}
+
+async function runBlock(operation: Operation, chunk: number, blockMs: number) {
+	const start = nextMillisecond();
+	let count = 0;
+	let elapsedMs = 0;
+	while (elapsedMs < blockMs) {
+		for (let i = 0; i < chunk; i++) await operation();
+		count += chunk;
+		elapsedMs = performance.now() - start;
+	}
+	return { count, elapsedMs };
+}
+
+async function generate({ algorithm, modulusLength }: GenerateRequest): Promise<GenerateAnswer> {
+	const start = nextMillisecond();
+	await algorithms[algorithm].generate(modulusLength);
+	return { milliseconds: performance.now() - start };
+}
+
+/** The moment at which the clock, which has whole milliseconds, moves on. */
+function nextMillisecond(): number {
+	const before = performance.now();
+	let now = before;
+	while (now === before) now = performance.now();
+	return now;
+}

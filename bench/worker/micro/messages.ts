@@ -1,0 +1,36 @@
+import type { AlgorithmName } from "../../../src/model.ts";
+import type { InputKind } from "../../../src/signing/types.ts";
+
+/** One thing that is measured: an algorithm doing one job with one kind of input. */
+export interface Subject {
+	readonly algorithm: AlgorithmName;
+	/** Bits of an RSA modulus; left out where the algorithm has one size. */
+	readonly modulusLength?: number;
+	readonly kind: InputKind;
+	readonly job: "sign" | "verify";
+}
+
+/** `POST /measure`: one group of four blocks, A B B A or B A A B. */
+export interface MeasureRequest {
+	readonly subject: Subject;
+	/** Milliseconds of each block. The clock of a worker has whole milliseconds. */
+	readonly blockMs: number;
+	readonly first: Side;
+}
+
+/** The way through src/signing, and the bare call of the same library. */
+export type Side = "service" | "bare";
+
+/** Operations per second over the two blocks of each side. */
+export type MeasureAnswer = Readonly<Record<Side, number>>;
+
+/** `POST /generate`: makes one key. */
+export interface GenerateRequest {
+	readonly algorithm: AlgorithmName;
+	readonly modulusLength?: number;
+}
+
+/** Whole milliseconds that it took. */
+export interface GenerateAnswer {
+	readonly milliseconds: number;
+}

@@ -1,0 +1,44 @@
+import { algorithms } from "../../../src/signing/algorithms.ts";
+import { decodeSignature, encodeSignature } from "../../../src/signing/signature.ts";
+import type { Bytes, KeyMaterial } from "../../../src/signing/types.ts";
+import type { Operation } from "./index.ts";
+import type { Subject } from "./messages.ts";
+
+const messageBytes = 32;
+
+/** What both sides work on: the same key, the same input, the same signature. */
+export interface Fixture {
+	readonly secret: Bytes;
+	readonly publicJwk: KeyMaterial["publicJwk"];
+	readonly input: Bytes;
+	readonly signature: Bytes;
+}
+
+export async function newFixture({ algorithm, modulusLength, kind }: Subject): Promise<Fixture> {
+	const row = algorithms[algorithm];
+	const { secret, publicJwk } = await row.generate(modulusLength);
+	if (!secret) throw new Error(`a new ${algorithm} key has no secret`);
+	const length = kind === "digest" ? (row.digestBytes ?? 0) : messageBytes;
+	const input = crypto.getRandomValues(new Uint8Array(length));
+	const signer = await row.signer(secret, kind);
+	const { bytes } = await signer(input);
+	return { secret, publicJwk, input, signature: bytes };
+}
+
+/** As src/signing/sign.ts does it for a key that is open: sign and write, or read and verify. */
+export async function serviceOperation(
+	{ algorithm, kind, job }: Subject,
+	{ secret, publicJwk, input, signature }: Fixture,
+): Promise<Operation> {
+	const row = algorithms[algorithm];
+	if (job === "sign") {
+		const signer = await row.signer(secret, kind);
+		return async () => encodeSignature((await signer(input)).bytes, "raw");
+	}
+	const verifier = await row.verifier(publicJwk ? { publicJwk } : { secret }, kind);
+	const text = encodeSignature(signature, "raw");
+	return async () => {
+		const bytes = decodeSignature(row, text, "raw");
+		if (!bytes.ok || !(await verifier(input, bytes.value))) throw new Error("it must verify");
+	};
+}

@@ -1,0 +1,84 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { wranglerEnvironment, wranglerProgram } from "./bundle.ts";
+import { dataFolderPath } from "./connect.ts";
+import { openDataFolder, writePrivateFile } from "./folder.ts";
+import { startGuard } from "./guard.ts";
+import { portFromEnvironment } from "./options.ts";
+import { loopback, portsInARow } from "./ports.ts";
+import { describe } from "./problem.ts";
+import { endProcess, isAlive } from "./processes.ts";
+import { startServices } from "./services.ts";
+import { onEndRequest } from "./signals.ts";
+import { projectConfig } from "./stack.ts";
+import { createUndo, type Undo } from "./undo.ts";
+
+const help = `npm run dev -- [--data DIR] [-- FLAGS OF WRANGLER DEV]
+
+Runs "wrangler dev", which reloads the worker when its source changes, against the services of
+npm start. PORT (environment) is its port, 8787 by default.`;
+
+const stopSteps = [["SIGTERM", 5_000]] as const;
+
+async function startDev(args: string[], undo: Undo): Promise<ChildProcess> {
+	const { values, positionals } = parseArgs({
+		args,
+		options: { data: { type: "string" } },
+		allowPositionals: true,
+	});
+	const folder = openDataFolder(dataFolderPath(values.data));
+	undo.add(folder.release);
+	const [port = 0] = await portsInARow(portFromEnvironment(1), 1);
+	const urls = [`http://${loopback}:${port}`];
+	const guard = startGuard();
+	undo.add(guard.stop);
+	const { vars } = await startServices({ folder, guard, undo, durable: true, urls });
+	// A file, because arguments can be seen by everyone on the machine.
+	const envFile = join(folder.path, "dev.env");
+	undo.add(() => rm(envFile, { force: true }));
+	const lines = Object.entries(vars).map(([name, value]) => `${name}='${value}'\n`);
+	await writePrivateFile(envFile, lines.join(""));
+	const flags = [`--config=${projectConfig}`, `--ip=${loopback}`, `--port=${port}`];
+	const state = `--persist-to=${join(folder.path, "dev")}`;
+	const wrangler = spawn(
+		process.execPath,
+		[wranglerProgram(), "dev", ...flags, state, `--env-file=${envFile}`, ...positionals],
+		{ stdio: "inherit", env: { ...process.env, ...wranglerEnvironment } },
+	);
+	const { pid } = wrangler;
+	if (pid) {
+		guard.watch(pid, "SIGTERM");
+		undo.add(() => (isAlive(pid) ? endProcess(pid, stopSteps) : undefined));
+	}
+	return wrangler;
+}
+
+/** Ends with wrangler, or with Ctrl-C, which wrangler gets from the terminal too. */
+async function main(args: string[]): Promise<number> {
+	if (args.includes("--help") || args.includes("-h")) {
+		console.log(help);
+		return 0;
+	}
+	const undo = createUndo();
+	const asked = Promise.withResolvers<number>();
+	onEndRequest(() => asked.resolve(0));
+	try {
+		const wrangler = await startDev(args, undo);
+		const ended = new Promise<number>((resolve, reject) => {
+			wrangler.once("error", reject);
+			wrangler.once("exit", (code) => resolve(code ?? 1));
+		});
+		return await Promise.race([ended, asked.promise]);
+	} finally {
+		await undo.run();
+	}
+}
+
+try {
+	process.exit(await main(process.argv.slice(2)));
+} catch (error) {
+	console.error(describe(error));
+	process.exit(1);
+}

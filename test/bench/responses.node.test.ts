@@ -1,0 +1,56 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { createResponseReader, ProtocolError } from "../../bench/responses.ts";
+
+function read(...chunks: readonly string[]): number[] {
+	const statuses: number[] = [];
+	const reader = createResponseReader((status) => statuses.push(status));
+	for (const chunk of chunks) reader(Buffer.from(chunk, "latin1"));
+	return statuses;
+}
+
+const answer = (status: number, body: string) =>
+	`HTTP/1.1 ${status} Text\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+
+describe("the load generator's reader of responses", () => {
+	test("it tells the status of each response, in their order", () => {
+		const stream = answer(200, "ok") + answer(503, "no") + answer(201, "");
+		expect(read(stream)).toEqual([200, 503, 201]);
+	});
+
+	test("it tells the same however the bytes are cut", () => {
+		const stream = answer(200, "a\r\n\r\nHTTP/1.1 500 b") + answer(404, "") + answer(200, "c");
+		fc.assert(
+			fc.property(fc.array(fc.nat({ max: stream.length })), (cuts) => {
+				const places = [0, ...cuts.sort((a, b) => a - b), stream.length];
+				const chunks = places.slice(1).map((end, index) => stream.slice(places[index], end));
+				expect(read(...chunks)).toEqual([200, 404, 200]);
+			}),
+		);
+	});
+
+	test("a response counts when its last byte is there, not before", () => {
+		const whole = answer(200, "0123456789");
+		expect(read(whole.slice(0, -1))).toEqual([]);
+		expect(read(whole.slice(0, -1), whole.slice(-1))).toEqual([200]);
+	});
+
+	test("a body longer than any head is counted through", () => {
+		expect(read(answer(200, "x".repeat(200_000)) + answer(202, ""))).toEqual([200, 202]);
+	});
+
+	test("the length is found whatever the case of its name", () => {
+		expect(read("HTTP/1.1 200 OK\r\ncontent-length:3\r\n\r\nabcHTTP/1.1 204 No\r\n\r\n")).toEqual([
+			200, 204,
+		]);
+	});
+
+	test.each([
+		["something that is not HTTP/1.1", "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"],
+		["a body without a length", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"],
+		["a status that is no number", "HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n"],
+		["a head without an end", `HTTP/1.1 200 OK\r\n${"a".repeat(20_000)}`],
+	])("%s is refused", (_, stream) => {
+		expect(() => read(stream, "a")).toThrow(ProtocolError);
+	});
+});

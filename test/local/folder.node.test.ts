@@ -1,0 +1,111 @@
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import {
+	adminToken,
+	type DataFolder,
+	keyEncryptionKeys,
+	newKeyEncryptionKey,
+	openDataFolder,
+} from "../../local/folder.ts";
+import { runCommand } from "../support/node/processes.ts";
+
+let parent: string;
+let folder: DataFolder;
+
+beforeEach(() => {
+	parent = mkdtempSync(join(tmpdir(), "edgesign-folder-"));
+	folder = openDataFolder(join(parent, "new", "data"));
+});
+
+afterEach(() => {
+	vi.unstubAllEnvs();
+	folder.release();
+	rmSync(parent, { recursive: true, force: true });
+});
+
+function modeOf(name: string): number {
+	return statSync(join(folder.path, name)).mode & 0o777;
+}
+
+/** The folder as the next start finds it, when PostgreSQL has made its files there. */
+async function reopenUsed(): Promise<void> {
+	await mkdir(join(folder.path, "postgres"), { recursive: true });
+	folder.release();
+	folder = openDataFolder(folder.path);
+}
+
+test("one process at a time has the folder, until it lets go or ends", async () => {
+	expect(() => openDataFolder(folder.path)).toThrow(/is in use by another run/);
+	folder.release();
+	const script = `const { openDataFolder } = await import("./local/folder.ts");
+		openDataFolder(process.argv[1]); console.log("open"); setTimeout(() => {}, 60_000);`;
+	const other = runCommand(process.execPath, ["--input-type=module", "-e", script, folder.path]);
+	await other.says(/open/);
+	expect(() => openDataFolder(folder.path)).toThrow(/is in use by another run/);
+	other.child.kill("SIGKILL");
+	await other.ended;
+	folder = openDataFolder(folder.path);
+});
+
+test("a file in the folder's place, or on the way to it, is told of", () => {
+	const file = join(parent, "file");
+	writeFileSync(file, "");
+	for (const path of [file, join(file, "below")]) {
+		expect(() => openDataFolder(path)).toThrow(
+			`the data folder ${path} can not be written: there is a file in its place`,
+		);
+	}
+});
+
+test("a folder that can not be made is told of", () => {
+	expect(() => openDataFolder("/proc/edgesign")).toThrow(
+		/^the data folder \/proc\/edgesign can not be written: /,
+	);
+});
+
+test("the key-encryption key is made once, for the owner only", async () => {
+	const made = await keyEncryptionKeys(folder);
+	expect(made).toMatch(/^kek-[0-9a-f]{8}:[A-Za-z0-9+/]{43}=$/);
+	expect(modeOf("key-encryption-keys")).toBe(0o600);
+	await reopenUsed();
+	expect(await keyEncryptionKeys(folder)).toBe(made);
+});
+
+test("further key-encryption keys stand above, a line each, and the environment wins", async () => {
+	const old = await keyEncryptionKeys(folder);
+	const newer = newKeyEncryptionKey();
+	writeFileSync(join(folder.path, "key-encryption-keys"), `${newer}\n${old}\n`);
+	expect(await keyEncryptionKeys(folder)).toBe(`${newer},${old}`);
+	vi.stubEnv("KEY_ENCRYPTION_KEYS", old);
+	expect(await keyEncryptionKeys(folder)).toBe(old);
+});
+
+test("lost or damaged key-encryption keys are told of, and never made anew", async () => {
+	await reopenUsed();
+	await expect(keyEncryptionKeys(folder)).rejects.toThrow(/key-encryption-keys is missing/);
+	const file = join(folder.path, "key-encryption-keys");
+	const secret = "c2VjcmV0";
+	writeFileSync(file, `kek-1:${secret}\n`);
+	const refusal = keyEncryptionKeys(folder);
+	await expect(refusal).rejects.toThrow(`${file}: KEY_ENCRYPTION_KEYS: entry 1 must be`);
+	await expect(refusal).rejects.not.toThrow(secret);
+});
+
+test("the admin token is made once, for the owner only", async () => {
+	const first = await adminToken(folder, "main");
+	expect(first.token).toMatch(/^es_main_[A-Za-z0-9_-]{43}$/);
+	expect(first.isNew).toBe(true);
+	expect(modeOf("admin-token")).toBe(0o600);
+	expect(readFileSync(folder.tokenFile, "utf8")).toBe(`${first.token}\n`);
+	expect(await adminToken(folder, "main")).toEqual({ ...first, isNew: false });
+});
+
+test("a token file that holds something else is refused without a copy of it", async () => {
+	writeFileSync(folder.tokenFile, "es_main_tooshort");
+	const refusal = adminToken(folder, "main");
+	await expect(refusal).rejects.toThrow(`${folder.tokenFile} does not hold a token`);
+	await expect(refusal).rejects.not.toThrow("tooshort");
+});

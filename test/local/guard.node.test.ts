@@ -1,0 +1,52 @@
+import { randomUUID } from "node:crypto";
+import { expect, test } from "vitest";
+import { isAlive } from "../../local/processes.ts";
+import { leftoversOf, processesWith, runCommand } from "../support/node/processes.ts";
+
+/** Starts a guard and a process that it watches, says the latter's id, and waits. */
+const script = `
+	import { spawn } from "node:child_process";
+	const { startGuard } = await import("./local/guard.ts");
+	const guard = startGuard();
+	const stubborn = "process.on('SIGTERM', () => {}); console.log('ready'); setInterval(() => {}, 1000)";
+	const child = spawn(process.execPath, ["-e", stubborn], { detached: true });
+	guard.watch(child.pid, process.argv[1]);
+	child.stdout.once("data", () => console.log("watched", child.pid));
+`;
+
+function startGuarded(tag: string, signal: string) {
+	const args = ["--input-type=module", "-e", script, signal];
+	return runCommand(process.execPath, args, { EDGESIGN_TEST_TAG: tag });
+}
+
+test("what is watched ends when its starter is killed, and so does the reaper", async () => {
+	const tag = randomUUID();
+	const starter = startGuarded(tag, "SIGKILL");
+	const [, watched] = await starter.says(/watched (\d+)/);
+	expect(isAlive(Number(watched))).toBe(true);
+	starter.child.kill("SIGKILL");
+	expect(await leftoversOf(tag)).toEqual([]);
+});
+
+test("a reaper that is killed alone is replaced, and the next one knows all", async () => {
+	const tag = randomUUID();
+	const starter = startGuarded(tag, "SIGKILL");
+	await starter.says(/watched/);
+	const reapers = () => processesWith(tag).filter(({ command }) => command.includes("reaper.ts"));
+	const first = reapers().map(({ pid }) => pid);
+	expect(first).toHaveLength(1);
+	for (const pid of first) process.kill(pid, "SIGKILL");
+	await expect.poll(reapers).toEqual([expect.not.objectContaining({ pid: first[0] })]);
+	// The new one has to have read its lines: it is asked for by ending the starter a moment later.
+	await new Promise((resolve) => setTimeout(resolve, 500));
+	starter.child.kill("SIGKILL");
+	expect(await leftoversOf(tag)).toEqual([]);
+});
+
+test("a process that ignores the first signal is killed in the end", async () => {
+	const tag = randomUUID();
+	const starter = startGuarded(tag, "SIGTERM");
+	await starter.says(/watched/);
+	starter.child.kill("SIGKILL");
+	expect(await leftoversOf(tag, 20_000)).toEqual([]);
+}, 30_000);

@@ -1,0 +1,97 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+export const project = join(import.meta.dirname, "..", "..", "..");
+
+/** A command under test: what it wrote so far, and how it ended. */
+export interface Command {
+	readonly child: ChildProcess;
+	readonly pid: number;
+	stdout(): string;
+	stderr(): string;
+	/** The exit code, or the signal's name. */
+	readonly ended: Promise<number | string>;
+	/** Resolves once standard output matches; rejects when the command ends before that. */
+	says(pattern: RegExp): Promise<RegExpExecArray>;
+}
+
+/** Runs a program as the leader of a process group of its own, as a terminal does. */
+export function runCommand(
+	program: string,
+	args: readonly string[],
+	env: Readonly<Record<string, string>> = {},
+): Command {
+	const child = spawn(program, args, {
+		cwd: project,
+		detached: true,
+		env: { ...process.env, NODE_OPTIONS: "", ...env },
+		stdio: ["ignore", "pipe", "pipe"],
+	});
+	let stdout = "";
+	let stderr = "";
+	child.stdout.on("data", (chunk) => {
+		stdout += chunk;
+	});
+	child.stderr.on("data", (chunk) => {
+		stderr += chunk;
+	});
+	const ended = new Promise<number | string>((resolve, reject) => {
+		child.once("error", reject);
+		child.once("close", (code, signal) => resolve(code ?? signal ?? "unknown"));
+	});
+	return {
+		child,
+		pid: child.pid ?? 0,
+		stdout: () => stdout,
+		stderr: () => stderr,
+		ended,
+		async says(pattern) {
+			let over = false;
+			const noteEnd = () => {
+				over = true;
+			};
+			ended.then(noteEnd, noteEnd);
+			for (;;) {
+				const match = pattern.exec(stdout);
+				if (match) return match;
+				if (over) throw new Error(`it ended and said: ${stdout}\n${stderr}`);
+				await sleep(20);
+			}
+		},
+	};
+}
+
+function tryRead(read: () => string): string {
+	try {
+		return read();
+	} catch {
+		return ""; // it has ended, or belongs to another user
+	}
+}
+
+/** Command lines of the processes that have the text in their command line, environment or folder. */
+export function processesWith(text: string): { pid: number; command: string }[] {
+	return readdirSync("/proc")
+		.filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+		.flatMap((pid) => {
+			const command = tryRead(() => readFileSync(`/proc/${pid}/cmdline`, "utf8"));
+			const rest = [
+				tryRead(() => readFileSync(`/proc/${pid}/environ`, "utf8")),
+				tryRead(() => readlinkSync(`/proc/${pid}/cwd`)),
+			];
+			const found = command !== "" && [command, ...rest].some((part) => part.includes(text));
+			return found ? [{ pid: Number(pid), command: command.replaceAll("\0", " ").trim() }] : [];
+		});
+}
+
+/** What is still there of them after the time they may take to end. */
+export async function leftoversOf(text: string, patienceMs = 15_000): Promise<string[]> {
+	const end = performance.now() + patienceMs;
+	for (;;) {
+		const left = processesWith(text).map(({ command }) => command);
+		if (left.length === 0 || performance.now() > end) return left;
+		await sleep(50);
+	}
+}
