@@ -12,8 +12,10 @@ export interface Job {
 
 /** From the client: what came of it between the warm-up and the end. */
 export interface Outcome {
-	/** Answers with a status of 200 to 299. */
+	/** Answers with a status of 200 to 299 within the measured time. */
 	readonly answered: number;
+	/** The same from the first request to the last, warm-up included. */
+	readonly answeredInAll: number;
 	/** Other statuses, and connections that failed, by kind. */
 	readonly failures: Readonly<Record<string, number>>;
 	readonly perSecond: number;

@@ -20,6 +20,7 @@ interface Run {
 	readonly latencies: Samples;
 	readonly failures: Map<string, number>;
 	answered: number;
+	answeredInAll: number;
 	inFlight: number;
 }
 
@@ -145,6 +146,7 @@ async function execute(job: Job): Promise<Outcome> {
 		latencies: createSamples(samplesMax),
 		failures: new Map(),
 		answered: 0,
+		answeredInAll: 0,
 		inFlight: 0,
 	};
 	const pace = job.rate === null ? closedPace(run) : scheduledPace(run, job.rate);
@@ -152,9 +154,12 @@ async function execute(job: Job): Promise<Outcome> {
 		const now = performance.now();
 		run.inFlight--;
 		if (status < 200 || status > 299) count(run, `status ${status}`);
-		else if (now >= run.from && now < run.to) {
-			run.answered++;
-			run.latencies.add(now - connection.since);
+		else {
+			run.answeredInAll++;
+			if (now >= run.from && now < run.to) {
+				run.answered++;
+				run.latencies.add(now - connection.since);
+			}
 		}
 		pace.free(connection);
 	};
@@ -193,6 +198,7 @@ function summarise(run: Run, pace: Pace, cpuMs: number): Outcome {
 	const cpu = cpuMs / measureMs;
 	return {
 		answered: run.answered,
+		answeredInAll: run.answeredInAll,
 		failures: Object.fromEntries(run.failures),
 		perSecond: (1000 * run.answered) / measureMs,
 		latencyMs:

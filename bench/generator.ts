@@ -8,6 +8,8 @@ import type { BenchWorker, Ground } from "./workers.ts";
 export interface Measured extends Outcome {
 	/** What the server's workerd used; null where the system does not tell. */
 	readonly server: CpuShare | null;
+	/** The same for each answer, in milliseconds; NaN where the system does not tell. */
+	readonly serverMsEach: number;
 }
 
 export interface Generator {
@@ -40,7 +42,9 @@ export function startGenerator({ undo }: Ground, signal: AbortSignal): Generator
 			if (outcome.answered === 0) {
 				throw new Error(`no request was answered: ${JSON.stringify(outcome.failures)}`);
 			}
-			return { ...outcome, server: before && after ? cpuShare(before, after, seconds) : null };
+			const server = before && after ? cpuShare(before, after, seconds) : null;
+			const used = server ? server.process * seconds * 1000 : Number.NaN;
+			return { ...outcome, server, serverMsEach: used / outcome.answeredInAll };
 		},
 	};
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { accessSync, constants, existsSync, mkdirSync, realpathSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
 import { readFile, rename, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { hashToken, mintToken } from "../src/auth/tokens.ts";
 import { ConfigError, parseKeyEncryptionKeys } from "../src/env.ts";
@@ -27,7 +27,7 @@ export function openDataFolder(asGiven: string): DataFolder {
 	let path: string;
 	try {
 		// Others may pass through it (PostgreSQL has a user of its own under root), not list it.
-		mkdirSync(asGiven, { recursive: true, mode: 0o711 });
+		makeFolder(asGiven);
 		path = realpathSync(asGiven);
 		accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
 	} catch (error) {
@@ -42,6 +42,18 @@ export function openDataFolder(asGiven: string): DataFolder {
 		used: existsSync(join(path, "postgres")),
 		release,
 	};
+}
+
+/** Not `recursive`: with that, Node tries for ever where a folder is there and takes no children. */
+function makeFolder(path: string): void {
+	try {
+		mkdirSync(path, { mode: 0o711 });
+	} catch (error) {
+		if (codeOf(error) === "EEXIST" && statSync(path).isDirectory()) return;
+		if (codeOf(error) !== "ENOENT" || existsSync(dirname(path))) throw error;
+		makeFolder(dirname(path));
+		makeFolder(path);
+	}
 }
 
 /** SQLite's lock is the system's own: it ends with the process, however that ends. */

@@ -13,14 +13,18 @@ export interface Guard {
 	stop(): Promise<void>;
 }
 
-/** Starts the reaper (reaper.ts), and starts it again should it be killed alone. */
-export function startGuard(): Guard {
+/**
+ * Starts the reaper (reaper.ts), and starts it again should it be killed alone.
+ * @param patienceMs how long a process may take to end after its first signal
+ */
+export function startGuard(patienceMs = 10_000): Guard {
 	const lines: string[] = [];
 	let stopped = false;
 	let reaper = launch();
 
 	function launch(): ChildProcess {
-		const child = spawn(process.execPath, [join(import.meta.dirname, "reaper.ts")], {
+		const program = join(import.meta.dirname, "reaper.ts");
+		const child = spawn(process.execPath, [program, String(patienceMs)], {
 			detached: true,
 			stdio: ["pipe", "ignore", "ignore"],
 			cwd: "/",

@@ -2,11 +2,12 @@
  * Ends the processes of a stack whose own process is gone, however it went: its standard input is
  * a pipe that only the stack holds. Each line says what to end: a process id and a first signal.
  * Every process leads a group of its own, which gets SIGKILL when the signal was not enough.
+ * Argument: how many milliseconds the first signal has to take effect.
  */
 import { createInterface } from "node:readline";
 import { isAlive, signalIfAlive, startOf, waitUntilGone } from "./processes.ts";
 
-const patienceMs = 10_000;
+const patienceMs = Number(process.argv[2]);
 
 interface Watched {
 	readonly signal: NodeJS.Signals;

@@ -10,7 +10,7 @@ import { ok } from "../lib/result.ts";
 import { limits } from "../limits.ts";
 import { problem } from "../schemas/service.ts";
 import { signItem, verifyItem } from "../schemas/signing.ts";
-import { publicRoute, type Route } from "./route.ts";
+import { type Answer, publicRoute, type Route } from "./route.ts";
 
 /** The OpenAPI document and the page that reads it. `routes` is asked late, because they are of the table too. */
 export function documentation(routes: () => readonly Route[]): Route[] {
@@ -129,17 +129,16 @@ function operation(route: Route): ZodOpenApiOperationObject {
 		}),
 		...(first && { "x-example": { params: first.params, query: first.query } }),
 		responses: {
-			[answer.status]: {
-				description: answer.description,
-				...((answer.schema || answer.contentType) && {
-					content: {
-						[answer.contentType ?? "application/json"]: { schema: answer.schema ?? z.string() },
-					},
-				}),
-			},
 			...problems(route),
+			...Object.fromEntries([answer, ...(route.otherAnswers ?? [])].map(response)),
 		},
 	};
+}
+
+function response({ status, description, schema, contentType }: Answer) {
+	const content = { [contentType ?? "application/json"]: { schema: schema ?? z.string() } };
+	const body = schema || contentType ? { content } : {};
+	return [String(status), { description, ...body }] as const;
 }
 
 /** One response a status, which names its codes. */

@@ -265,7 +265,7 @@ function readTags(
 	given: string | readonly string[] | undefined,
 ): Result<Record<string, string>, Failure> {
 	const pairs = typeof given === "string" ? [given] : (given ?? []);
-	const tags: Record<string, string> = {};
+	const tags = new Map<string, string>();
 	for (const pair of pairs) {
 		const colon = pair.indexOf(":");
 		if (colon < 1) {
@@ -274,9 +274,9 @@ function readTags(
 				{ pointer: "/tag", code: "invalid_request", detail },
 			]);
 		}
-		tags[pair.slice(0, colon)] = pair.slice(colon + 1);
+		tags.set(pair.slice(0, colon), pair.slice(colon + 1));
 	}
-	return ok(tags);
+	return ok(Object.fromEntries(tags));
 }
 
 function described(result: Result<keys.DescribedKey, Failure>): Result<Reply, Failure> {

@@ -20,9 +20,18 @@ export const getJwks = publicRoute(
 		description:
 			"A JWK Set (RFC 7517 section 5): every version that verifies of every enabled key.",
 		params: z.strictObject({
-			tenant: z.string().max(limits.tenantChars).meta({ example: "main" }),
+			tenant: z
+				.string()
+				.max(limits.tenantChars)
+				.meta({ description: "The tenant's id.", example: "main" }),
 		}),
-		answer: { status: 200, description: "The JWK Set", schema: jwks },
+		answer: {
+			status: 200,
+			description: "The JWK Set",
+			schema: jwks,
+			contentType: "application/jwk-set+json",
+		},
+		otherAnswers: [{ status: 304, description: "It is still the one of If-None-Match" }],
 		failures: ["tenant_not_found"],
 		examples: [{ params: { tenant: "main" } }],
 	},

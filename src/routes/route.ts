@@ -47,6 +47,8 @@ interface Spec<Params, Query, Body> {
 	/** Bytes; limits.bodyBytesDefault where it is left out. */
 	readonly maxBodyBytes?: number;
 	readonly answer: Answer;
+	/** Answers that are no problem documents and not the usual one either. */
+	readonly otherAnswers?: readonly Answer[];
 	/** The codes of its own, beside those that every route can answer. */
 	readonly failures: readonly ErrorCode[];
 	readonly examples: readonly Example[];

@@ -29,7 +29,6 @@ const useFailures = [
 ] as const satisfies readonly ErrorCode[];
 
 const hello = "aGVsbG8=";
-const sha256OfHello = "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=";
 const someSignature = `${"A".repeat(86)}==`;
 
 export const sign = route(
@@ -47,7 +46,7 @@ export const sign = route(
 		failures: [...inputFailures, ...useFailures, "key_public_only"],
 		examples: [
 			{ params: { key: "payments" }, body: { message: hello } },
-			{ params: { key: "ethereum" }, body: { digest: sha256OfHello, encoding: "der" } },
+			{ params: { key: "payments" }, body: { message: hello, encoding: "jws", version: 1 } },
 		],
 	},
 	async ({ services, caller, params, body }) => {

@@ -24,11 +24,36 @@ export function base64(maxBytes: number, tooLarge: ErrorCode = "invalid_request"
 	});
 }
 
+/** Text that can be stored, shown and logged: no control characters, no half of a surrogate pair. */
+export function text(maxChars: number, minChars = 0) {
+	return z
+		.string()
+		.min(minChars)
+		.max(maxChars)
+		.refine(
+			(value) => !/\p{Cc}/u.test(value) && value.isWellFormed(),
+			"must have no control characters and be well-formed Unicode",
+		);
+}
+
+/** Any JSON object, taken as it is: a copy would lose a member called `__proto__`. */
+export function jsonObject() {
+	return z
+		.custom<Readonly<Record<string, unknown>>>(
+			(value) => typeof value === "object" && value !== null && !Array.isArray(value),
+			"must be an object",
+		)
+		.meta({ override: { type: "object", additionalProperties: true } });
+}
+
 export const message = base64(limits.messageBytes, "message_too_large").meta({
 	description: "What is signed, in base64; at the most 1 MiB. Either this or `digest`.",
+	type: "string",
 });
 
-export const digest = base64(64).meta({
+/** Looser than any digest, so that the algorithm says how long its own must be. */
+export const digest = base64(limits.messageBytes, "invalid_digest_length").meta({
+	type: "string",
 	description:
 		"The digest of what is signed, in base64: SHA-256 for ES256, ES256K and BIP340 (any 32 bytes), SHA-384 for ES384, SHA-512 for ES512.",
 });
@@ -43,13 +68,16 @@ export const keyName = z
 	.meta({ description: "Unique in the tenant.", example: "payments" });
 
 /** In a path: what no key can be called finds none, so any short text is let through. */
-export const keyRef = z
-	.string()
-	.min(1)
-	.max(limits.keyNameChars)
-	.meta({ description: "The key's id or its name.", example: "payments" });
+export const keyRef = text(limits.keyNameChars, 1).meta({
+	description: "The key's id or its name.",
+	example: "payments",
+});
 
-export const versionNumber = z.int().min(1).max(limits.keyVersions);
+export const versionNumber = z
+	.int()
+	.min(1)
+	.max(limits.keyVersions)
+	.meta({ description: "A version of the key; the first is 1." });
 
 /** The same in a query, where everything is text. */
 export const versionText = z
@@ -58,19 +86,40 @@ export const versionText = z
 	.transform(Number)
 	.meta({ description: "A version; the current one when it is left out." });
 
-const tagName = z
-	.string()
-	.min(1)
-	.max(limits.tagNameChars)
-	.regex(/^[A-Za-z0-9._/-]+$/, "must have only letters, digits, . _ / -");
+const tagNamePattern = new RegExp(`^[A-Za-z0-9][A-Za-z0-9._/-]{0,${limits.tagNameChars - 1}}$`);
+const tagValue = text(limits.tagValueChars);
 
-export const tags = z
-	.record(tagName, z.string().max(limits.tagValueChars))
-	.refine(
-		(value) => Object.keys(value).length <= limits.tagsPerKey,
-		`must have ${limits.tagsPerKey} tags at the most`,
-	)
-	.meta({ description: "Your own labels.", example: { team: "payments" } });
+function isTagValue(value: unknown): boolean {
+	return tagValue.safeParse(value).success;
+}
+
+export const tags = jsonObject()
+	.superRefine((value, context) => {
+		const entries = Object.entries(value);
+		if (entries.length > limits.tagsPerKey) {
+			const rule = `must have ${limits.tagsPerKey} tags at the most, not ${entries.length}`;
+			context.addIssue({ code: "custom", message: rule });
+		}
+		for (const [name, tag] of entries.slice(0, limits.tagsPerKey)) {
+			if (!tagNamePattern.test(name)) {
+				const rule = `the name of a tag must begin with a letter or digit and have 1 to ${limits.tagNameChars} letters, digits, . _ / -`;
+				context.addIssue({ code: "custom", path: [name], message: rule });
+			} else if (!isTagValue(tag)) {
+				const rule = `must be a text of ${limits.tagValueChars} characters at the most, without control characters`;
+				context.addIssue({ code: "custom", path: [name], message: rule });
+			}
+		}
+	})
+	.transform((value) => value as Readonly<Record<string, string>>)
+	.meta({
+		description: `Your own labels, ${limits.tagsPerKey} at the most.`,
+		example: { team: "payments" },
+		override: {
+			type: "object",
+			additionalProperties: { type: "string", maxLength: limits.tagValueChars },
+			maxProperties: limits.tagsPerKey,
+		},
+	});
 
 export const id = z.uuid().meta({ description: "A UUID of version 7 (RFC 9562)." });
 
@@ -81,7 +130,9 @@ export const pageSize = z
 	.regex(/^[1-9][0-9]{0,2}$/, "must be a whole number from 1")
 	.transform(Number)
 	.refine((size) => size <= limits.pageSizeMax, `must be ${limits.pageSizeMax} at the most`)
-	.meta({ description: `Entries a page; ${limits.pageSizeDefault} when it is left out.` });
+	.meta({
+		description: `Entries a page, 1 to ${limits.pageSizeMax}; ${limits.pageSizeDefault} when it is left out.`,
+	});
 
 export const cursor = z.string().max(64).meta({ description: "`nextCursor` of the page before." });
 

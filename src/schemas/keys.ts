@@ -10,6 +10,7 @@ import {
 	nextCursor,
 	pageSize,
 	tags,
+	text,
 	timestamp,
 	versionNumber,
 	versionText,
@@ -19,9 +20,11 @@ export const algorithm = z.enum(algorithmNames).meta({ id: "Algorithm" });
 
 export const keyParams = z.strictObject({ key: keyRef });
 
+const material = "must be a JWK (an object with `kty`) or a PEM (PKCS#8 or SPKI)";
+
 /** A JWK as a caller sends it: further members are ignored, as RFC 7517 section 4 asks. */
-export const anyJwk = z
-	.looseObject({ kty: z.string() })
+const anyJwk = z
+	.looseObject({ kty: z.string() }, material)
 	.meta({ id: "Jwk", description: "A JSON Web Key (RFC 7517)." });
 
 const pem = z
@@ -29,7 +32,13 @@ const pem = z
 	.max(limits.keyMaterialChars)
 	.meta({ description: "PEM (RFC 7468): PRIVATE KEY (PKCS#8) or PUBLIC KEY (SPKI)." });
 
-export const keyMaterial = z.union([anyJwk, pem]);
+/** One of the two by its type, so that a refusal tells what is wrong with it. */
+export const keyMaterial = z.union([anyJwk, pem], {
+	error: (issue) =>
+		typeof issue.input === "string"
+			? `must be a PEM of ${limits.keyMaterialChars} characters at the most`
+			: material,
+});
 
 export const createKeyBody = z.strictObject({
 	name: keyName,
@@ -37,7 +46,10 @@ export const createKeyBody = z.strictObject({
 	modulusLength: z
 		.int()
 		.optional()
-		.meta({ description: "RSA only: 2048, 3072 or 4096 bits; 2048 when it is left out." }),
+		.meta({
+			description: "RSA only, in bits; 2048 when it is left out.",
+			override: { type: "integer", enum: [2048, 3072, 4096] },
+		}),
 	tags: tags.optional(),
 });
 
@@ -70,25 +82,25 @@ const dayCount = z
 
 export const deleteKeyQuery = z.strictObject({
 	days: dayCount.optional().meta({
-		description: `Days until the key is gone; ${limits.deletionDaysMax} when it is left out.`,
+		description: `Days until the key is gone, ${limits.deletionDaysMin} to ${limits.deletionDaysMax}; ${limits.deletionDaysMax} when it is left out.`,
 	}),
 });
 
 export const publicKeyQuery = z.strictObject({
 	version: versionText.optional(),
-	format: z.enum(publicFormats).default("jwk"),
+	format: z.enum(publicFormats).default("jwk").meta({
+		description: "`jwk` answers JSON, `pem` a text, `raw` the bytes themselves.",
+	}),
 });
 
+const tagFilter = text(limits.tagNameChars + 1 + limits.tagValueChars);
+
 export const listKeysQuery = z.strictObject({
-	state: z.enum(keyStates).optional(),
+	state: z.enum(keyStates).optional().meta({ description: "Only keys in this state." }),
 	algorithm: algorithm.optional(),
-	prefix: z
-		.string()
-		.max(limits.keyNameChars)
-		.optional()
-		.meta({ description: "How the name begins." }),
+	prefix: text(limits.keyNameChars).optional().meta({ description: "How the name begins." }),
 	tag: z
-		.union([z.string(), z.array(z.string()).max(limits.tagsPerKey)])
+		.union([tagFilter, z.array(tagFilter).max(limits.tagsPerKey)])
 		.optional()
 		.meta({ description: "`name:value`; may stand there several times, and all must hold." }),
 	limit: pageSize.optional(),

@@ -1,13 +1,13 @@
 import { z } from "zod";
 import { limits } from "../limits.ts";
 import { encodings } from "../signing/types.ts";
-import { digest, id, message, versionNumber } from "./fields.ts";
+import { digest, id, jsonObject, message, text, versionNumber } from "./fields.ts";
 import { algorithm, keyMaterial } from "./keys.ts";
 
 const encoding = z.enum(encodings).meta({
 	id: "Encoding",
 	description:
-		"raw: base64 of the fixed-length signature (r||s for ECDSA). der: base64 of the ASN.1 form, ECDSA only. jws: unpadded base64url of the raw form (RFC 7515).",
+		"`raw`: base64 of the fixed-length signature (r||s for ECDSA). `der`: base64 of the ASN.1 form, ECDSA only. `jws`: unpadded base64url of the raw form (RFC 7515).",
 });
 
 const input = { message: message.optional(), digest: digest.optional() };
@@ -17,13 +17,13 @@ const signature = z
 	.max(limits.signatureChars)
 	.meta({ description: "In the encoding that `encoding` names; base64url is taken too." });
 
-const reference = z
-	.string()
-	.max(limits.referenceChars)
+const reference = text(limits.referenceChars)
 	.optional()
 	.meta({ description: "Yours; it comes back with the item's answer." });
 
-const version = versionNumber.optional();
+const version = versionNumber
+	.optional()
+	.meta({ description: "The version that signs; the current one when it is left out." });
 
 export const signBody = z.strictObject({ ...input, encoding: encoding.default("raw"), version });
 
@@ -74,13 +74,14 @@ function keepsItsNumbers(value: unknown): boolean {
 	return Object.values(value).every(keepsItsNumbers);
 }
 
-const jsonObject = z
-	.record(z.string(), z.unknown())
-	.refine(keepsItsNumbers, "must have no whole number beyond 2^53; send it as a string");
+const jwtObject = jsonObject().refine(
+	keepsItsNumbers,
+	"must have no number that JSON's readers change (beyond 2^53); send it as a string",
+);
 
 export const jwtBody = z.strictObject({
-	claims: jsonObject.meta({ description: "The payload. `iat` is added unless it is there." }),
-	header: jsonObject.optional().meta({
+	claims: jwtObject.meta({ description: "The payload. `iat` is added unless it is there." }),
+	header: jwtObject.optional().meta({
 		description: "More header members. alg, kid and what points to other keys are refused.",
 	}),
 	expiresIn: z

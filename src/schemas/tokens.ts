@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { limits } from "../limits.ts";
 import { roles } from "../model.ts";
-import { cursor, id, nextCursor, pageSize, timestamp } from "./fields.ts";
+import { cursor, id, nextCursor, pageSize, text, timestamp } from "./fields.ts";
 
 const pattern = z
 	.string()
@@ -13,8 +13,8 @@ const pattern = z
 const patterns = z.array(pattern).min(1).max(limits.tokenPatterns);
 
 export const createTokenBody = z.strictObject({
-	name: z.string().min(1).max(limits.tokenNameChars),
-	role: z.enum(roles),
+	name: text(limits.tokenNameChars, 1).meta({ description: "What the token is for, for people." }),
+	role: z.enum(roles).meta({ description: "What the token may do." }),
 	keys: patterns.optional().meta({
 		description: "The keys that the token is for; every key when it is left out.",
 		example: ["payments-*"],

@@ -7,7 +7,7 @@ import { leftoversOf, processesWith, runCommand } from "../support/node/processe
 const script = `
 	import { spawn } from "node:child_process";
 	const { startGuard } = await import("./local/guard.ts");
-	const guard = startGuard();
+	const guard = startGuard(500);
 	const stubborn = "process.on('SIGTERM', () => {}); console.log('ready'); setInterval(() => {}, 1000)";
 	const child = spawn(process.execPath, ["-e", stubborn], { detached: true });
 	guard.watch(child.pid, process.argv[1]);
@@ -48,5 +48,5 @@ test("a process that ignores the first signal is killed in the end", async () =>
 	const starter = startGuarded(tag, "SIGTERM");
 	await starter.says(/watched/);
 	starter.child.kill("SIGKILL");
-	expect(await leftoversOf(tag, 20_000)).toEqual([]);
-}, 30_000);
+	expect(await leftoversOf(tag)).toEqual([]);
+});

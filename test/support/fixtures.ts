@@ -5,7 +5,6 @@ export const exampleTokenId = "01900000-0000-7000-8000-000000000001";
 
 const exampleKeys = [
 	["payments", "Ed25519"],
-	["ethereum", "ES256K"],
 	["legacy", "ES256"],
 	["retired", "ES256"],
 	["restorable", "ES256"],
