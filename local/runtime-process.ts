@@ -67,7 +67,7 @@ export function prepareRuntime(options: RuntimeProcessOptions): RuntimeProcess {
 		}
 	});
 	child.once("exit", (code, signal) => {
-		for (const settle of runs.values()) settle(new Error("the runtime has ended"));
+		for (const settle of runs.values()) settle(runtimeHasEnded());
 		runs.clear();
 		if (stopping) return;
 		if (child.pid) signalIfAlive(-child.pid, "SIGKILL"); // workerd, which it left behind
@@ -84,6 +84,7 @@ export function prepareRuntime(options: RuntimeProcessOptions): RuntimeProcess {
 		scheduled(cron, at) {
 			const id = ++lastRun;
 			return new Promise((resolve, reject) => {
+				if (hasEnded(child)) throw runtimeHasEnded();
 				runs.set(id, (error) => (error ? reject(error) : resolve()));
 				tell(child, { type: "scheduled", id, cron, at });
 			});
@@ -104,6 +105,14 @@ function tell(child: ChildProcess, message: ToRuntime): void {
 	if (child.connected) child.send(message, () => {}); // one that has ended is told by its exit
 }
 
+function hasEnded(child: ChildProcess): boolean {
+	return child.exitCode !== null || child.signalCode !== null;
+}
+
+function runtimeHasEnded(): Error {
+	return new Error("the runtime has ended");
+}
+
 type Started = FromRuntime & { type: "started" };
 
 function answerToStart(child: ChildProcess): Promise<Started> {
@@ -121,6 +130,6 @@ function answerToStart(child: ChildProcess): Promise<Started> {
 		};
 		child.on("message", onMessage);
 		child.on("exit", onExit);
-		if (child.exitCode !== null || child.signalCode !== null) onExit();
+		if (hasEnded(child)) onExit();
 	});
 }

@@ -29,6 +29,8 @@ export interface Services {
 	readonly keyCache: Store<LoadedKey>;
 	readonly versionCache: Store<LoadedVersion>;
 	readonly documentCache: Store<PublicDocument>;
+	/** Drops what this isolate remembers of a tenant, because something of it was changed. */
+	readonly forgetTenant: (tenant: string) => void;
 	readonly clock: Clock;
 	readonly random: Random;
 	readonly log: Log;
@@ -41,8 +43,7 @@ export function createServices(
 	random: Random = systemRandom,
 ): Services {
 	const config = readConfig(env);
-	const ttlMs = limits.cacheTtlMs;
-	const bounds = (entries: number, bytes: number) => ({ entries, bytes, ttlMs });
+	const caches = createCaches(clock);
 	return {
 		config,
 		db: createDatabase(config),
@@ -55,16 +56,26 @@ export function createServices(
 		}),
 		assets: env.ASSETS,
 		envelope: createEnvelope(config.keyEncryptionKeys, random),
-		tokenCache: memoryStore(bounds(limits.cacheTokensEntries, limits.cacheTokensBytes), clock),
-		keyCache: memoryStore(bounds(limits.cacheKeysEntries, limits.cacheKeysBytes), clock),
-		versionCache: memoryStore(bounds(limits.cacheKeysEntries, limits.cacheKeysBytes), clock),
-		documentCache: memoryStore(
-			bounds(limits.cacheDocumentsEntries, limits.cacheDocumentsBytes),
-			clock,
-		),
+		...caches,
+		forgetTenant(tenant) {
+			for (const cache of Object.values(caches)) cache.dropTenant(tenant);
+		},
 		clock,
 		random,
 		log: createLog(config.logLevel),
+	};
+}
+
+function createCaches(clock: Clock) {
+	const bounds = (entries: number, bytes: number) => ({ entries, bytes, ttlMs: limits.cacheTtlMs });
+	const ofKeys = bounds(limits.cacheKeysEntries, limits.cacheKeysBytes);
+	const ofTokens = bounds(limits.cacheTokensEntries, limits.cacheTokensBytes);
+	const ofDocuments = bounds(limits.cacheDocumentsEntries, limits.cacheDocumentsBytes);
+	return {
+		tokenCache: memoryStore<CachedToken>(ofTokens, clock),
+		keyCache: memoryStore<LoadedKey>(ofKeys, clock),
+		versionCache: memoryStore<LoadedVersion>(ofKeys, clock),
+		documentCache: memoryStore<PublicDocument>(ofDocuments, clock),
 	};
 }
 

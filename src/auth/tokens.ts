@@ -43,6 +43,7 @@ export interface NewTokenRequest {
 export interface TokenServices {
 	readonly db: Database;
 	readonly tokenCache: Store<CachedToken>;
+	readonly forgetTenant: (tenant: string) => void;
 	readonly clock: Clock;
 	readonly random: Random;
 }
@@ -134,7 +135,7 @@ export async function listTokens(
 
 /** At once in this isolate; elsewhere when the cached entry's time is over (limits.cacheTtlMs). */
 export async function revokeToken(
-	{ db, tokenCache }: TokenServices,
+	{ db, forgetTenant }: TokenServices,
 	caller: Caller,
 	id: string,
 ): Promise<Result<null, Failure>> {
@@ -143,7 +144,7 @@ export async function revokeToken(
 	if (!(await markTokenRevoked(db, caller.tenant, id))) {
 		return fail("token_not_found", `There is no token "${id}".`);
 	}
-	tokenCache.dropTenant(caller.tenant);
+	forgetTenant(caller.tenant);
 	return ok(null);
 }
 

@@ -87,7 +87,7 @@ function toFieldErrors(issue: z.core.$ZodIssue, value: unknown): FieldError[] {
 
 /** A schema may name the code of its refusal; every other refusal is of the request's shape. */
 function codeOf(issue: z.core.$ZodIssue): ErrorCode {
-	const named = issue.code === "custom" ? issue.params?.["code"] : undefined;
+	const named = issue.code === "custom" ? issue.params?.code : undefined;
 	return typeof named === "string" && Object.hasOwn(errorTable, named)
 		? (named as ErrorCode)
 		: "invalid_request";

@@ -30,6 +30,7 @@ import type { Algorithm, KeyMaterial } from "./types.ts";
 
 export interface KeyServices extends LoadServices {
 	readonly random: Random;
+	readonly forgetTenant: (tenant: string) => void;
 }
 
 /** What the API shows of a key: its row, and the public half of its current version. */
@@ -189,7 +190,7 @@ async function change(
 		if ("refuse" in next) return refusedMove(next.refuse, key.value);
 		const written = await write(key.value, next.to);
 		if (!written) continue;
-		services.keyCache.dropTenant(caller.tenant);
+		services.forgetTenant(caller.tenant);
 		return written;
 	}
 	return fail("concurrent_change", `The key "${ref}" is being changed by others; try again.`);
@@ -205,7 +206,9 @@ async function addKey(
 	const first = await seal(services, caller, { id, version: 1, algorithm }, material);
 	try {
 		const key = { id, name, algorithm, tags, createdBy: caller.tokenId, first };
-		return ok(describe(await insertKey(services.db, caller.tenant, key)));
+		const inserted = await insertKey(services.db, caller.tenant, key);
+		services.forgetTenant(caller.tenant);
+		return ok(describe(inserted));
 	} catch (error) {
 		if (isUniqueViolation(error, "keys_by_name")) return nameTaken(name);
 		throw error;

@@ -203,7 +203,7 @@ export function refuseInput({ name, digestBytes }: Algorithm, input: Input) {
 	);
 }
 
-export function refuseEncoding({ name, encodings }: Algorithm, encoding: Encoding) {
+function refuseEncoding({ name, encodings }: Algorithm, encoding: Encoding) {
 	if (encodings.includes(encoding)) return null;
 	return fail("encoding_unsupported", `${name} has ${encodings.join(", ")}, not "${encoding}".`);
 }

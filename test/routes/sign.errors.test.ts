@@ -229,11 +229,15 @@ describe("a digest", () => {
 
 	it.each(withDigest)("for %s must be %s bytes", async (algorithm, length) => {
 		const { id } = await newKey(tenant, algorithm);
-		for (const wrong of [0, 1, length - 1, length + 1, 20, 65, 1_000]) {
-			const answer = await sign({ digest: bytesOf(wrong) }, id);
-			expectProblem(answer, 422, "invalid_digest_length", {
-				says: [String(length), String(wrong)],
+		for (const wrong of [0, 1, 20, length - 1, length + 1].filter((count) => count <= 64)) {
+			const says = [algorithm, String(length), String(wrong)];
+			expectProblem(await sign({ digest: bytesOf(wrong) }, id), 422, "invalid_digest_length", {
+				says,
 			});
+		}
+		for (const farTooLong of [65, 1_000]) {
+			const answer = await sign({ digest: bytesOf(farTooLong) }, id);
+			expectProblem(answer, 422, "invalid_digest_length");
 		}
 	});
 

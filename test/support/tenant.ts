@@ -7,6 +7,7 @@ import { uuidv7 } from "../../src/lib/uuid.ts";
 import type { Role } from "../../src/model.ts";
 
 declare global {
+	// biome-ignore lint/style/noNamespace: the runtime names its types so, and they can only be merged
 	namespace Cloudflare {
 		interface Env {
 			DATABASE_URL: string;

@@ -86,6 +86,14 @@ export function processesWith(text: string): { pid: number; command: string }[] 
 		});
 }
 
+/** The one process of those whose command line has the word too. */
+export function processWith(text: string, word: string): number {
+	const found = processesWith(text).filter(({ command }) => command.includes(word));
+	const [first] = found;
+	if (!first || found.length > 1) throw new Error(`${found.length} processes with ${word}`);
+	return first.pid;
+}
+
 /** What is still there of them after the time they may take to end. */
 export async function leftoversOf(text: string, patienceMs = 15_000): Promise<string[]> {
 	const end = performance.now() + patienceMs;

@@ -1,0 +1,56 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { startStack } from "../../../local/stack.ts";
+
+export interface TestStack {
+	readonly url: string;
+	readonly urls: readonly string[];
+	/** A request with the admin's token and a JSON body; the parsed answer. Throws on any refusal. */
+	call<Answer>(method: string, path: string, json?: unknown): Promise<Answer>;
+	/** The same, whatever the status is. */
+	fetch(method: string, path: string, json?: unknown, edge?: number): Promise<Response>;
+	stop(): Promise<void>;
+}
+
+export function newDataDir(): Promise<string> {
+	return mkdtemp(join(tmpdir(), "edgesign-e2e-"));
+}
+
+export interface TestStackOptions {
+	readonly edges?: number;
+	/** A folder that outlives the stack; a new one that goes with it when it is left out. */
+	readonly dataDir?: string;
+}
+
+/** The whole stack on free ports, as `npm start` runs it. */
+export async function startTestStack(options: TestStackOptions = {}): Promise<TestStack> {
+	const dataDir = options.dataDir ?? (await newDataDir());
+	const { edges = 1 } = options;
+	const stack = await startStack({ dataDir, port: 0, edges, durable: false });
+	const token = (await readFile(stack.adminTokenFile, "utf8")).trim();
+
+	function send(method: string, path: string, json?: unknown, edge = 0): Promise<Response> {
+		return fetch(`${stack.urls[edge]}${path}`, {
+			method,
+			headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+			...(json !== undefined && { body: JSON.stringify(json) }),
+		});
+	}
+
+	return {
+		url: stack.urls[0] ?? "",
+		urls: stack.urls,
+		fetch: send,
+		async call<Answer>(method: string, path: string, json?: unknown): Promise<Answer> {
+			const response = await send(method, path, json);
+			const text = await response.text();
+			if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+			return JSON.parse(text) as Answer;
+		},
+		async stop() {
+			await stack.stop();
+			if (options.dataDir === undefined) await rm(dataDir, { recursive: true, force: true });
+		},
+	};
+}
