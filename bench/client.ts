@@ -72,6 +72,7 @@ function closedPace(run: Run): Pace {
 
 /** Requests at fixed times, whatever the server does; each counts from its time. */
 function scheduledPace(run: Run, rate: number): Pace {
+	// First in, first out: a server closes a connection that nothing was asked on for some seconds.
 	const idle: Connection[] = [];
 	const late = createSamples(samplesMax);
 	const apartMs = 1000 / rate;
@@ -90,7 +91,7 @@ function scheduledPace(run: Run, rate: number): Pace {
 			next = due - backlogMax;
 		}
 		while (next <= due) {
-			const connection = idle.pop();
+			const connection = idle.shift();
 			if (!connection) return;
 			const scheduled = start + next++ * apartMs;
 			if (!waited && scheduled >= run.from) late.add(now - scheduled);

@@ -106,7 +106,7 @@ async function readIfThere(file: string): Promise<string | undefined> {
  */
 export async function keyEncryptionKeys(folder: DataFolder): Promise<string> {
 	const file = join(folder.path, "key-encryption-keys");
-	const given = process.env.KEY_ENCRYPTION_KEYS;
+	const given = process.env.KEY_ENCRYPTION_KEYS || undefined;
 	const stored = given ?? (await readIfThere(file));
 	if (stored !== undefined) {
 		try {

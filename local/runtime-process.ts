@@ -55,6 +55,7 @@ export function prepareRuntime(options: RuntimeProcessOptions): RuntimeProcess {
 	if (child.pid) options.onSpawn?.(child.pid);
 	const runs = new Map<number, Waiting>();
 	let lastRun = 0;
+	let started = false;
 	let stopping = false;
 	const { promise: died, resolve: onDeath } = Promise.withResolvers<string>();
 
@@ -77,9 +78,10 @@ export function prepareRuntime(options: RuntimeProcessOptions): RuntimeProcess {
 	return {
 		died,
 		async start(startOptions) {
-			const started = answerToStart(child);
+			started = true;
+			const answer = answerToStart(child);
 			tell(child, { type: "start", ...startOptions });
-			return started;
+			return answer;
 		},
 		scheduled(cron, at) {
 			const id = ++lastRun;
@@ -93,8 +95,10 @@ export function prepareRuntime(options: RuntimeProcessOptions): RuntimeProcess {
 			stopping = true;
 			const { pid } = child;
 			if (!pid || !isAlive(pid)) return;
-			tell(child, { type: "stop" });
-			await waitUntilGone(pid, stopTimeoutMs);
+			if (started) {
+				tell(child, { type: "stop" });
+				await waitUntilGone(pid, stopTimeoutMs);
+			}
 			signalIfAlive(-pid, "SIGKILL");
 			await endProcess(pid, []);
 		},

@@ -47,6 +47,7 @@ export function toBase64Url(bytes: Uint8Array): string {
 
 /** Lower-case hexadecimal. */
 export function toHex(bytes: Uint8Array): string {
+	if (native) return bytes.toHex();
 	let text = "";
 	for (const byte of bytes) text += (byte < 16 ? "0" : "") + byte.toString(16);
 	return text;

@@ -4,60 +4,54 @@ import { parseJson } from "../lib/json.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { limits } from "../limits.ts";
 
-const utf8Decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
 /** The JSON of a body, of a bounded size and depth; undefined for an empty one. */
 export async function readJson(
 	request: Request,
 	maxBytes: number,
 ): Promise<Result<unknown, Failure>> {
-	const bytes = await readBytes(request, maxBytes);
-	if (!bytes.ok) return bytes;
-	if (bytes.value.byteLength === 0) return ok(undefined);
-	const mediaType = request.headers.get("content-type")?.split(";", 1)[0]?.trim().toLowerCase();
-	if (mediaType !== "application/json") {
+	const text = await readText(request, maxBytes);
+	if (!text.ok) return text;
+	if (text.value === "") return ok(undefined);
+	const mediaType = request.headers.get("content-type");
+	if (!isJson(mediaType)) {
+		const given = mediaType === null ? "none" : `"${mediaType.slice(0, limits.valueCharsShown)}"`;
+		return fail("unsupported_media_type", `Send Content-Type: application/json, not ${given}.`);
+	}
+	// The platform's decoder puts U+FFFD where bytes are not UTF-8. What was lost can not be signed.
+	if (text.value.includes("\uFFFD")) {
 		return fail(
-			"unsupported_media_type",
-			`Send Content-Type: application/json, not ${mediaType ? `"${mediaType.slice(0, 64)}"` : "none"}.`,
+			"invalid_json",
+			"The body is not UTF-8, or has U+FFFD, which stands for lost bytes.",
 		);
 	}
-	let text: string;
-	try {
-		text = utf8Decoder.decode(bytes.value);
-	} catch {
-		return fail("invalid_json", "The body is not UTF-8 (RFC 8259 section 8.1).");
-	}
-	const parsed = parseJson(text, limits.jsonDepth);
+	const parsed = parseJson(text.value, limits.jsonDepth);
 	if (parsed.ok) return parsed;
 	return parsed.error === "too_deep"
 		? fail("too_deep", `JSON may be nested ${limits.jsonDepth} levels deep, not more.`)
 		: fail("invalid_json", "The body can not be parsed as JSON (RFC 8259).");
 }
 
-async function readBytes(
-	request: Request,
-	maxBytes: number,
-): Promise<Result<ArrayBuffer | Uint8Array, Failure>> {
-	const tooLarge = fail("body_too_large", `This route takes ${maxBytes} bytes, not more.`);
+function isJson(mediaType: string | null): boolean {
+	if (mediaType === "application/json") return true;
+	return mediaType?.split(";", 1)[0]?.trim().toLowerCase() === "application/json";
+}
+
+async function readText(request: Request, maxBytes: number): Promise<Result<string, Failure>> {
+	const tooLarge = () => fail("body_too_large", `This route takes ${maxBytes} bytes, not more.`);
 	const declared = request.headers.get("content-length");
 	if (declared !== null) {
 		// The runtime holds the sender to the length that was declared.
-		return Number(declared) > maxBytes ? tooLarge : ok(await request.arrayBuffer());
+		return Number(declared) > maxBytes ? tooLarge() : ok(await request.text());
 	}
-	const chunks: Uint8Array[] = [];
+	const decoder = new TextDecoder();
+	let text = "";
 	let length = 0;
 	for await (const chunk of request.body ?? []) {
 		length += chunk.byteLength;
-		if (length > maxBytes) return tooLarge;
-		chunks.push(chunk);
+		if (length > maxBytes) return tooLarge();
+		text += decoder.decode(chunk, { stream: true });
 	}
-	const bytes = new Uint8Array(length);
-	let offset = 0;
-	for (const chunk of chunks) {
-		bytes.set(chunk, offset);
-		offset += chunk.byteLength;
-	}
-	return ok(bytes);
+	return ok(text + decoder.decode());
 }
 
 /** Checks a value by its schema; a failure names every field that is wrong, and the first one's code. */

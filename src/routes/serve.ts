@@ -8,7 +8,7 @@ import { limits } from "../limits.ts";
 import { describeError } from "../observe/log.ts";
 import type { Services } from "../services.ts";
 import { check, readJson } from "./input.ts";
-import { baseHeaders, problemResponse } from "./problem.ts";
+import { jsonResponse, problemResponse, withBaseHeaders } from "./problem.ts";
 import type { Reply, Route } from "./route.ts";
 
 /**
@@ -92,15 +92,11 @@ function queryOf(url: string): Record<string, string | string[]> {
 }
 
 function toResponse(route: Route, reply: Reply, requestId: string): Response {
-	const headers = baseHeaders(requestId);
-	if (reply instanceof Response) {
-		for (const [name, value] of reply.headers) headers.set(name, value);
-		return new Response(reply.body, { status: reply.status, headers });
-	}
+	if (reply instanceof Response) return withBaseHeaders(reply, requestId);
 	const status = reply.status ?? route.answer.status;
-	if (reply.json === undefined) return new Response(null, { status, headers });
-	headers.set("Content-Type", "application/json");
-	return new Response(JSON.stringify(reply.json), { status, headers });
+	return reply.json === undefined
+		? withBaseHeaders(new Response(null, { status }), requestId)
+		: jsonResponse(reply.json, status, requestId);
 }
 
 /** What went wrong goes to the log under the request's id; the caller learns the id and nothing else. */

@@ -47,8 +47,8 @@ const wrongFields: readonly Wrong[] = [
 	["an unknown field", { nmae: "x" }, "unknown_field", "/nmae", []],
 	["an unknown field with a slash", { "a/~b": 1 }, "unknown_field", "/a~1~0b", []],
 	["an unknown field __proto__", JSON.parse('{"__proto__":{}}'), "unknown_field", "/__proto__", []],
-	["tags that are a list", { tags: [] }, "invalid_request", "/tags", ["record"]],
-	["a tag that is no text", { tags: { a: 1 } }, "invalid_request", "/tags/a", ["string", "1"]],
+	["tags that are a list", { tags: [] }, "invalid_request", "/tags", ["object"]],
+	["a tag that is no text", { tags: { a: 1 } }, "invalid_request", "/tags/a", ["text", "1"]],
 	["a tag name with a space", { tags: { "a b": "" } }, "invalid_request", "/tags/a b", ["letters"]],
 	["an empty tag name", { tags: { "": "" } }, "invalid_request", "/tags/", []],
 	[
@@ -255,11 +255,18 @@ describe("{key} in the path", () => {
 		["an id in capitals", "01900000-0000-7000-8000-00000000000A"],
 		["a text that is no UTF-8", "%ff"],
 		["a text that no key can be called", "%22%27%3B--"],
-		["a NUL", "%00"],
 		["half of one name", "tak"],
 	])("finds nothing by %s", async (_, ref) => {
 		const answer = await tenant.call("GET", `/v1/keys/${ref}`);
 		expectProblem(answer, 404, "key_not_found");
+	});
+
+	it.each([
+		["a NUL", "%00"],
+		["a line feed", "pay%0aments"],
+	])("refuses %s, which no name and no id has", async (_, ref) => {
+		const answer = await tenant.call("GET", `/v1/keys/${ref}`);
+		expectProblem(answer, 400, "invalid_request", { pointer: "/key", says: ["control"] });
 	});
 
 	it("refuses one of 129 characters", async () => {

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -9,6 +10,8 @@ export const project = join(import.meta.dirname, "..", "..", "..");
 export interface Command {
 	readonly child: ChildProcess;
 	readonly pid: number;
+	/** In the environment of the command and of what it starts: for leftoversOf. */
+	readonly tag: string;
 	stdout(): string;
 	stderr(): string;
 	/** The exit code, or the signal's name. */
@@ -23,10 +26,11 @@ export function runCommand(
 	args: readonly string[],
 	env: Readonly<Record<string, string>> = {},
 ): Command {
+	const tag = randomUUID();
 	const child = spawn(program, args, {
 		cwd: project,
 		detached: true,
-		env: { ...process.env, NODE_OPTIONS: "", ...env },
+		env: { ...process.env, NODE_OPTIONS: "", EDGESIGN_TEST_TAG: tag, ...env },
 		stdio: ["ignore", "pipe", "pipe"],
 	});
 	let stdout = "";
@@ -44,6 +48,7 @@ export function runCommand(
 	return {
 		child,
 		pid: child.pid ?? 0,
+		tag,
 		stdout: () => stdout,
 		stderr: () => stderr,
 		ended,

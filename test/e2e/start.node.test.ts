@@ -1,0 +1,275 @@
+import { execFile } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+	type Command,
+	leftoversOf,
+	processWith,
+	project,
+	runCommand,
+} from "../support/node/processes.ts";
+
+let parent: string;
+let dataDir: string;
+/** The start that runs now. */
+let running: Command;
+
+beforeAll(async () => {
+	parent = await mkdtemp(join(tmpdir(), "edgesign-start-"));
+	dataDir = join(parent, "data folder's"); // a name that a shell has to quote
+});
+
+afterAll(async () => {
+	running.child.kill("SIGKILL");
+	await expectNothingLeft(running);
+	rmSync(parent, { recursive: true, force: true });
+});
+
+function environment(port: number | string): Record<string, string> {
+	return { PORT: String(port), INIT_CWD: "", KEY_ENCRYPTION_KEYS: "" };
+}
+
+/** `npm start`, as a person runs it. */
+function npmStart(...args: string[]): Command {
+	return runCommand("npm", ["start", "--", ...args], environment(0));
+}
+
+/** What npm start runs in the end, without npm's own start-up time. */
+function start(port: number | string, ...args: string[]): Command {
+	const program = join(project, "local", "start.ts");
+	return runCommand(process.execPath, [program, ...args], environment(port));
+}
+
+async function addressOf(command: Command): Promise<string> {
+	const [, url = ""] = await command.says(/edgesign runs at (http:\/\/127\.0\.0\.1:\d+)/);
+	await command.says(/Ctrl-C stops everything/);
+	return url;
+}
+
+/** PostgreSQL gets no environment of ours, but the data folder in its arguments. */
+async function expectNothingLeft(command: Command): Promise<void> {
+	expect(await leftoversOf(command.tag)).toEqual([]);
+	expect(await leftoversOf(dataDir)).toEqual([]);
+}
+
+function adminToken(): string {
+	return readFileSync(join(dataDir, "admin-token"), "utf8").trim();
+}
+
+async function keyNames(url: string, token = adminToken()): Promise<string[]> {
+	const response = await fetch(`${url}/v1/keys`, { headers: { authorization: `Bearer ${token}` } });
+	expect(response.status).toBe(200);
+	return JSON.stringify(await response.json()).match(/demo-[0-9a-f]{6}/g) ?? [];
+}
+
+async function run(program: string, args: string[], env = {}): Promise<string> {
+	const options = { cwd: project, env: { ...process.env, ...env } };
+	return (await promisify(execFile)(program, args, options)).stdout;
+}
+
+/** It said one line, and nothing of it runs on. */
+async function expectRefusal(refused: Command, line: string | RegExp): Promise<void> {
+	expect(await refused.ended).toBe(1);
+	expect(refused.stderr()).toMatch(/^edgesign: [^\n]+\n$/);
+	expect(refused.stderr()).toMatch(line);
+	expect(await leftoversOf(refused.tag)).toEqual([]);
+}
+
+describe("npm start", () => {
+	let url: string;
+	let name: string;
+
+	test("says the address and the token, which it keeps for the owner only", async () => {
+		running = npmStart("--data", dataDir);
+		url = await addressOf(running);
+		const file = join(dataDir, "admin-token");
+		expect(running.stdout()).toContain(`\n${adminToken()}\nIt is kept in ${file}.\n`);
+		expect(statSync(file).mode & 0o777).toBe(0o600);
+		expect(running.stderr()).not.toContain("edgesign:");
+	});
+
+	test("shows curl lines that create a key, sign and verify when they are pasted", async () => {
+		const lines = running.stdout().match(/^.*curl .*$/gm) ?? [];
+		expect(lines).toHaveLength(3);
+		const output = await run("bash", ["-c", lines.map((line) => `${line}; echo`).join("\n")]);
+		const [created = "", signature = "", verified = ""] = output.split("\n").filter(Boolean);
+		name = (JSON.parse(created) as { name: string }).name;
+		expect(Buffer.from(signature, "base64")).toHaveLength(64);
+		expect(JSON.parse(verified)).toMatchObject({ valid: true });
+		expect(await keyNames(url)).toEqual([name]);
+	});
+
+	test("lets npm run tenant make a tenant, whose token works and is all that is printed", async () => {
+		const args = ["run", "--silent", "tenant", "--", "create", "acme", "--data", dataDir];
+		const token = (await run("npm", args)).trim();
+		expect(token).toMatch(/^es_acme_[A-Za-z0-9_-]{43}$/);
+		expect(await keyNames(url, token)).toEqual([]);
+		await expect(run("npm", args)).rejects.toThrow("edgesign: there is a tenant acme already");
+	});
+
+	test("lets npm run migrate see that there is nothing to do", async () => {
+		const output = await run("npm", ["run", "--silent", "migrate", "--", "--data", dataDir]);
+		expect(output).toMatch(/^The schema is at version \d+\.\n$/);
+	});
+
+	test("refuses a second one on its folder or on its port, which harms nothing", async () => {
+		await expectRefusal(start(0, "--data", dataDir), "is in use by another run");
+		const other = start(new URL(url).port, "--data", join(parent, "other"));
+		await expectRefusal(other, /port \d+ is in use: /);
+		expect(await keyNames(url)).toEqual([name]);
+	});
+
+	test("ends with exit code 0 at Ctrl-C, which a terminal sends to all of its group", async () => {
+		process.kill(-running.pid, "SIGINT");
+		expect(await running.ended).toBe(0);
+		expect(running.stdout()).toMatch(/\nStopping \.\.\.\n$/);
+		expect(running.stderr()).not.toContain("edgesign:");
+		await expectNothingLeft(running);
+	});
+
+	test("has the same keys at the second start, and does not show the token again", async () => {
+		running = start(0, "--data", dataDir, "--edges", "2");
+		url = await addressOf(running);
+		expect(running.stdout()).not.toContain(adminToken());
+		expect(running.stdout()).toContain(join(dataDir, "admin-token"));
+		expect(await keyNames(url)).toEqual([name]);
+		const second = `http://127.0.0.1:${Number(new URL(url).port) + 1}`;
+		expect(running.stdout()).toContain(`Further locations: ${second}\n`);
+		expect(await keyNames(second)).toEqual([name]);
+	});
+
+	test("leaves nothing running when it gets SIGKILL, and starts again", async () => {
+		running.child.kill("SIGKILL");
+		await expectNothingLeft(running);
+		running = npmStart("--data", dataDir);
+		url = await addressOf(running);
+		expect(await keyNames(url)).toEqual([name]);
+	});
+
+	test("ends when npm alone gets SIGKILL", async () => {
+		running.child.kill("SIGKILL");
+		await expectNothingLeft(running);
+	});
+
+	test("leaves nothing running when it gets SIGKILL before it is up", async () => {
+		for (const milliseconds of [150, 500, 1_000]) {
+			running = start(0, "--data", dataDir);
+			await sleep(milliseconds);
+			running.child.kill("SIGKILL");
+			await running.ended;
+			await expectNothingLeft(running);
+		}
+	});
+
+	test("ends with exit code 0 at Ctrl-C before it is up", async () => {
+		running = start(0, "--data", dataDir);
+		await running.says(/Starting/);
+		process.kill(-running.pid, "SIGINT");
+		expect(await running.ended).toBe(0);
+		expect(running.stderr()).toBe("");
+		await expectNothingLeft(running);
+	});
+
+	test("tells in a line that PostgreSQL was killed, stops the rest and exits with 1", async () => {
+		running = start(0, "--data", dataDir);
+		url = await addressOf(running);
+		expect(await keyNames(url)).toEqual([name]);
+		process.kill(processWith(dataDir, "postgres -D"), "SIGKILL");
+		expect(await running.ended).toBe(1);
+		expect(running.stderr()).toBe(
+			"edgesign: PostgreSQL ended unexpectedly (SIGKILL); everything else was stopped\n",
+		);
+		await expectNothingLeft(running);
+	});
+});
+
+describe("npm start is refused in one line, with exit code 1 and nothing left running", () => {
+	test.each([
+		["an unknown flag", 0, ["--prot", "1"], "Unknown option '--prot'"],
+		["a word that is no flag", 0, ["here"], "Unexpected argument 'here'"],
+		["no locations", 0, ["--edges", "0"], '--edges must be a whole number from 1 to 16, not "0"'],
+		["half a location", 0, ["--edges", "1.5"], "--edges must be a whole number"],
+		[
+			"a PORT that is a word",
+			"http",
+			[],
+			'PORT must be a whole number from 0 to 65535, not "http"',
+		],
+		["a PORT beyond the last", 65_536, [], "PORT must be a whole number"],
+		["locations beyond the last port", 65_535, ["--edges", "2"], "PORT must be a whole number"],
+	])("%s", async (_, port, args, line) => {
+		await expectRefusal(start(port, ...args), line);
+	});
+
+	test("a further location's port in use", async () => {
+		const server = createServer();
+		const port = await new Promise<number>((resolve) => {
+			server.listen(0, "127.0.0.1", () => resolve((server.address() as AddressInfo).port));
+		});
+		const refused = start(port - 1, "--edges", "2", "--data", join(parent, "other"));
+		await expectRefusal(refused, /port \d+ is in use: /);
+		await new Promise((resolve) => server.close(resolve));
+	});
+
+	test("a file in the data folder's place", async () => {
+		const file = join(parent, "file");
+		writeFileSync(file, "");
+		await expectRefusal(start(0, "--data", file), "there is a file in its place");
+	});
+
+	test("a data folder that can not be written", async () => {
+		// Permissions do not stop root: for it, the kernel's own folder takes no files.
+		const folder = process.getuid?.() === 0 ? "/proc/edgesign" : join(parent, "read-only");
+		if (!folder.startsWith("/proc")) mkdirSync(folder, { mode: 0o500 });
+		await expectRefusal(start(0, "--data", folder), `the data folder ${folder} can not be written`);
+	});
+
+	/** A data folder that some start has left, or something like it. */
+	function damaged(files: Readonly<Record<string, string>>): string {
+		const folder = join(parent, `damaged-${++folders}`);
+		for (const [name, content] of Object.entries(files)) {
+			mkdirSync(join(folder, dirname(name)), { recursive: true });
+			writeFileSync(join(folder, name), content);
+		}
+		return folder;
+	}
+	let folders = 0;
+	const keys = { "key-encryption-keys": `kek-1:${Buffer.alloc(32).toString("base64")}\n` };
+	const passwords = { "postgres-passwords": '{"owner":"a","worker":"b"}' };
+
+	test.each([
+		[
+			"of another PostgreSQL",
+			{ ...keys, ...passwords, "postgres/PG_VERSION": "17\n" },
+			/was made by PostgreSQL 17, and this is PostgreSQL 18/,
+		],
+		[
+			"with half of PostgreSQL's files",
+			{ ...keys, ...passwords, "postgres/PG_VERSION": "18\n" },
+			/is broken: PostgreSQL does not start \(.+\); its log is postgres\.log/,
+		],
+		[
+			"without its passwords",
+			{ ...keys, "postgres/PG_VERSION": "18\n" },
+			/is broken: the file postgres-passwords/,
+		],
+		[
+			"without its keys",
+			{ "postgres/PG_VERSION": "18\n" },
+			/is broken: the file key-encryption-keys is missing/,
+		],
+		[
+			"with a lock that is none",
+			{ lock: "no database".repeat(100) },
+			/can not be locked: .*not a database/,
+		],
+	])("a data folder %s", async (_, files, line) => {
+		await expectRefusal(start(0, "--data", damaged(files)), line);
+	});
+});

@@ -1,0 +1,68 @@
+import { beforeAll, describe, expect, it } from "vitest";
+import wrangler from "../../wrangler.toml?raw";
+import { runScheduled, schedule } from "../../src/jobs/schedule.ts";
+import type { LogEvent } from "../../src/observe/log.ts";
+import type { Services } from "../../src/services.ts";
+import { type OwnSchema, ownSchema } from "../support/schema.ts";
+
+let schema: OwnSchema;
+beforeAll(async () => {
+	schema = await ownSchema();
+	// A full stock, so that no key has to be made.
+	for (const bits of [2048, 3072, 4096]) {
+		await schema.query(
+			`insert into spare_keys (modulus_length, id, public_jwk, kek_id, sealed)
+			select $1, gen_random_uuid(), '{}', $2, '' from generate_series(1, 4)`,
+			[bits, schema.services.envelope.newestKekId],
+		);
+	}
+});
+
+function logging(): { services: Services; events: LogEvent[] } {
+	const events: LogEvent[] = [];
+	let now = 0;
+	const clock = () => (now += 5);
+	return { services: { ...schema.services, clock, log: (event) => events.push(event) }, events };
+}
+
+describe("the schedule", () => {
+	it("is what the platform is told to call", () => {
+		const crons = /crons = \[([^\]]*)\]/.exec(wrangler)?.[1]?.match(/"[^"]+"/g) ?? [];
+		expect(crons.map((cron) => cron.slice(1, -1)).sort()).toEqual(Object.keys(schedule).sort());
+	});
+
+	it("runs every job of a tick, and logs what each did and how long it took", async () => {
+		await schema.query(
+			`insert into keys (tenant_id, id, name, algorithm, has_private, state, delete_at)
+			select 'main', gen_random_uuid(), 'due-' || n, 'Ed25519', true, 'pending_deletion', now()
+			from generate_series(1, 3) n`,
+		);
+		const { services, events } = logging();
+		await runScheduled(services, "* * * * *");
+		const names = Object.keys(schedule["* * * * *"] ?? {});
+		expect(events.map((event) => event.event === "job_done" && event.job)).toEqual(names);
+		expect(events).toContainEqual({
+			event: "job_done",
+			job: "purgeDueKeys",
+			milliseconds: 5,
+			count: 3,
+		});
+		expect(await schema.query("select 1 from keys")).toEqual([]);
+	});
+
+	it("goes on with the other jobs when one fails, and logs the failure", async () => {
+		await schema.query("alter table keys rename to keys_gone");
+		const { services, events } = logging();
+		await runScheduled(services, "* * * * *");
+		await schema.query("alter table keys_gone rename to keys");
+		expect(events[0]).toMatchObject({ event: "job_failed", job: "purgeDueKeys" });
+		expect(events.slice(1).every(({ event }) => event === "job_done")).toBe(true);
+		expect(events).toHaveLength(Object.keys(schedule["* * * * *"] ?? {}).length);
+	});
+
+	it("does nothing at a tick that it does not know", async () => {
+		const { services, events } = logging();
+		await runScheduled(services, "0 0 1 1 *");
+		expect(events).toEqual([]);
+	});
+});

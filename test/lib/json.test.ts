@@ -1,0 +1,100 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { parseJson } from "../../src/lib/json.ts";
+
+/** How deep a value is nested, counted on the value itself. */
+function depthOf(value: unknown): number {
+	if (typeof value !== "object" || value === null) return 0;
+	return 1 + Math.max(0, ...Object.values(value).map(depthOf));
+}
+
+/** Texts full of what a scanner could stumble over. */
+const tricky = fc
+	.array(
+		fc.constantFrom('"', "\\", "{", "[", "]", "}", ":", ",", "a", "\n", "\u2028", "é", "\\u0022"),
+		{
+			maxLength: 10,
+		},
+	)
+	.map((parts) => parts.join(""));
+const { value } = fc.letrec((tie) => ({
+	value: fc.oneof(
+		{ maxDepth: 6 },
+		tricky,
+		fc.double(),
+		fc.boolean(),
+		fc.constant(null),
+		fc.array(tie("value"), { maxLength: 3 }),
+		fc.dictionary(tricky, tie("value"), { maxKeys: 3 }),
+	),
+}));
+
+describe("parseJson", () => {
+	it("reads what JSON.parse reads, to the depth that is allowed, and refuses one level more", () => {
+		fc.assert(
+			fc.property(value, fc.constantFrom(0, 2), (given, indent) => {
+				const text = JSON.stringify(given, null, indent);
+				const depth = depthOf(JSON.parse(text));
+				expect(parseJson(text, depth)).toEqual({ ok: true, value: JSON.parse(text) });
+				if (depth > 0) expect(parseJson(text, depth - 1)).toEqual({ ok: false, error: "too_deep" });
+			}),
+			{ numRuns: 500 },
+		);
+	});
+
+	it("refuses what JSON.parse refuses, and never throws", () => {
+		const damaged = fc.tuple(value, fc.nat(), tricky).map(([given, at, added]) => {
+			const text = JSON.stringify(given);
+			const cut = at % (text.length + 1);
+			return text.slice(0, cut) + added + text.slice(cut + 1);
+		});
+		fc.assert(
+			fc.property(fc.oneof(damaged, tricky, fc.string()), (text) => {
+				const parsed = parseJson(text, 1_000);
+				let expected: unknown;
+				try {
+					expected = { ok: true, value: JSON.parse(text) };
+				} catch {
+					expected = { ok: false, error: "invalid_json" };
+				}
+				expect(parsed).toEqual(expected);
+			}),
+			{ numRuns: 1_000 },
+		);
+	});
+
+	it("keeps a member called __proto__ as a member", () => {
+		const parsed = parseJson('{"__proto__":{"a":1}}', 5);
+		expect(parsed.ok && Object.keys(parsed.value as object)).toEqual(["__proto__"]);
+	});
+
+	it.each([
+		["brackets in a text", '["[[[[[[", "{{{{{"]', 1, true],
+		["a quote in a text", '["\\"[[[["]', 1, true],
+		["a backslash at a text's end", '["\\\\",[]]', 2, true],
+		["a backslash at a text's end, one level more", '["\\\\",[]]', 1, false],
+		["many backslashes before a quote", `["${"\\\\".repeat(50)}\\"["]`, 1, true],
+		["levels beside each other", "[[],[],[],[]]", 2, true],
+	])("counts levels, not %s", (_, text, depth, read) => {
+		expect(parseJson(text, depth).ok).toBe(read);
+	});
+
+	it("refuses a hundred thousand levels without building one, and closing ones do not pay for them", () => {
+		expect(parseJson("[".repeat(100_000), 16)).toEqual({ ok: false, error: "too_deep" });
+		expect(parseJson(`${"]".repeat(1_000)}${"[".repeat(1_000)}`, 16).ok).toBe(false);
+	});
+
+	it("reads a long text in a time that grows with its length alone", () => {
+		const texts = [
+			`"${"a".repeat(2_000_000)}"`,
+			`"${"\\\\".repeat(1_000_000)}"`,
+			`"${'\\"'.repeat(1_000_000)}"`,
+			`"${"\\".repeat(1_999_999)}"`,
+		];
+		for (const text of texts) {
+			const start = performance.now();
+			parseJson(text, 16);
+			expect(performance.now() - start).toBeLessThan(1_000);
+		}
+	});
+});

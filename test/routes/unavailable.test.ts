@@ -1,0 +1,154 @@
+import { neonConfig } from "@neondatabase/serverless";
+import { env } from "cloudflare:workers";
+import { beforeAll, describe, expect, it } from "vitest";
+import { routes } from "../../src/app.ts";
+import type { LogEvent } from "../../src/observe/log.ts";
+import type { Route } from "../../src/routes/route.ts";
+import { serve } from "../../src/routes/serve.ts";
+import { createServices, type Services } from "../../src/services.ts";
+import { expectBaseHeaders } from "../support/answers.ts";
+import { hello, type Key, newKey } from "../support/keys.ts";
+import { newTenant, ownerSql, type Tenant } from "../support/tenant.ts";
+
+let tenant: Tenant;
+let token: string;
+let key: Key;
+beforeAll(async () => {
+	tenant = await newTenant();
+	token = await tenant.token("admin");
+	key = await newKey(tenant);
+});
+
+/** Where nothing listens, and where something answers that is no database. */
+const nobody = "http://127.0.0.1:9/sql";
+const noDatabase = `${env.NEON_GATEWAY}/nothing`;
+
+/** Runs `work` while the database is not where it was. */
+async function withoutDatabase<T>(work: () => Promise<T>, endpoint = noDatabase): Promise<T> {
+	const { fetchEndpoint } = neonConfig;
+	neonConfig.fetchEndpoint = () => endpoint;
+	try {
+		return await work();
+	} finally {
+		neonConfig.fetchEndpoint = fetchEndpoint;
+	}
+}
+
+function routeOf(id: string): Route {
+	const route = routes.find((known) => known.id === id);
+	if (!route) throw new Error(`there is no route ${id}`);
+	return route;
+}
+
+async function ask(services: Services, id: string, params: Record<string, string>, json?: unknown) {
+	const route = routeOf(id);
+	const request = new Request("https://edgesign.test/", {
+		method: route.method.toUpperCase(),
+		headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
+		...(json !== undefined && { body: JSON.stringify(json) }),
+	});
+	return serve(route, services, request, params);
+}
+
+async function expectUnavailable(response: Response): Promise<void> {
+	const text = await response.text();
+	expect(response.status, text).toBe(503);
+	expect(response.headers.get("retry-after")).toBe("1");
+	expect(response.headers.get("content-type")).toBe("application/problem+json");
+	expectBaseHeaders(response.headers);
+	const problem = JSON.parse(text);
+	expect(problem.code).toBe("unavailable");
+	expect(problem.detail).toContain("database does not answer");
+	expect(text).not.toContain("127.0.0.1");
+}
+
+describe("a database that is not there", () => {
+	it.each([
+		["sign", { key: "payments" }, { message: hello }],
+		["createKey", {}, { name: "new", algorithm: "Ed25519" }],
+		["listKeys", {}, undefined],
+		["createToken", {}, { name: "new", role: "signer" }],
+		["getJwks", { tenant: "main" }, undefined],
+	] as const)("is a 503 with Retry-After for %s, and logged", async (id, params, json) => {
+		const events: LogEvent[] = [];
+		const services = { ...createServices(env), log: (event: LogEvent) => events.push(event) };
+		const response = await withoutDatabase(() => ask(services, id, params, json));
+		await expectUnavailable(response);
+		const requestId = response.headers.get("x-request-id");
+		expect(events).toMatchObject([{ event: "dependency_unavailable", requestId, route: id }]);
+	});
+
+	it("is a 503 all the same when no connection is had at all", async () => {
+		const services = createServices(env);
+		await expectUnavailable(await withoutDatabase(() => ask(services, "listKeys", {}), nobody));
+	});
+
+	it("is nothing to a request that needs none: a bad token, a bad path, healthz", async () => {
+		const services = createServices(env);
+		await withoutDatabase(async () => {
+			expect((await ask(services, "healthz", {})).status).toBe(200);
+			const request = new Request("https://edgesign.test/", {
+				headers: { Authorization: "Bearer nonsense" },
+			});
+			expect((await serve(routeOf("getKey"), services, request, {})).status).toBe(401);
+		});
+	});
+
+	it("is a no of readyz, which tells that Redis is there", async () => {
+		const services = createServices(env);
+		const response = await withoutDatabase(() => ask(services, "readyz", {}));
+		expect(response.status).toBe(503);
+		expect(await response.json()).toMatchObject({
+			ready: false,
+			postgres: { ok: false },
+			redis: { ok: true },
+		});
+	});
+
+	it("lets a warm isolate sign on until its memory's time is over, and then is a 503", async () => {
+		let now = 0;
+		const services = createServices(env, () => now);
+		const sign = () => ask(services, "sign", { key: key.id }, { message: hello });
+		expect((await sign()).status).toBe(200);
+		await withoutDatabase(async () => {
+			now = 1_999;
+			const warm = await sign();
+			expect(warm.status).toBe(200);
+			expect(await warm.json()).toMatchObject({ keyId: key.id, version: 1 });
+			now = 2_000;
+			await expectUnavailable(await sign());
+		});
+		expect((await sign()).status).toBe(200);
+	});
+});
+
+/** Resolves when another session holds the key's row. */
+async function lockIsHeld(id: string): Promise<void> {
+	const sql = ownerSql();
+	for (;;) {
+		const rows = await sql.query("select 1 from keys where id = $1 for update skip locked", [id]);
+		if (rows.length === 0) return;
+	}
+}
+
+describe("a database that hangs", () => {
+	it("is a 503 within its time-out, and the change was not made", async () => {
+		const services = createServices(env);
+		const sql = ownerSql();
+		// Holds the key's row for longer than the service waits for a statement.
+		const lock = sql.transaction([
+			sql.query("select 1 from keys where tenant_id = $1 and id = $2 for update", [
+				tenant.id,
+				key.id,
+			]),
+			sql.query("select pg_sleep(6.5)"),
+		]);
+		await lockIsHeld(key.id);
+		const start = Date.now();
+		const json = { tags: { changed: "yes" } };
+		await expectUnavailable(await ask(services, "updateKey", { key: key.id }, json));
+		expect(Date.now() - start).toBeLessThan(6_000);
+		await lock;
+		expect((await tenant.call("GET", `/v1/keys/${key.id}`)).json.tags).toEqual({});
+	}, 15_000);
+});
