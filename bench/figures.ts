@@ -1,7 +1,8 @@
 import { cpus, loadavg, release, totalmem, type } from "node:os";
 import { type Interval, median, pairedRatio, percentile } from "./stats.ts";
 
-export type Unit = "operations/s" | "requests/s" | "signatures/s" | "ms";
+/** CPU s: a second of the server's processor time, which other work on the machine takes no part of. */
+export type Unit = "operations/s" | "requests/s" | "requests/CPU s" | "signatures/s" | "ms";
 
 /** One measured line: what the table prints and the JSON keeps. */
 export interface Figure {

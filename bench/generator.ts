@@ -2,14 +2,22 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import type { FromClient, Job, Outcome } from "./client-messages.ts";
-import { type CpuShare, cpuShare, cpuTimeOf, findInGroup } from "./processes.ts";
+import {
+	type CpuShare,
+	cpuShare,
+	cpuTimeOf,
+	findInGroup,
+	machineBusySeconds,
+} from "./processes.ts";
 import type { BenchWorker, Ground } from "./workers.ts";
 
 export interface Measured extends Outcome {
-	/** What the server's workerd used; null where the system does not tell. */
+	/** What the server's workerd used; null where the system does not tell, as the others below. */
 	readonly server: CpuShare | null;
-	/** The same for each answer, in milliseconds; NaN where the system does not tell. */
-	readonly serverMsEach: number;
+	/** Seconds of the server's CPU time for each answer. */
+	readonly serverSecondsEach: number | null;
+	/** Cores that were busy with neither the server nor the generator. */
+	readonly othersCores: number | null;
 }
 
 export interface Generator {
@@ -30,22 +38,46 @@ export function startGenerator({ undo }: Ground, signal: AbortSignal): Generator
 	});
 	return {
 		async run(worker, job) {
-			const pid = findInGroup(worker.group, "workerd");
-			const before = pid === undefined ? undefined : cpuTimeOf(pid);
-			const start = performance.now();
+			const watch = watchCpu(worker.group, child.pid ?? 0);
 			child.send({ ...job, port: worker.port } satisfies Job);
 			const [message] = (await once(child, "message", { signal })) as [FromClient];
-			const seconds = (performance.now() - start) / 1000;
-			const after = pid === undefined ? undefined : cpuTimeOf(pid);
+			const used = watch();
 			if (message.type === "failed") throw new Error(`the load generator: ${message.reason}`);
 			const { outcome } = message;
 			if (outcome.answered === 0) {
 				throw new Error(`no request was answered: ${JSON.stringify(outcome.failures)}`);
 			}
-			const server = before && after ? cpuShare(before, after, seconds) : null;
-			const used = server ? server.process * seconds * 1000 : Number.NaN;
-			return { ...outcome, server, serverMsEach: used / outcome.answeredInAll };
+			return {
+				...outcome,
+				server: used?.server ?? null,
+				serverSecondsEach: used && used.serverSeconds / outcome.answeredInAll,
+				othersCores: used?.othersCores ?? null,
+			};
 		},
+	};
+}
+
+/** Starts to look at who uses the processor; the answer tells what was used until it is called. */
+function watchCpu(serverGroup: number, generatorPid: number) {
+	const serverPid = findInGroup(serverGroup, "workerd") ?? 0;
+	const look = () => {
+		const [server, generator] = [cpuTimeOf(serverPid), cpuTimeOf(generatorPid)];
+		const machine = machineBusySeconds();
+		return server && generator && machine !== undefined ? { server, generator, machine } : null;
+	};
+	const before = look();
+	const start = performance.now();
+	return () => {
+		const after = look();
+		if (!before || !after) return null;
+		const seconds = (performance.now() - start) / 1000;
+		const serverSeconds = after.server.total - before.server.total;
+		const ours = serverSeconds + after.generator.total - before.generator.total;
+		return {
+			server: cpuShare(before.server, after.server, seconds),
+			serverSeconds,
+			othersCores: Math.max(0, (after.machine - before.machine - ours) / seconds),
+		};
 	};
 }
 

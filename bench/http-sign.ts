@@ -67,28 +67,44 @@ async function measureThroughput(
 			outcomes.get(target)?.push(await generator.run(worker, job));
 		}
 	}
-	const ratesOf = (target: Target) => (outcomes.get(target) ?? []).map((one) => one.perSecond);
-	const signed = ratesOf(sign);
+	const of = (target: Target, value: (outcome: Measured) => number) =>
+		(outcomes.get(target) ?? []).map(value);
 	const notes = targets.flatMap((target) => limitOf(target, outcomes.get(target) ?? []));
-	const unit = "requests/s" as const;
-	const besides = (target: Target) => ({ name: target.name, values: ratesOf(target) });
-	plan.done(pairedFigure({ id: "http/sign", unit, notes }, signed, besides(get), leastRatio));
-	plan.done(pairedFigure({ id: "http/sign/over-post", unit }, signed, besides(post)));
-	return median(signed);
+	const compare = (id: string, beside: Target, unit: Unit, goal?: number) => {
+		const value = rateIn[unit];
+		const values = of(beside, value);
+		if (!values.every(Number.isFinite)) return; // the system does not tell
+		const line = goal === undefined ? { id, unit } : { id, unit, notes };
+		plan.done(pairedFigure(line, of(sign, value), { name: beside.name, values }, goal));
+	};
+	compare("http/sign", get, "requests/s", leastRatio);
+	compare("http/sign/post", post, "requests/s");
+	compare("http/sign/cpu", get, "requests/CPU s");
+	compare("http/sign/post/cpu", post, "requests/CPU s");
+	return median(of(sign, rateIn["requests/s"]));
 }
+
+type Unit = "requests/s" | "requests/CPU s";
+
+const rateIn: Readonly<Record<Unit, (outcome: Measured) => number>> = {
+	"requests/s": ({ perSecond }) => perSecond,
+	"requests/CPU s": ({ serverSecondsEach }) => 1 / (serverSecondsEach ?? Number.NaN),
+};
 
 /** Below this share of a core the thread that runs JavaScript had time left. */
 const saturated = 0.85;
 
 function limitOf({ name }: Target, outcomes: readonly Measured[]): string[] {
 	const generator = median(outcomes.map(({ cpu }) => cpu));
-	const server = outcomes.map((outcome) => outcome.server?.thread ?? Number.NaN);
-	const thread = median(server);
-	const shares = `${name}: generator ${generator.toFixed(2)} of a core, server's busiest thread ${thread.toFixed(2)}`;
 	const remarks = remarksOn(outcomes).map((remark) => `${name}: ${remark}`);
-	if (!(thread < saturated)) return [shares, ...remarks];
-	const limit = generator >= saturated ? "the generator" : "neither the server nor the generator";
-	return [`${shares}. WARNING: ${limit} was the limit`, ...remarks];
+	const threads = outcomes.flatMap(({ server }) => server?.thread ?? []);
+	if (threads.length === 0) return [`${name}: generator ${generator.toFixed(2)} cores`, ...remarks];
+	const thread = median(threads);
+	const others = median(outcomes.flatMap(({ othersCores }) => othersCores ?? []));
+	const shares = `${name}: cores used: server's busiest thread ${thread.toFixed(2)}, generator ${generator.toFixed(2)}, others ${others.toFixed(2)}`;
+	if (thread >= saturated) return [shares, ...remarks];
+	const limit = generator >= saturated ? "the generator" : "other work on the machine";
+	return [`${shares}. WARNING: the server had time left, ${limit} was the limit`, ...remarks];
 }
 
 /** Each percentile is the median of those of the rounds: one pause of the machine does not decide. */

@@ -51,6 +51,21 @@ export function cpuShare(before: CpuTime, after: CpuTime, seconds: number): CpuS
 	return { process: (after.total - before.total) / seconds, thread: Math.max(...used) / seconds };
 }
 
+/** Seconds in which cores of the machine were busy, summed; undefined where /proc is not to be read. */
+export function machineBusySeconds(): number | undefined {
+	try {
+		// user, nice, system, idle, iowait, irq, softirq, steal: see proc_stat(5).
+		const line = readFileSync("/proc/stat", "utf8").split("\n")[0] ?? "";
+		const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = line
+			.split(/ +/)
+			.slice(1)
+			.map(Number);
+		return (user + nice + system + irq + softirq + steal) / ticksPerSecond;
+	} catch {
+		return undefined;
+	}
+}
+
 /** Fields of proc_pid_stat(5), counted after the name, which may hold spaces. */
 function readStat(file: string) {
 	try {

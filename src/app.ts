@@ -20,7 +20,7 @@ import {
 	rotateKey,
 	updateKey,
 } from "./routes/keys.ts";
-import { problemResponse } from "./routes/problem.ts";
+import { problemResponse, withBaseHeaders } from "./routes/problem.ts";
 import { getJwks } from "./routes/public.ts";
 import type { Route } from "./routes/route.ts";
 import { serve } from "./routes/serve.ts";
@@ -81,12 +81,17 @@ export function createApp(): Hono<{ Bindings: Env }> {
 			serve(route, servicesOf(context.env), context.req.raw, context.req.param()),
 		);
 	}
-	app.get("/docs/*", (context) => context.env.ASSETS.fetch(context.req.raw));
+	app.get("/docs/*", async (context) => {
+		const asset = await context.env.ASSETS.fetch(context.req.raw);
+		return asset.status === 404 ? refusePath(context.req.path) : withBaseHeaders(asset, newId());
+	});
 	app.notFound((context) => refusePath(context.req.path));
 	const log = createLog("error");
 	app.onError((error) => {
-		log({ event: "request_failed", requestId: "", route: "", error: describeError(error) });
-		return refuse({ code: "internal", detail: "The service could not take the request." });
+		const requestId = newId();
+		log({ event: "request_failed", requestId, route: "", error: describeError(error) });
+		const detail = "The service could not take the request.";
+		return problemResponse({ code: "internal", detail }, requestId);
 	});
 	return app;
 }
@@ -107,5 +112,9 @@ function refusePath(path: string): Response {
 }
 
 function refuse(failure: Failure): Response {
-	return problemResponse(failure, uuidv7(systemClock, systemRandom));
+	return problemResponse(failure, newId());
+}
+
+function newId(): string {
+	return uuidv7(systemClock, systemRandom);
 }

@@ -84,7 +84,7 @@ export function parseKeyEncryptionKeys(text: string): Config["keyEncryptionKeys"
 		.filter((part) => part !== "")
 		.map((part, index) => {
 			const colon = part.indexOf(":");
-			const id = part.slice(0, colon);
+			const id = part.slice(0, Math.max(0, colon));
 			const bytes = fromBase64(part.slice(colon + 1));
 			if (!kekIdPattern.test(id) || bytes?.length !== 32) {
 				throw new ConfigError(

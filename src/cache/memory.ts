@@ -55,6 +55,8 @@ export function memoryStore<Value>(bounds: MemoryBounds, clock: Clock): Store<Va
 			const before = entries.get(full);
 			if (before) drop(full, before);
 			const held = bytes + entryOverheadBytes + 2 * full.length;
+			// It would push out everything else, and itself.
+			if (held > bounds.bytes) return;
 			entries.set(full, { tenant, value, bytes: held, expiresAt: clock() + bounds.ttlMs });
 			heldBytes += held;
 			makeRoom();

@@ -12,9 +12,10 @@ export async function readJson(
 	const text = await readText(request, maxBytes);
 	if (!text.ok) return text;
 	if (text.value === "") return ok(undefined);
-	const mediaType = request.headers.get("content-type");
-	if (!isJson(mediaType)) {
-		const given = mediaType === null ? "none" : `"${mediaType.slice(0, limits.valueCharsShown)}"`;
+	const contentType = request.headers.get("content-type");
+	const mediaType = contentType?.split(";", 1)[0]?.trim().toLowerCase();
+	if (mediaType !== "application/json") {
+		const given = mediaType ? `"${mediaType.slice(0, limits.valueCharsShown)}"` : "none";
 		return fail("unsupported_media_type", `Send Content-Type: application/json, not ${given}.`);
 	}
 	// The platform's decoder puts U+FFFD where bytes are not UTF-8. What was lost can not be signed.
@@ -29,11 +30,6 @@ export async function readJson(
 	return parsed.error === "too_deep"
 		? fail("too_deep", `JSON may be nested ${limits.jsonDepth} levels deep, not more.`)
 		: fail("invalid_json", "The body can not be parsed as JSON (RFC 8259).");
-}
-
-function isJson(mediaType: string | null): boolean {
-	if (mediaType === "application/json") return true;
-	return mediaType?.split(";", 1)[0]?.trim().toLowerCase() === "application/json";
 }
 
 async function readText(request: Request, maxBytes: number): Promise<Result<string, Failure>> {

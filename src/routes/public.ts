@@ -4,6 +4,7 @@ import { type Failure, fail } from "../errors.ts";
 import { toBase64Url, utf8 } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { limits } from "../limits.ts";
+import { text } from "../schemas/fields.ts";
 import { jwks } from "../schemas/keys.ts";
 import type { PublicDocument, Services } from "../services.ts";
 import { algorithms } from "../signing/algorithms.ts";
@@ -20,10 +21,10 @@ export const getJwks = publicRoute(
 		description:
 			"A JWK Set (RFC 7517 section 5): every version that verifies of every enabled key.",
 		params: z.strictObject({
-			tenant: z
-				.string()
-				.max(limits.tenantChars)
-				.meta({ description: "The tenant's id.", example: "main" }),
+			tenant: text(limits.tenantChars, 1).meta({
+				description: "The tenant's id.",
+				example: "main",
+			}),
 		}),
 		answer: {
 			status: 200,

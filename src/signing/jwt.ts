@@ -57,9 +57,13 @@ export async function signJwt(
 
 	const kid = keyIdOf(row.id, version.value.version);
 	const header = { typ: "JWT", ...request.header, alg: algorithm.jose, kid };
+	const { claims: own, expiresIn } = request;
+	if (expiresIn !== undefined && Object.hasOwn(own, "exp")) {
+		return fail("invalid_request", "Send expiresIn or the claim exp, not both.");
+	}
 	const now = Math.floor(services.clock() / 1000);
-	const lifetime = request.expiresIn === undefined ? {} : { exp: now + request.expiresIn };
-	const claims = { iat: now, ...request.claims, ...lifetime };
+	const lifetime = expiresIn === undefined ? {} : { exp: now + expiresIn };
+	const claims = { iat: now, ...own, ...lifetime };
 	const signed = `${base64UrlJson(header)}.${base64UrlJson(claims)}`;
 	const signature = await signer.value(utf8(signed));
 	return ok({
