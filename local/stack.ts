@@ -27,6 +27,8 @@ export interface StackOptions {
 	readonly inspectorPort?: number;
 	/** Told what the worker writes to its console. */
 	readonly onLog?: (log: V4WorkerdStructuredLog) => void;
+	/** Told when nothing stands in the way at first sight: folder and ports are ours. */
+	readonly onStarting?: () => void;
 	/** Told in a line what happened beside the requests: a restart, a cron run that failed. */
 	readonly onEvent?: (line: string) => void;
 	/** Aborted when the start is not wanted any more: the promise rejects once all is stopped. */
@@ -64,6 +66,7 @@ async function startParts(options: StackOptions, undo: Undo): Promise<Stack> {
 	undo.add(folder.release);
 	const ports = await portsInARow(port, edges);
 	const urls = ports.map((one) => `http://${loopback}:${one}`);
+	options.onStarting?.();
 	const guard = startGuard();
 	undo.add(guard.stop);
 	const runtime = prepare(options, folder, guard);

@@ -84,12 +84,12 @@ async function main(): Promise<number> {
 	}
 	const end = new AbortController();
 	onEndRequest(() => end.abort());
-	console.log("Starting PostgreSQL, the gateways and the worker ...");
 	let stack: Stack;
 	try {
 		stack = await startStack({
 			...options,
 			signal: end.signal,
+			onStarting: () => console.log("Starting PostgreSQL, the gateways and the worker ..."),
 			onLog: ({ level, message }) => console[level === "error" ? "error" : "log"](message),
 			onEvent: (line) => console.error(`edgesign: ${line}`),
 		});

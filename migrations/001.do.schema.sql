@@ -7,6 +7,13 @@ exception when duplicate_object or unique_violation then null;
 end
 $$;
 
+-- PostgreSQL lets everyone make temporary tables unless it is told otherwise.
+do $$
+begin
+	execute format('revoke temporary on database %I from public', current_database());
+end
+$$;
+
 create table tenants (
 	id text primary key check (id ~ '^[a-z0-9][a-z0-9-]{0,31}$'),
 	created_at timestamptz not null default now()

@@ -155,7 +155,7 @@ const statements = {
 					and v.version between k.min_verify_version and k.current_version)
 				on k.tenant_id = t.id and k.state = 'enabled' and v.public_jwk is not null
 			where t.id = $1
-			order by k.id, v.version desc limit $2`,
+			order by k.id desc, v.version desc limit $2`,
 	},
 	purge: {
 		name: "keys.purge",

@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type * as z from "zod";
 import { type ErrorCode, errorTable, type Failure, type FieldError, fail } from "../errors.ts";
 import { parseJson } from "../lib/json.ts";
 import { ok, type Result } from "../lib/result.ts";
@@ -9,15 +9,17 @@ export async function readJson(
 	request: Request,
 	maxBytes: number,
 ): Promise<Result<unknown, Failure>> {
-	const text = await readText(request, maxBytes);
-	if (!text.ok) return text;
-	if (text.value === "") return ok(undefined);
+	const declared = request.headers.get("content-length");
+	if (declared === "0" || request.body === null) return ok(undefined);
 	const contentType = request.headers.get("content-type");
 	const mediaType = contentType?.split(";", 1)[0]?.trim().toLowerCase();
 	if (mediaType !== "application/json") {
 		const given = mediaType ? `"${mediaType.slice(0, limits.valueCharsShown)}"` : "none";
 		return fail("unsupported_media_type", `Send Content-Type: application/json, not ${given}.`);
 	}
+	const text = await readText(request, declared, maxBytes);
+	if (!text.ok) return text;
+	if (text.value === "") return ok(undefined);
 	// The platform's decoder puts U+FFFD where bytes are not UTF-8. What was lost can not be signed.
 	if (text.value.includes("\uFFFD")) {
 		return fail(
@@ -32,9 +34,12 @@ export async function readJson(
 		: fail("invalid_json", "The body can not be parsed as JSON (RFC 8259).");
 }
 
-async function readText(request: Request, maxBytes: number): Promise<Result<string, Failure>> {
+async function readText(
+	request: Request,
+	declared: string | null,
+	maxBytes: number,
+): Promise<Result<string, Failure>> {
 	const tooLarge = () => fail("body_too_large", `This route takes ${maxBytes} bytes, not more.`);
-	const declared = request.headers.get("content-length");
 	if (declared !== null) {
 		// The runtime holds the sender to the length that was declared.
 		return Number(declared) > maxBytes ? tooLarge() : ok(await request.text());

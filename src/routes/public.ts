@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { publishedKeys } from "../db/keys.ts";
 import { type Failure, fail } from "../errors.ts";
 import { toBase64Url, utf8 } from "../lib/bytes.ts";

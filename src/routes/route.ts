@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type * as z from "zod";
 import type { Permission } from "../auth/roles.ts";
 import type { Caller } from "../auth/tokens.ts";
 import type { ErrorCode, Failure } from "../errors.ts";

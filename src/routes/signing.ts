@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type * as z from "zod";
 import { type ErrorCode, type Failure, fail } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { limits } from "../limits.ts";
@@ -152,7 +152,7 @@ export const verifyBatch = route(
 		body: schema.verifyBatchBody,
 		maxBodyBytes: limits.bodyBytesBatch,
 		answer: { status: 200, description: "Which are valid", schema: schema.verifyBatchAnswer },
-		failures: useFailures,
+		failures: [...useFailures, "encoding_unsupported"],
 		examples: [
 			{
 				params: { key: "payments" },

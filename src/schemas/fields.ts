@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { ErrorCode } from "../errors.ts";
 import { fromBase64 } from "../lib/bytes.ts";
 import { isUuid } from "../lib/uuid.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { limits } from "../limits.ts";
 import { algorithmNames, keyStates } from "../model.ts";
 import { publicFormats } from "../signing/types.ts";

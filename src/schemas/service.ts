@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { errorTable } from "../errors.ts";
 
 const code = z.enum(Object.keys(errorTable) as [string, ...string[]]);

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { limits } from "../limits.ts";
 import { encodings } from "../signing/types.ts";
 import { digest, id, jsonObject, message, text, versionNumber } from "./fields.ts";

@@ -10,6 +10,7 @@ import {
 	signerOf,
 	verifierOf,
 } from "./loaded.ts";
+import { publicOnly } from "./refusals.ts";
 import { decodeSignature, encodeSignature } from "./signature.ts";
 import type { Algorithm, Encoding, Input } from "./types.ts";
 
@@ -76,8 +77,10 @@ export async function signBatch(
 	if (!key.ok) return key;
 	const version = await signingVersion(services, key.value, named);
 	if (!version.ok) return version;
-	const refusal = refuseEncoding(key.value.algorithm, encoding);
+	const { row, algorithm } = key.value;
+	const refusal = refuseEncoding(algorithm, encoding);
 	if (refusal) return refusal;
+	if (!version.value.sealed) return publicOnly(row.name);
 	const answers: Result<SignAnswer, Failure>[] = [];
 	for (const item of items) {
 		if (!item.ok) answers.push(item);
@@ -86,7 +89,6 @@ export async function signBatch(
 			answers.push(await signWith(services, key.value, version.value, request));
 		}
 	}
-	const { row, algorithm } = key.value;
 	const shown = { keyId: row.id, version: version.value.version, algorithm: algorithm.name };
 	return ok({ key: shown, answers });
 }
@@ -111,6 +113,8 @@ export async function verifyBatch(
 ): Promise<Result<readonly Result<VerifyAnswer, Failure>[], Failure>> {
 	const key = await loadUsableKey(services, caller, ref);
 	if (!key.ok) return key;
+	const refusal = refuseEncoding(key.value.algorithm, encoding);
+	if (refusal) return refusal;
 	const versions = await verifyingVersions(services, key.value, version);
 	if (!versions.ok) return versions;
 	const answers: Result<VerifyAnswer, Failure>[] = [];

@@ -69,10 +69,10 @@ describe("a pattern over key names", () => {
 		const given = `${"*a".repeat(60)}b`;
 		let start = performance.now();
 		expect(matchesPattern(given, "a".repeat(128))).toBe(false);
-		expect(performance.now() - start).toBeLessThan(100);
+		expect(performance.now() - start).toBeLessThan(1_000);
 		start = performance.now();
 		expect(matchesPattern("*".repeat(128), "a".repeat(128))).toBe(true);
-		expect(performance.now() - start).toBeLessThan(100);
+		expect(performance.now() - start).toBeLessThan(1_000);
 	});
 });
 
@@ -109,12 +109,12 @@ describe("the pattern as SQL's LIKE", () => {
 			[pairs.map(([, against]) => against), pairs.map(([given]) => toLike(given))],
 		);
 		const wrong = pairs.filter(
-			([given, against], i) => rows[i]?.["matches"] !== matchesPattern(given, against),
+			([given, against], i) => rows[i]?.matches !== matchesPattern(given, against),
 		);
 		expect(rows).toHaveLength(pairs.length);
 		expect(wrong).toEqual([]);
 		// Both answers are well represented, or the comparison would say little.
-		const matching = rows.filter((row) => row["matches"]).length;
+		const matching = rows.filter((row) => row.matches).length;
 		expect(matching).toBeGreaterThan(100);
 		expect(matching).toBeLessThan(1_900);
 	});

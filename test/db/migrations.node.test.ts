@@ -98,9 +98,9 @@ describe("the migrations", () => {
 		);
 		expect(await tablesOf()).toEqual(["schema_migrations"]);
 		const left = await readCatalog();
-		expect(left["indexes"]).toEqual([expect.objectContaining({ tablename: "schema_migrations" })]);
-		expect(left["routines"]).toEqual([]);
-		expect(JSON.stringify(left["rights"])).not.toContain("edgesign_app");
+		expect(left.indexes).toEqual([expect.objectContaining({ tablename: "schema_migrations" })]);
+		expect(left.routines).toEqual([]);
+		expect(JSON.stringify(left.rights)).not.toContain("edgesign_app");
 	});
 
 	it("make the same schema again, to the last right", async () => {

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { freePort } from "../../local/ports.ts";
 import {
 	type Command,
 	leftoversOf,
@@ -176,6 +177,17 @@ describe("npm start", () => {
 		await expectNothingLeft(running);
 	});
 
+	test("does not wait for a clean end when Ctrl-C comes a second time", async () => {
+		running = start(0, "--data", dataDir);
+		await addressOf(running);
+		process.kill(processWith(running.tag, "runtime-host.ts"), "SIGSTOP"); // it can not end now
+		process.kill(-running.pid, "SIGINT");
+		await sleep(700);
+		process.kill(-running.pid, "SIGINT");
+		expect(await running.ended).toBe(130);
+		await expectNothingLeft(running);
+	});
+
 	test("tells in a line that PostgreSQL was killed, stops the rest and exits with 1", async () => {
 		running = start(0, "--data", dataDir);
 		url = await addressOf(running);
@@ -187,6 +199,25 @@ describe("npm start", () => {
 		);
 		await expectNothingLeft(running);
 	});
+});
+
+test("npm run dev serves the worker through wrangler, and ends with exit code 0", async () => {
+	const program = join(project, "local", "dev.ts");
+	const folder = join(parent, "dev");
+	const port = await freePort();
+	running = runCommand(process.execPath, [program, "--data", folder], environment(port));
+	await running.says(/Ready on http/);
+	const response = await fetch(`http://127.0.0.1:${port}/readyz`);
+	expect(await response.json()).toMatchObject({ ready: true });
+	process.kill(-running.pid, "SIGINT");
+	expect(await running.ended).toBe(0);
+	await expectNothingLeft(running);
+	expect(readdirSync(folder)).not.toContain("dev.env");
+});
+
+test("npm run deploy -- --dry-run bundles the worker and tells its size", async () => {
+	const output = await run("npm", ["run", "--silent", "deploy", "--", "--dry-run"]);
+	expect(output).toMatch(/^The worker is \d+\.\d KB, compressed \d+\.\d KB\.\n$/);
 });
 
 describe("npm start is refused in one line, with exit code 1 and nothing left running", () => {

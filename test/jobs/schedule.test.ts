@@ -1,5 +1,4 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import wrangler from "../../wrangler.toml?raw";
 import { runScheduled, schedule } from "../../src/jobs/schedule.ts";
 import type { LogEvent } from "../../src/observe/log.ts";
 import type { Services } from "../../src/services.ts";
@@ -26,11 +25,6 @@ function logging(): { services: Services; events: LogEvent[] } {
 }
 
 describe("the schedule", () => {
-	it("is what the platform is told to call", () => {
-		const crons = /crons = \[([^\]]*)\]/.exec(wrangler)?.[1]?.match(/"[^"]+"/g) ?? [];
-		expect(crons.map((cron) => cron.slice(1, -1)).sort()).toEqual(Object.keys(schedule).sort());
-	});
-
 	it("runs every job of a tick, and logs what each did and how long it took", async () => {
 		await schema.query(
 			`insert into keys (tenant_id, id, name, algorithm, has_private, state, delete_at)

@@ -35,7 +35,7 @@ async function counts() {
 	const rows = await schema.query(
 		"select modulus_length, count(*)::int from spare_keys group by 1 order by 1",
 	);
-	return Object.fromEntries(rows.map((row) => [row["modulus_length"], row["count"]]));
+	return Object.fromEntries(rows.map((row) => [row.modulus_length, row.count]));
 }
 
 describe("refilling the stock of RSA keys", () => {
@@ -75,10 +75,10 @@ describe("refilling the stock of RSA keys", () => {
 		const [first, second] = await schema.query(
 			"select id, encode(sealed, 'hex') as sealed from spare_keys order by id",
 		);
-		expect(first?.["sealed"]).not.toBe(second?.["sealed"]);
+		expect(first?.sealed).not.toBe(second?.sealed);
 		await schema.query("update spare_keys set sealed = decode($2, 'hex') where id = $1", [
-			first?.["id"],
-			second?.["sealed"],
+			first?.id,
+			second?.sealed,
 		]);
 		expect(await takeSpareKey(schema.services, 2048)).toBeNull();
 		expect((await takeSpareKey(schema.services, 2048))?.publicJwk?.kty).toBe("RSA");
@@ -113,14 +113,14 @@ describe("a spare key", () => {
 		const before = await schema.query("select public_jwk from spare_keys order by id");
 		const made = await createKey(schema.services, caller, { name: "fast", algorithm, tags: {} });
 		if (!made.ok) throw new Error(made.error.code);
-		expect(made.value.publicJwk).toEqual(before[0]?.["public_jwk"]);
+		expect(made.value.publicJwk).toEqual(before[0]?.public_jwk);
 		expect(await counts()).toEqual({ 2048: 1 });
 		const rows = await schema.query(
 			"select kek_id, replace(encode(sealed, 'base64'), E'\\n', '') as sealed from key_versions",
 		);
 		const sealed = {
-			kekId: String(rows[0]?.["kek_id"]),
-			bytes: fromBase64(String(rows[0]?.["sealed"])) ?? new Uint8Array(),
+			kekId: String(rows[0]?.kek_id),
+			bytes: fromBase64(String(rows[0]?.sealed)) ?? new Uint8Array(),
 		};
 		const context = { tenant: caller.tenant, keyId: made.value.row.id, version: 1, algorithm };
 		const secret = await schema.services.envelope.open(sealed, context);

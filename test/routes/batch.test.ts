@@ -129,6 +129,14 @@ describe("POST /v1/keys/{key}/sign-batch", () => {
 		expect([0, 1]).toContain(result.recoveryId);
 	});
 
+	it("refuses a key without its private half as a whole", async () => {
+		const x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+		const json = { name: "public", algorithm: "Ed25519", key: { kty: "OKP", crv: "Ed25519", x } };
+		const imported = await tenant.call("POST", "/v1/keys/import", { json });
+		const answer = await signBatch(imported.json, [{ message: hello }, { message: "***" }]);
+		expectProblem(answer, 409, "key_public_only", { says: ['"public"'] });
+	});
+
 	it("signs with the version and the encoding that are named, all items alike", async () => {
 		const key = await newKey(tenant, "ES256");
 		await tenant.call("POST", `/v1/keys/${key.id}/rotate`);
@@ -159,8 +167,8 @@ describe("POST /v1/keys/{key}/verify-batch", () => {
 		];
 		const { results } = (await verifyBatch(ed25519, items)).json;
 		const shown = results.map((result: Fields & { error?: { code: string } }) => [
-			result["reference"],
-			result["valid"] ?? result.error?.code,
+			result.reference,
+			result.valid ?? result.error?.code,
 		]);
 		expect(shown).toEqual([
 			["right", true],
@@ -212,6 +220,12 @@ describe.each([
 		expectProblem(unknown, 400, "unknown_field", { pointer: "/algorithm" });
 		const missing = await send(ed25519, items, { version: 2 });
 		expectProblem(missing, 404, "version_not_found", { says: ["1 to 1", "2"] });
+	});
+
+	it("refuses an encoding that the algorithm has not as a whole", async () => {
+		const items = [{ message: hello, signature: bytesOf(64) }];
+		const answer = await send(ed25519, items, { encoding: "der" });
+		expectProblem(answer, 422, "encoding_unsupported", { says: ["Ed25519", '"der"'] });
 	});
 
 	it("takes a body of up to 4 MiB, not more", async () => {

@@ -63,7 +63,7 @@ function without(jwk: Jwk, member: string): Jwk {
 describe.each(algorithmNames)("a JWK for %s", (algorithm) => {
 	const alterations: readonly [string, (jwk: Jwk) => Jwk][] = [
 		["of no known type", (jwk) => ({ ...jwk, kty: "XYZ" })],
-		["with nothing but its type", (jwk) => ({ kty: jwk["kty"] })],
+		["with nothing but its type", (jwk) => ({ kty: jwk.kty })],
 		["for encryption", (jwk) => ({ ...jwk, use: "enc" })],
 		["that may only verify", (jwk) => ({ ...jwk, key_ops: ["verify"] })],
 		["with no list of operations", (jwk) => ({ ...jwk, key_ops: "sign" })],
@@ -111,7 +111,7 @@ describe.each(asymmetric)("the halves of a key of %s", (algorithm) => {
 
 	it("are refused when the public one is no key", async () => {
 		const { publicJwk } = await materialOf(algorithm);
-		if (publicJwk?.["kty"] !== "RSA") await expectRefused(algorithm, unlikeX(publicJwk as Jwk));
+		if (publicJwk?.kty !== "RSA") await expectRefused(algorithm, unlikeX(publicJwk as Jwk));
 		const zeros = (member: unknown) => toBase64Url(new Uint8Array(lengthOf(member)));
 		const { x, y, n } = publicJwk as Jwk;
 		const none = {

@@ -73,17 +73,9 @@ describe.each(asymmetric)("a public key of %s", (algorithm) => {
 			valid: true,
 			version: 1,
 		});
-		for (const [path, json] of [
-			["sign", { message: text }],
-			["sign-batch", { items: [{ message: text }] }],
-		] as const) {
-			const refused = await tenant.call("POST", `/v1/keys/${answer.json.id}/${path}`, { json });
-			if (path === "sign") {
-				expectProblem(refused, 409, "key_public_only", { says: [answer.json.name] });
-			} else {
-				expect(refused.json.results?.[0].error.code ?? refused.json.code).toBe("key_public_only");
-			}
-		}
+		const path = `/v1/keys/${answer.json.id}/sign`;
+		const refused = await tenant.call("POST", path, { json: { message: text } });
+		expectProblem(refused, 409, "key_public_only", { says: [answer.json.name] });
 	});
 });
 
@@ -116,7 +108,7 @@ describe("POST /v1/keys/import", () => {
 		const { y: _y, ...jwk } = material.publicJwk as Jwk;
 		const answer = await bring("BIP340", jwk);
 		expect(answer.status, answer.text).toBe(201);
-		expect(answer.json.publicKey.jwk.x).toBe(jwk["x"]);
+		expect(answer.json.publicKey.jwk.x).toBe(jwk.x);
 	});
 
 	it("takes an HS256 key of 32 to 512 bytes", async () => {

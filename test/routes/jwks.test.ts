@@ -44,7 +44,7 @@ describe("GET /t/{tenant}/.well-known/jwks.json", () => {
 
 	it("has every key that JOSE knows, in the order of making, and no BIP340 and no HS256", async () => {
 		const tenant = await newTenant();
-		const expected = [];
+		const expected: object[] = [];
 		for (const name of algorithmNames) {
 			const key = await newKey(tenant, name);
 			const alg = algs[name];

@@ -189,14 +189,19 @@ describe("GET /v1/keys/{key}/public", () => {
 	beforeAll(async () => {
 		for (const name of algorithmNames) keys.set(name, await newKey(tenant, name));
 	});
+	const keyOf = (name: AlgorithmName): Key => {
+		const key = keys.get(name);
+		if (!key) throw new Error(`there is no key of ${name}`);
+		return key;
+	};
 	const pathOf = (name: AlgorithmName, query: string) =>
-		`/v1/keys/${keys.get(name)?.id}/public${query}`;
+		`/v1/keys/${keyOf(name).id}/public${query}`;
 
 	it.each(publicOnes)("answers the JWK of %s, also when no format is named", async (name) => {
 		for (const query of ["", "?format=jwk", "?version=1"]) {
 			const answer = await tenant.call("GET", pathOf(name, query));
 			expect(answer.headers.get("content-type")).toBe("application/json");
-			expect(answer.json).toEqual(keys.get(name)?.publicKey.jwk);
+			expect(answer.json).toEqual(keyOf(name).publicKey.jwk);
 		}
 	});
 
@@ -204,13 +209,13 @@ describe("GET /v1/keys/{key}/public", () => {
 		const answer = await tenant.call("GET", pathOf(name, "?format=pem&version=1"));
 		expect(answer.status).toBe(200);
 		expect(answer.headers.get("content-type")).toBe("text/plain; charset=utf-8");
-		expect(answer.text).toBe(keys.get(name)?.publicKey.pem);
+		expect(answer.text).toBe(keyOf(name).publicKey.pem);
 	});
 
 	it.each(Object.keys(lengths) as AlgorithmName[])("answers the bytes of %s", async (name) => {
 		const answer = await tenant.call("GET", pathOf(name, "?format=raw"));
 		expect(answer.headers.get("content-type")).toBe("application/octet-stream");
-		const { x, y } = keys.get(name)?.publicKey.jwk;
+		const { x, y } = keyOf(name).publicKey.jwk;
 		const [first, ...rest] = answer.bytes;
 		expect(answer.bytes).toHaveLength(lengths[name] ?? 0);
 		// An uncompressed point begins with 4; what has no y is the x alone.
@@ -249,7 +254,7 @@ describe("GET /v1/keys/{key}/public", () => {
 	});
 
 	it("gives BIP-340 keys the even y, as its lift_x does", async () => {
-		const jwk = keys.get("BIP340")?.publicKey.jwk;
+		const jwk = keyOf("BIP340").publicKey.jwk;
 		const y = fromBase64Url(jwk.y);
 		expect((y?.[31] ?? 1) & 1).toBe(0);
 	});

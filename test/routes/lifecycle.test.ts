@@ -214,7 +214,7 @@ describe("a key whose day of deletion has come", () => {
 		const [due, waiting] = [await newKey(tenant), await newKeyIn(tenant, "pending_deletion")];
 		await ask(due.id, moves.rotate);
 		await deletionIsDue(tenant, due.id);
-		const job = schedule["* * * * *"]?.["purgeDueKeys"];
+		const job = schedule["* * * * *"]?.purgeDueKeys;
 		expect(await job?.(createServices(env))).toBeGreaterThan(0);
 		const left = async (id: string) => {
 			const counts = `select (select count(*)::int from keys where tenant_id = $1 and id = $2) as keys,

@@ -166,7 +166,7 @@ describe("a key of more versions than are loaded with it", () => {
 	});
 
 	it("tries the newest sixteen when none is named", async () => {
-		const answers = [];
+		const answers: object[] = [];
 		for (const { signature } of signatures) {
 			answers.push(await verified(tenant, key.id, { message: hello, signature }));
 		}

@@ -1,8 +1,8 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
 import { routes } from "../../src/app.ts";
-import type { LogEvent } from "../../src/observe/log.ts";
 import { ok } from "../../src/lib/result.ts";
+import type { LogEvent } from "../../src/observe/log.ts";
 import { publicRoute, type Route } from "../../src/routes/route.ts";
 import { serve } from "../../src/routes/serve.ts";
 import { readyz } from "../../src/routes/service.ts";
@@ -180,7 +180,7 @@ describe("every kind of answer", () => {
 
 	it("has a request id of its own, whatever the caller sent", async () => {
 		const headers = { "X-Request-Id": "mine" };
-		const ids = [];
+		const ids: (string | null)[] = [];
 		for (let i = 0; i < 3; i++) {
 			ids.push((await call("GET", "/healthz", { headers })).headers.get("x-request-id"));
 		}
@@ -228,7 +228,7 @@ describe("something that fails on our side", () => {
 
 	it("is a 500 when a handler's answer can not be written", async () => {
 		const cyclic: Record<string, unknown> = {};
-		cyclic["self"] = cyclic;
+		cyclic.self = cyclic;
 		const route = { ...broken, handle: async () => ok({ json: cyclic }) } as Route;
 		const events: LogEvent[] = [];
 		const services = { ...createServices(env), log: (event: LogEvent) => events.push(event) };

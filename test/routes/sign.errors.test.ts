@@ -25,6 +25,18 @@ function send(body: BodyInit, type: string | null = "application/json"): Promise
 	return tenant.call("POST", `/v1/keys/${key.id}/sign`, { body, headers });
 }
 
+/** The bytes as a stream, so that no length is told. */
+function inChunksOf(count: number, bytes: Uint8Array): ReadableStream<Uint8Array> {
+	return new ReadableStream({
+		start(controller) {
+			for (let at = 0; at < bytes.length; at += count) {
+				controller.enqueue(bytes.slice(at, at + count));
+			}
+			controller.close();
+		},
+	});
+}
+
 describe("a body that is no JSON", () => {
 	it.each([
 		["words", "hello"],
@@ -39,11 +51,21 @@ describe("a body that is no JSON", () => {
 		expectProblem(await send(utf8(body)), 400, "invalid_json", { says: ["RFC 8259"] });
 	});
 
-	it("is refused when it is not UTF-8", async () => {
-		const latin = Uint8Array.from([...utf8('{"message":"'), 0xfc, ...utf8('"}')]);
-		expectProblem(await send(latin), 400, "invalid_json", { says: ["UTF-8"] });
-		const surrogate = Uint8Array.from([...utf8('{"message":"'), 0xed, 0xa0, 0x80, ...utf8('"}')]);
-		expectProblem(await send(surrogate), 400, "invalid_json", { says: ["UTF-8"] });
+	it.each([
+		["latin-1", [0xfc]],
+		["half a surrogate pair", [0xed, 0xa0, 0x80]],
+		["a character that is cut off", [0xe2, 0x82]],
+		["an overlong form", [0xc0, 0xaf]],
+		["a byte that is in no text", [0xff]],
+	])("is refused when it is not UTF-8: %s", async (_, bytes) => {
+		const body = Uint8Array.from([...utf8('{"message":"'), ...bytes, ...utf8('"}')]);
+		expectProblem(await send(body), 400, "invalid_json", { says: ["UTF-8"] });
+		expectProblem(await send(inChunksOf(1, body)), 400, "invalid_json", { says: ["UTF-8"] });
+	});
+
+	it("is taken after a byte order mark, as RFC 8259 allows", async () => {
+		const body = utf8('\ufeff{"message":""}');
+		for (const sent of [body, inChunksOf(1, body)]) expect((await send(sent)).status).toBe(200);
 	});
 
 	it.each([
@@ -116,14 +138,7 @@ describe("a body that is too large", () => {
 	});
 
 	it("is taken in many small chunks without a length", async () => {
-		const text = utf8(`{"message":"${hello}"}`);
-		const stream = new ReadableStream<Uint8Array>({
-			start(controller) {
-				for (const byte of text) controller.enqueue(Uint8Array.of(byte));
-				controller.close();
-			},
-		});
-		const answer = await send(stream);
+		const answer = await send(inChunksOf(1, utf8(`{"message":"${hello}"}`)));
 		expect(answer.status, answer.text).toBe(200);
 		expect(answer.json).toEqual((await sign({ message: hello })).json);
 	});

@@ -119,7 +119,7 @@ describe("POST /v1/keys/{key}/sign", () => {
 		const bytes = Uint8Array.from([0xfb, 0xff, 0xbf, 0x3e]);
 		const forms = [toBase64(bytes), toBase64Url(bytes), toBase64(bytes).replace(/=/g, "")];
 		expect(forms).toEqual(["+/+/Pg==", "-_-_Pg", "+/+/Pg"]);
-		const signatures = [];
+		const signatures: object[] = [];
 		for (const form of forms)
 			signatures.push(await signed(tenant, keyOf("Ed25519").id, { message: form }));
 		expect(signatures[1]).toEqual(signatures[0]);

@@ -1,5 +1,5 @@
-import { neonConfig } from "@neondatabase/serverless";
 import { env } from "cloudflare:workers";
+import { neonConfig } from "@neondatabase/serverless";
 import { beforeAll, describe, expect, it } from "vitest";
 import { routes } from "../../src/app.ts";
 import type { LogEvent } from "../../src/observe/log.ts";
@@ -122,33 +122,37 @@ describe("a database that is not there", () => {
 	});
 });
 
-/** Resolves when another session holds the key's row. */
-async function lockIsHeld(id: string): Promise<void> {
-	const sql = ownerSql();
-	for (;;) {
-		const rows = await sql.query("select 1 from keys where id = $1 for update skip locked", [id]);
-		if (rows.length === 0) return;
-	}
-}
-
 describe("a database that hangs", () => {
+	const sql = ownerSql();
+	const running = (query: string) =>
+		sql.query("select pid from pg_stat_activity where state = 'active' and query like $1", [query]);
+	async function until(query: string, count: number): Promise<void> {
+		while ((await running(query)).length !== count);
+	}
+
 	it("is a 503 within its time-out, and the change was not made", async () => {
 		const services = createServices(env);
-		const sql = ownerSql();
-		// Holds the key's row for longer than the service waits for a statement.
-		const lock = sql.transaction([
-			sql.query("select 1 from keys where tenant_id = $1 and id = $2 for update", [
-				tenant.id,
-				key.id,
-			]),
-			sql.query("select pg_sleep(6.5)"),
-		]);
-		await lockIsHeld(key.id);
+		// Another session holds the key's row, for as long as nobody ends it.
+		const holder = sql
+			.transaction([
+				sql.query("select 1 from keys where tenant_id = $1 and id = $2 for update", [
+					tenant.id,
+					key.id,
+				]),
+				sql.query("select 'holder', pg_sleep(60)"),
+			])
+			.catch(() => "ended");
+		await until("select 'holder'%", 1);
 		const start = Date.now();
 		const json = { tags: { changed: "yes" } };
 		await expectUnavailable(await ask(services, "updateKey", { key: key.id }, json));
-		expect(Date.now() - start).toBeLessThan(6_000);
-		await lock;
+		expect(Date.now() - start).toBeLessThan(15_000);
+		// The statement is given up in the database too, before the row is free.
+		await until("/* keys.update */%", 0);
+		await sql.query(
+			"select pg_cancel_backend(pid) from pg_stat_activity where query like 'select ''holder''%'",
+		);
+		expect(await holder).toBe("ended");
 		expect((await tenant.call("GET", `/v1/keys/${key.id}`)).json.tags).toEqual({});
-	}, 15_000);
+	}, 30_000);
 });

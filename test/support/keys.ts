@@ -3,9 +3,8 @@ import { toBase64, utf8 } from "../../src/lib/bytes.ts";
 import type { AlgorithmName } from "../../src/model.ts";
 import { ownerSql, type Tenant } from "./tenant.ts";
 
-/** "hello" and its SHA-256, in base64. */
+/** "hello" in base64. */
 export const hello = "aGVsbG8=";
-export const sha256OfHello = "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=";
 
 /** Of each algorithm that can sign a digest, the bytes of one: written down a second time on purpose. */
 export const digestBytes: Readonly<Partial<Record<AlgorithmName, number>>> = {

@@ -145,7 +145,7 @@ function joined(headHex: string, tail: Uint8Array): Bytes {
 	return bytes;
 }
 
-export function fromHex(text: string): Bytes {
+function fromHex(text: string): Bytes {
 	const bytes = new Uint8Array(text.length / 2);
 	for (let i = 0; i < bytes.length; i++)
 		bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
@@ -161,7 +161,9 @@ export async function judge(
 ): Promise<boolean> {
 	const row = webCrypto[algorithm];
 	if (!row) return judgeSecp256k1(algorithm, jwk, message, signature);
-	const key = await crypto.subtle.importKey("jwk", jwk, row.key, false, ["verify"]);
+	const key = await crypto.subtle.importKey("jwk", jwk as unknown as JsonWebKey, row.key, false, [
+		"verify",
+	]);
 	return crypto.subtle.verify(row.operation, key, signature, message);
 }
 
@@ -207,7 +209,7 @@ export function unlikeX(jwk: Jwk): Jwk {
 	for (let step = 0; step < 256; step++) {
 		bytes[last] = ((bytes[last] ?? 0) + 1) & 0xff;
 		// A point of an elliptic curve has its own y beside it, which fits no other x.
-		if (jwk["kty"] === "EC" || !isEd25519Point(bytes)) return { ...jwk, x: toBase64Url(bytes) };
+		if (jwk.kty === "EC" || !isEd25519Point(bytes)) return { ...jwk, x: toBase64Url(bytes) };
 	}
 	throw new Error("256 points of Ed25519 in a row");
 }

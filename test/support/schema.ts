@@ -1,8 +1,8 @@
 import { env } from "cloudflare:workers";
-import { createServices, type Services } from "../../src/services.ts";
 import { createDatabase } from "../../src/db/client.ts";
 import { toHex } from "../../src/lib/bytes.ts";
 import { systemRandom } from "../../src/lib/random.ts";
+import { createServices, type Services } from "../../src/services.ts";
 import { ownerSql } from "./tenant.ts";
 
 const tables = ["tenants", "tokens", "keys", "key_versions", "spare_keys"];

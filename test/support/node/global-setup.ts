@@ -2,11 +2,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
-import { newKeyEncryptionKey } from "../../../local/folder.ts";
-import { grantApplicationRights, migrate } from "../../../local/migrate.ts";
-import { startNeonGateway } from "../../../local/neon.ts";
-import { startPostgres, workerRole } from "../../../local/postgres.ts";
-import { startRedisGateway } from "../../../local/redis.ts";
+import { openDataFolder } from "../../../local/folder.ts";
+import { startGuard } from "../../../local/guard.ts";
+import { startServices } from "../../../local/services.ts";
+import { createUndo } from "../../../local/undo.ts";
 
 declare module "vitest" {
 	interface ProvidedContext {
@@ -15,27 +14,21 @@ declare module "vitest" {
 	}
 }
 
-/** PostgreSQL, the gateways and the schema, once for all tests in workerd. Each test makes a tenant of its own. */
+/** PostgreSQL with the schema and the gateways, once for all tests in workerd. Each test makes a tenant of its own. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
 	const dataDir = await mkdtemp(join(tmpdir(), "edgesign-test-"));
-	const postgres = await startPostgres({ dataDir, durable: false });
-	await migrate(postgres.url);
-	await grantApplicationRights(postgres.url, workerRole);
-	const token = "test-redis-token";
-	const neon = await startNeonGateway({ databaseUrl: postgres.url });
-	const redis = await startRedisGateway({ dataDir, token });
-	project.provide("bindings", {
-		DATABASE_URL: postgres.workerUrl,
-		OWNER_DATABASE_URL: postgres.url,
-		NEON_GATEWAY: neon.url,
-		UPSTASH_REDIS_REST_URL: redis.url,
-		UPSTASH_REDIS_REST_TOKEN: token,
-		KEY_ENCRYPTION_KEYS: newKeyEncryptionKey(),
-	});
-	return async () => {
-		await redis.stop();
-		await neon.stop();
-		await postgres.stop();
-		await rm(dataDir, { recursive: true, force: true });
-	};
+	const undo = createUndo();
+	undo.add(() => rm(dataDir, { recursive: true, force: true }));
+	try {
+		const folder = openDataFolder(dataDir);
+		undo.add(folder.release);
+		const guard = startGuard();
+		undo.add(guard.stop);
+		const services = await startServices({ folder, guard, undo, durable: false, urls: [] });
+		project.provide("bindings", { ...services.vars, OWNER_DATABASE_URL: services.databaseUrl });
+	} catch (error) {
+		await undo.run();
+		throw error;
+	}
+	return () => undo.run();
 }
