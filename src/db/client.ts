@@ -26,7 +26,7 @@ export class DatabaseUnavailable extends Error {
 }
 
 /** Postgres refused the statement. Nothing of it remains. */
-export class DatabaseError extends Error {
+class DatabaseError extends Error {
 	override readonly name = "DatabaseError";
 	readonly sqlState: string;
 	readonly constraint: string | undefined;

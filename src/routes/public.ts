@@ -19,7 +19,7 @@ export const getJwks = publicRoute(
 		tag: "Public",
 		summary: "The public keys that verify a tenant's signatures",
 		description:
-			"A JWK Set (RFC 7517 section 5): every version that verifies of every enabled key.",
+			"A JWK Set (RFC 7517 section 5): every version that verifies of every enabled key, the newest first, up to 1,000.",
 		params: z.strictObject({
 			tenant: text(limits.tenantChars, 1).meta({
 				description: "The tenant's id.",

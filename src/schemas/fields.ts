@@ -9,7 +9,7 @@ import type { Bytes } from "../signing/types.ts";
 const refusal = (code: ErrorCode) => ({ code });
 
 /** base64 or base64url, padded or not; `maxBytes` of decoded bytes at the most. */
-export function base64(maxBytes: number, tooLarge: ErrorCode = "invalid_request") {
+function base64(maxBytes: number, tooLarge: ErrorCode = "invalid_request") {
 	return z.string().transform((text, context): Bytes => {
 		// Four characters hold three bytes: what is far too long is not decoded at all.
 		const bytes = text.length <= Math.ceil(maxBytes / 3) * 4 ? fromBase64(text) : undefined;

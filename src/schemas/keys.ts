@@ -119,7 +119,7 @@ export const publicJwk = z
 	})
 	.meta({ id: "PublicJwk", description: "A public JSON Web Key (RFC 7517)." });
 
-export const keySummary = z
+const keySummary = z
 	.object({
 		id,
 		name: keyName,

@@ -34,7 +34,7 @@ export const listTokensQuery = z.strictObject({
 	cursor: cursor.optional(),
 });
 
-export const token = z
+const token = z
 	.object({
 		id,
 		name: z.string(),
