@@ -69,7 +69,7 @@ const fileLinesMax = 400;
 export interface Finding {
 	readonly file: string;
 	readonly line: number;
-	readonly rule: "layer" | "package" | "cycle" | "ambient" | "length" | "syntax";
+	readonly rule: "layer" | "package" | "cycle" | "ambient" | "late" | "length" | "syntax";
 	/** What is wrong, and how to mend it. */
 	readonly message: string;
 }
@@ -90,6 +90,7 @@ export function checkArchitecture(root: string): { files: number; findings: Find
 		...service.flatMap(checkLayers),
 		...service.flatMap(checkPackages),
 		...service.flatMap(checkAmbient),
+		...service.flatMap(checkLate),
 		...checkFileCycles(sources),
 		...checkFolderCycles(service),
 		...sources.flatMap(checkLengths),
@@ -161,6 +162,23 @@ function checkAmbient(source: Source): Finding[] {
 			const message = `${match[0].replace(/\s+/g, " ")} belongs in ${home} alone. Instead, ${mend}`;
 			return { file: source.file, line, rule: "ambient", message };
 		});
+	});
+}
+
+/** noble looks once, when it is loaded, whether there is randomness; a Worker has none before its first request. */
+const lateModule = /^src\/signing\/noble-\w+\.ts$/;
+
+/** @noble/curves only in its own modules, and those only by import() inside a request, or for a type. */
+function checkLate(source: Source): Finding[] {
+	const { file } = source;
+	return source.imports.flatMap((found): Finding[] => {
+		const text = source.text.split("\n")[found.line - 1] ?? "";
+		if (/\bimport\s*\(|^\s*import\s+type\b/.test(text)) return [];
+		const isNoble = found.specifier.startsWith("@noble/curves") && !lateModule.test(file);
+		const isLate = lateModule.test(target(source, found) ?? "");
+		if (!isNoble && !isLate) return [];
+		const message = `${found.specifier} is loaded before the first request, where noble finds no randomness to blind with. Use import() inside a function, of a src/signing/noble-*.ts`;
+		return [{ file, line: found.line, rule: "late", message }];
 	});
 }
 

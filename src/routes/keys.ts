@@ -6,7 +6,7 @@ import * as schema from "../schemas/keys.ts";
 import { algorithms } from "../signing/algorithms.ts";
 import * as keys from "../signing/keys.ts";
 import { cutPage, readPage } from "./pages.ts";
-import { type Reply, route } from "./route.ts";
+import { type Reply, type Route, route } from "./route.ts";
 
 const unreachable = ["key_not_found", "key_out_of_scope"] as const;
 
@@ -153,39 +153,27 @@ export const rotateKey = route(
 		described(await keys.rotateKey(services, caller, params.key)),
 );
 
-export const enableKey = route(
-	{
-		method: "post",
-		path: "/v1/keys/{key}/enable",
-		id: "enableKey",
-		tag: "Keys",
-		summary: "Let a key sign and verify",
-		permission: "keys:write",
-		params: schema.keyParams,
-		answer: { status: 200, description: "The key", schema: schema.key },
-		failures: [...unreachable, "key_pending_deletion", "concurrent_change"],
-		examples: [{ params: { key: "payments" } }],
-	},
-	async ({ services, caller, params }) =>
-		described(await keys.moveKey(services, caller, params.key, "enable")),
-);
+export const enableKey = moveRoute("enable", {
+	id: "enableKey",
+	summary: "Let a key sign and verify",
+	failures: ["key_pending_deletion"],
+	examples: [{ params: { key: "payments" } }],
+});
 
-export const disableKey = route(
-	{
-		method: "post",
-		path: "/v1/keys/{key}/disable",
-		id: "disableKey",
-		tag: "Keys",
-		summary: "Stop a key from signing and verifying",
-		permission: "keys:write",
-		params: schema.keyParams,
-		answer: { status: 200, description: "The key", schema: schema.key },
-		failures: [...unreachable, "key_pending_deletion", "concurrent_change"],
-		examples: [{ params: { key: "legacy" } }],
-	},
-	async ({ services, caller, params }) =>
-		described(await keys.moveKey(services, caller, params.key, "disable")),
-);
+export const disableKey = moveRoute("disable", {
+	id: "disableKey",
+	summary: "Stop a key from signing and verifying",
+	failures: ["key_pending_deletion"],
+	examples: [{ params: { key: "legacy" } }],
+});
+
+export const restoreKey = moveRoute("restore", {
+	id: "restoreKey",
+	summary: "Take back a scheduled deletion",
+	description: "The key is disabled afterwards: enable it when it should sign again.",
+	failures: ["key_not_pending_deletion"],
+	examples: [{ params: { key: "restorable" } }],
+});
 
 export const deleteKey = route(
 	{
@@ -206,24 +194,6 @@ export const deleteKey = route(
 		const days = query.days ?? limits.deletionDaysMax;
 		return described(await keys.moveKey(services, caller, params.key, "delete", days));
 	},
-);
-
-export const restoreKey = route(
-	{
-		method: "post",
-		path: "/v1/keys/{key}/restore",
-		id: "restoreKey",
-		tag: "Keys",
-		summary: "Take back a scheduled deletion",
-		description: "The key is disabled afterwards: enable it when it should sign again.",
-		permission: "keys:write",
-		params: schema.keyParams,
-		answer: { status: 200, description: "The key", schema: schema.key },
-		failures: [...unreachable, "key_not_pending_deletion", "concurrent_change"],
-		examples: [{ params: { key: "restorable" } }],
-	},
-	async ({ services, caller, params }) =>
-		described(await keys.moveKey(services, caller, params.key, "restore")),
 );
 
 export const getPublicKey = route(
@@ -259,6 +229,27 @@ export const getPublicKey = route(
 		return ok(new Response(raw, { headers: { "Content-Type": "application/octet-stream" } }));
 	},
 );
+
+/** A move in the life of a key that needs nothing but the key. */
+function moveRoute(
+	move: "enable" | "disable" | "restore",
+	spec: Pick<Route, "id" | "summary" | "description" | "failures" | "examples">,
+): Route {
+	return route(
+		{
+			...spec,
+			method: "post",
+			path: `/v1/keys/{key}/${move}`,
+			tag: "Keys",
+			permission: "keys:write",
+			params: schema.keyParams,
+			answer: { status: 200, description: "The key", schema: schema.key },
+			failures: [...unreachable, ...spec.failures, "concurrent_change"],
+		},
+		async ({ services, caller, params }) =>
+			described(await keys.moveKey(services, caller, params.key, move)),
+	);
+}
 
 /** `name:value` pairs of the query; the value may have colons. */
 function readTags(

@@ -123,6 +123,19 @@ describe("the direction of imports", () => {
 });
 
 describe("packages", () => {
+	it("keeps noble's curves out of what is loaded before the first request", () => {
+		const at = (file: string, text: string) => check({ [file]: text });
+		const curves = `import { p256 } from "@noble/curves/nist.js";\nexport const a = p256;\n`;
+		expect(at("src/signing/ecdsa.ts", curves)).toEqual(["src/signing/ecdsa.ts:1 late"]);
+		rmSync(join(root, "src"), { recursive: true });
+		expect(at("src/signing/noble-nist.ts", curves)).toEqual([]);
+		const early = `import { a } from "./noble-nist.ts";\nexport const b = a;\n`;
+		expect(at("src/signing/early.ts", early)).toEqual(["src/signing/early.ts:1 late"]);
+		const late = `import type { A } from "./noble-nist.ts";\nexport const c = (): Promise<A> => import("./noble-nist.ts");\n`;
+		rmSync(join(root, "src/signing/early.ts"));
+		expect(at("src/signing/late.ts", late)).toEqual([]);
+	});
+
 	it.each(["hono", "hono/utils/http-status"])("keeps %s out of the domains", (name) => {
 		expect(check({ "src/auth/a.ts": `import type { A } from "${name}";` })).toEqual([
 			"src/auth/a.ts:1 package",
