@@ -74,6 +74,15 @@ const withBody: readonly ErrorCode[] = [
 	"unsupported_media_type",
 ];
 
+/** The groups of the document, in their order. */
+const tags: Readonly<Record<Route["tag"], string>> = {
+	Signing: "The main job: sign and verify, one by one or in batches.",
+	Keys: "Make and import keys, and lead them through their life.",
+	Tokens: "Who may call: bearer tokens with a role, for some keys or for all.",
+	Public: "What anyone may read.",
+	Service: "Health, and this documentation.",
+};
+
 export function openApi(routes: readonly Route[]) {
 	const paths: ZodOpenApiPathsObject = {};
 	for (const route of routes) {
@@ -88,7 +97,7 @@ export function openApi(routes: readonly Route[]) {
 			license: { name: "Apache-2.0", identifier: "Apache-2.0" },
 		},
 		servers: [{ url: "/" }],
-		tags: ["Keys", "Signing", "Tokens", "Public", "Service"].map((name) => ({ name })),
+		tags: Object.entries(tags).map(([name, description]) => ({ name, description })),
 		paths,
 		components: {
 			schemas: { SignItem: signItem, VerifyItem: verifyItem },
