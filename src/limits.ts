@@ -58,6 +58,8 @@ export const limits = {
 	cacheDocumentsBytes: 8 * 1024 * 1024,
 	/** How long an isolate may sign on what it read: the bound of a revocation until leases carry an epoch. */
 	cacheTtlMs: 2_000,
+	/** From this age on one request renews an entry for the others. */
+	cacheRenewMs: 1_500,
 	documentsMaxAgeSeconds: 300,
 	jwksMaxAgeSeconds: 60,
 	jwksStaleSeconds: 300,

@@ -67,7 +67,8 @@ export function createServices(
 }
 
 function createCaches(clock: Clock) {
-	const bounds = (entries: number, bytes: number) => ({ entries, bytes, ttlMs: limits.cacheTtlMs });
+	const times = { ttlMs: limits.cacheTtlMs, renewMs: limits.cacheRenewMs };
+	const bounds = (entries: number, bytes: number) => ({ entries, bytes, ...times });
 	const ofKeys = bounds(limits.cacheKeysEntries, limits.cacheKeysBytes);
 	const ofTokens = bounds(limits.cacheTokensEntries, limits.cacheTokensBytes);
 	const ofDocuments = bounds(limits.cacheDocumentsEntries, limits.cacheDocumentsBytes);

@@ -5,6 +5,11 @@ export interface MemoryBounds {
 	readonly entries: number;
 	readonly bytes: number;
 	readonly ttlMs: number;
+	/**
+	 * The age from which one reader, and one alone, is told that the value is not there: it renews it
+	 * while the others go on reading, so that they do not all ask for it in the moment it expires.
+	 */
+	readonly renewMs: number;
 }
 
 interface Entry<Value> {
@@ -12,6 +17,8 @@ interface Entry<Value> {
 	readonly value: Value;
 	readonly bytes: number;
 	readonly expiresAt: number;
+	readonly renewAt: number;
+	renewing: boolean;
 }
 
 /** The map, the name and the entry cost about this much beside the value. */
@@ -42,8 +49,13 @@ export function memoryStore<Value>(bounds: MemoryBounds, clock: Clock): Store<Va
 			const full = nameOf(tenant, name);
 			const entry = entries.get(full);
 			if (!entry) return undefined;
-			if (entry.expiresAt <= clock()) {
+			const now = clock();
+			if (entry.expiresAt <= now) {
 				drop(full, entry);
+				return undefined;
+			}
+			if (entry.renewAt <= now && !entry.renewing) {
+				entry.renewing = true;
 				return undefined;
 			}
 			entries.delete(full);
@@ -57,7 +69,9 @@ export function memoryStore<Value>(bounds: MemoryBounds, clock: Clock): Store<Va
 			const held = bytes + entryOverheadBytes + 2 * full.length;
 			// It would push out everything else, and itself.
 			if (held > bounds.bytes) return;
-			entries.set(full, { tenant, value, bytes: held, expiresAt: clock() + bounds.ttlMs });
+			const now = clock();
+			const times = { expiresAt: now + bounds.ttlMs, renewAt: now + bounds.renewMs };
+			entries.set(full, { tenant, value, bytes: held, ...times, renewing: false });
 			heldBytes += held;
 			makeRoom();
 		},

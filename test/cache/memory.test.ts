@@ -5,7 +5,7 @@ import { type MemoryBounds, memoryStore } from "../../src/cache/memory.ts";
 /** A store whose clock is set by hand. */
 function storeOf(bounds: Partial<MemoryBounds> = {}) {
 	const time = { now: 1_000 };
-	const all = { entries: 1_000, bytes: 1_000_000, ttlMs: 100, ...bounds };
+	const all = { entries: 1_000, bytes: 1_000_000, ttlMs: 100, renewMs: 100, ...bounds };
 	return { time, store: memoryStore<string>(all, () => time.now) };
 }
 
@@ -45,6 +45,24 @@ describe("the memory store", () => {
 		time.now += 99;
 		expect(store.get("a", "key")).toBe("value");
 		time.now += 1;
+		expect(store.get("a", "key")).toBeUndefined();
+	});
+
+	it("sends one reader to renew an aged entry, while the others go on reading", () => {
+		const { store, time } = storeOf({ ttlMs: 100, renewMs: 75 });
+		store.set("a", "key", "old", 10);
+		time.now += 74;
+		expect(store.get("a", "key")).toBe("old");
+		time.now += 1;
+		expect(store.get("a", "key")).toBeUndefined();
+		expect(store.get("a", "key")).toBe("old");
+		store.set("a", "key", "new", 10);
+		time.now += 74;
+		expect(store.get("a", "key")).toBe("new");
+		time.now += 1;
+		expect(store.get("a", "key")).toBeUndefined();
+		time.now += 25;
+		expect(store.get("a", "key")).toBeUndefined();
 		expect(store.get("a", "key")).toBeUndefined();
 	});
 
@@ -150,7 +168,7 @@ describe("any history of a store", () => {
 	);
 
 	it("stays inside both bounds and never answers what is old or not there", () => {
-		const bounds = { entries: 4, bytes: 1_500, ttlMs: 100 };
+		const bounds = { entries: 4, bytes: 1_500, ttlMs: 100, renewMs: 100 };
 		fc.assert(
 			fc.property(fc.array(step, { maxLength: 80 }), (history) => {
 				const { store, time } = storeOf(bounds);
