@@ -91,8 +91,7 @@ async function generate(plan: Plan, worker: BenchWorker, size: Size): Promise<vo
 		const made = await ask<GenerateAnswer>(plan, worker, "/generate", size);
 		times.push(made.milliseconds);
 	}
-	const notes = ["whole milliseconds, rounded down"];
-	plan.done(timeFigure({ id, notes }, times, ["p50", "p95"], generateBelowMs));
+	plan.done(timeFigure({ id }, times, ["p50", "p95"], generateBelowMs));
 }
 
 async function ask<Answer>(

@@ -17,8 +17,9 @@ import { createUndo, type Undo } from "./undo.ts";
 
 const help = `npm run dev -- [--data DIR] [-- FLAGS OF WRANGLER DEV]
 
-Runs "wrangler dev", which reloads the worker when its source changes, against the services of
-npm start. PORT (environment) is its port, 8787 by default.`;
+Runs "wrangler dev", which reloads the worker when its source changes, with the same services that
+npm start starts (not beside it on one data folder). Cron jobs do not run. PORT (environment) is
+its port, 8787 by default.`;
 
 const stopSteps = [["SIGTERM", 5_000]] as const;
 

@@ -1,5 +1,13 @@
 import { randomBytes } from "node:crypto";
-import { accessSync, constants, existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
+import {
+	accessSync,
+	chmodSync,
+	constants,
+	existsSync,
+	mkdirSync,
+	realpathSync,
+	statSync,
+} from "node:fs";
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -62,6 +70,7 @@ function lock(path: string): () => void {
 	let database: DatabaseSync | undefined;
 	try {
 		database = new DatabaseSync(file);
+		chmodSync(file, 0o600); // whoever may read it could hold a lock on it
 		database.exec("pragma journal_mode = memory; begin exclusive");
 		const held = database;
 		return () => held.close();
@@ -121,7 +130,7 @@ export async function keyEncryptionKeys(folder: DataFolder): Promise<string> {
 	}
 	if (folder.used) {
 		throw new Problem(
-			`the data folder ${folder.path} is broken: the file key-encryption-keys is missing, and without it no private key in the folder can be read`,
+			`the data folder ${folder.path} is broken: the file key-encryption-keys is missing, and without it no private key in the folder can be read (or set KEY_ENCRYPTION_KEYS, if the folder was made with it)`,
 		);
 	}
 	const made = newKeyEncryptionKey();

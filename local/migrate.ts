@@ -97,4 +97,4 @@ async function main(args: string[]): Promise<void> {
 	console.log(`The schema is at version ${await schemaVersion(databaseUrl)}.`);
 }
 
-if (import.meta.main) await runCommand(main);
+if (import.meta.main) await runCommand(main, usage);

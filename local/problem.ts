@@ -18,10 +18,19 @@ export function codeOf(error: unknown): string | undefined {
 	return typeof error.code === "string" ? error.code : undefined;
 }
 
-/** Runs a command with the arguments of this process; a problem is one line and exit code 1. */
-export async function runCommand(main: (args: string[]) => Promise<void>): Promise<void> {
+/**
+ * Runs a command with the arguments of this process; a problem is one line and exit code 1.
+ * @param usage what `--help` prints, for a command that has no longer help of its own
+ */
+export async function runCommand(
+	main: (args: string[]) => Promise<void>,
+	usage?: string,
+): Promise<void> {
+	const args = process.argv.slice(2);
 	try {
-		await main(process.argv.slice(2));
+		if (usage !== undefined && (args.includes("--help") || args.includes("-h"))) {
+			console.log(usage);
+		} else await main(args);
 	} catch (error) {
 		process.exitCode = 1;
 		console.error(describe(error));
@@ -32,6 +41,8 @@ export async function runCommand(main: (args: string[]) => Promise<void>): Promi
 export function describe(error: unknown): string {
 	const isUsage = codeOf(error)?.startsWith("ERR_PARSE_ARGS_") ?? false;
 	if (error instanceof Problem) return `edgesign: ${error.message}`;
-	if (isUsage) return `edgesign: ${inOneLine(error)}`;
+	// Node's own words go on with advice that does not fit behind npm.
+	if (isUsage)
+		return `edgesign: ${inOneLine(error).split(/\. /)[0]} (behind npm, flags come after --)`;
 	return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

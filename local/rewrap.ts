@@ -59,4 +59,7 @@ function showProgress(done: number, total: number): void {
 	process.stderr.write(`\r[${bar}] ${done} of ${total} versions${done === total ? "\n" : ""}`);
 }
 
-if (import.meta.main) await runCommand(main);
+const usage =
+	"npm run rewrap -- [--data DIR]\n\nMoves every key under the newest key-encryption key while the service runs (docs/runbook.md).";
+
+if (import.meta.main) await runCommand(main, usage);

@@ -66,10 +66,11 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
 		await miniflare.dispose().catch(() => {});
 		throw error;
 	}
-	const first = await miniflare.getWorker(name);
 	return {
 		urls: options.ports.map((port) => `http://${loopback}:${port}`),
 		async scheduled(cron, scheduledTime) {
+			// Asked for anew each time: after workerd was restarted an old handle is dead.
+			const first = await miniflare.getWorker(name);
 			const { outcome } = await first.scheduled({ cron, scheduledTime: new Date(scheduledTime) });
 			if (outcome !== "ok") throw new Error(`the scheduled handler ended with ${outcome}`);
 		},

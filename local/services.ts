@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import { parseKeyEncryptionKeys } from "../src/env.ts";
 import { announceStack, type StackAddresses, withdrawStack } from "./connect.ts";
+import { withDatabase } from "./database.ts";
 import { adminToken, type DataFolder, keyEncryptionKeys } from "./folder.ts";
 import type { Guard } from "./guard.ts";
 import { grantApplicationRights, migrate } from "./migrate.ts";
@@ -30,6 +32,8 @@ export interface Services extends StackAddresses {
 	readonly redisEngine: RedisEngineName;
 	readonly adminToken: string;
 	readonly adminTokenIsNew: boolean;
+	/** Ids of key-encryption keys that keys are sealed under and that nobody gave. */
+	readonly missingKeks: readonly string[];
 	/** Settles, with a line for a person, when a part ends that is not started again. */
 	readonly died: Promise<string>;
 }
@@ -57,8 +61,20 @@ export async function startServices(options: ServicesOptions): Promise<Services>
 		redisEngine: redis.engine,
 		adminToken: database.admin.token,
 		adminTokenIsNew: database.admin.isNew,
+		missingKeks: await missingKeks(database.url, keys),
 		died: database.died,
 	};
+}
+
+/** A list from another folder or a forgotten variable would show itself only when a key is used. */
+async function missingKeks(databaseUrl: string, keys: string): Promise<string[]> {
+	const known = new Set(parseKeyEncryptionKeys(keys).map(({ id }) => id));
+	const { rows } = await withDatabase(databaseUrl, (client) =>
+		client.query<{ kek_id: string }>(
+			"select distinct kek_id from key_versions where kek_id is not null order by kek_id",
+		),
+	);
+	return rows.map((row) => row.kek_id).filter((id) => !known.has(id));
 }
 
 function variablesFor(services: StackAddresses): Record<string, string> {

@@ -47,7 +47,8 @@ function curlLines(url: string, tokenFile: string): string[] {
 	const key = `demo-${randomBytes(3).toString("hex")}`;
 	const message = Buffer.from("hello").toString("base64");
 	const headers = `-H "Authorization: Bearer $(cat ${shellQuoted(tokenFile)})" -H "Content-Type: application/json"`;
-	const post = (path: string, body: string) => `curl -sS ${url}${path} ${headers} -d ${body}`;
+	const post = (path: string, body: string) =>
+		`curl -sS -w "\\n" ${url}${path} ${headers} -d ${body}`;
 	const signature = `sed -n 's/.*"signature":"\\([^"]*\\)".*/\\1/p'`;
 	return [
 		post("/v1/keys", `'{"name":"${key}","algorithm":"Ed25519"}'`),
@@ -64,6 +65,13 @@ function announce(stack: Stack): void {
 	const file = pathToShow(stack.adminTokenFile);
 	console.log(`\nedgesign runs at ${url} (the API: ${url}/docs)`);
 	if (others.length > 0) console.log(`Further locations: ${others.join(" ")}`);
+	if (stack.missingKeks.length > 0) {
+		const source = process.env.KEY_ENCRYPTION_KEYS ? "KEY_ENCRYPTION_KEYS" : "the data folder";
+		const ids = stack.missingKeks.join(", ");
+		console.log(
+			`\nWARNING: keys are sealed under ${ids}, which ${source} does not have; they can not sign.`,
+		);
+	}
 	if (stack.adminTokenIsNew) {
 		console.log(`\nThe admin token of the tenant ${stack.tenant}, shown this once:`);
 		console.log(stack.adminToken);

@@ -31,4 +31,4 @@ async function main(args: string[]): Promise<void> {
 	console.log(token);
 }
 
-if (import.meta.main) await runCommand(main);
+if (import.meta.main) await runCommand(main, usage);

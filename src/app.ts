@@ -81,6 +81,10 @@ export function createApp(): Hono<{ Bindings: Env }> {
 			serve(route, servicesOf(context.env), context.req.raw, context.req.param()),
 		);
 	}
+	app.get("/", () => {
+		const headers = { Location: "/docs" };
+		return withBaseHeaders(new Response(null, { status: 302, headers }), newId());
+	});
 	app.get("/docs/*", async (context) => {
 		const asset = await context.env.ASSETS.fetch(context.req.raw);
 		return asset.status === 404 ? refusePath(context.req.path) : withBaseHeaders(asset, newId());

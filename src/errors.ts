@@ -14,6 +14,7 @@ export const errorTable = {
 	invalid_cursor: { status: 400, title: "The cursor is not one that a list handed out" },
 	body_too_large: { status: 413, title: "The body is too large" },
 	message_too_large: { status: 413, title: "The message is too large" },
+	body_timeout: { status: 408, title: "The body did not come in time" },
 	unsupported_media_type: { status: 415, title: "The body must be application/json" },
 	route_not_found: { status: 404, title: "There is nothing at this path" },
 	method_not_allowed: { status: 405, title: "The path does not take this method" },
@@ -39,6 +40,10 @@ export const errorTable = {
 	key_not_pending_deletion: { status: 409, title: "The key is not scheduled for deletion" },
 	key_public_only: { status: 409, title: "The key has no private half here" },
 	version_below_minimum: { status: 409, title: "The version is below the key's minimum" },
+	too_many_verifications: {
+		status: 422,
+		title: "The batch would verify more signatures than one request may",
+	},
 	too_many_versions: { status: 409, title: "The key has as many versions as it may have" },
 	concurrent_change: { status: 409, title: "The key was changed by another request" },
 	invalid_minimum_version: { status: 422, title: "The minimum versions do not fit the key" },

@@ -7,9 +7,16 @@ export const limits = {
 	bodyBytesDefault: 64 * 1024,
 	bodyBytesSign: 1536 * 1024, // a message of 1 MiB in base64, and the JSON around it
 	bodyBytesBatch: 4 * 1024 * 1024,
+	bodyTimeoutMs: 15_000,
+	/** A body that took longer than this is worth another look at its token. */
+	bodyWaitUncheckedMs: 100,
 	messageBytes: 1024 * 1024,
 	jsonDepth: 16,
 	batchItems: 1000,
+	/** Items of a batch times the versions that each may be tried with. */
+	batchVerifications: 2000,
+	/** Items of a batch after which other requests get their turn: noble does not yield by itself. */
+	batchItemsPerTurn: 25,
 	referenceChars: 256,
 	signatureChars: 1024, // RSA-4096 in base64 has 684
 	fieldErrorsShown: 20,
@@ -56,13 +63,15 @@ export const limits = {
 	cacheTokensBytes: 8 * 1024 * 1024,
 	cacheDocumentsEntries: 500,
 	cacheDocumentsBytes: 8 * 1024 * 1024,
-	/** How long an isolate may sign on what it read: the bound of a revocation until leases carry an epoch. */
+	/** How long an isolate may sign on what it read: the bound of a revocation. */
 	cacheTtlMs: 2_000,
 	/** From this age on one request renews an entry for the others. */
 	cacheRenewMs: 1_500,
+	/** How long a change is remembered against reads that began before it: longer than any read takes. */
+	cacheForgetMemoryMs: 10_000,
 	documentsMaxAgeSeconds: 300,
 	jwksMaxAgeSeconds: 60,
-	jwksStaleSeconds: 300,
+	jwksStaleSeconds: 60,
 
 	// Calls that leave the process
 	databaseTimeoutMs: 5_000,
@@ -72,6 +81,7 @@ export const limits = {
 	// Jobs: work per run, so that one run stays inside the platform's CPU time
 	purgeKeysPerRun: 500,
 	rewrapPerSlice: 200,
+	rewrapPasses: 10,
 	spareRsaKeysPerSize: 4,
 	spareRsaKeysMadePerRun: 4,
 } as const;

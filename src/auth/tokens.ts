@@ -87,10 +87,11 @@ export async function authenticate(
 }
 
 async function load(
-	{ db, tokenCache }: TokenServices,
+	{ db, tokenCache, clock }: TokenServices,
 	tenant: string,
 	hash: string,
 ): Promise<CachedToken | null> {
+	const readAt = clock();
 	const row = await findToken(db, tenant, hash);
 	if (!row || row.revoked_at) return null;
 	const token: CachedToken = {
@@ -100,7 +101,7 @@ async function load(
 		keyPatterns: row.key_patterns,
 		expiresAt: row.expires_at ? Date.parse(row.expires_at) : Number.POSITIVE_INFINITY,
 	};
-	tokenCache.set(tenant, hash, token, bytesOf(row));
+	tokenCache.set(tenant, hash, token, bytesOf(row), readAt);
 	return token;
 }
 

@@ -1,4 +1,5 @@
 import type { Clock } from "../lib/clock.ts";
+import { limits } from "../limits.ts";
 import type { Store } from "./store.ts";
 
 export interface MemoryBounds {
@@ -30,6 +31,8 @@ const entryOverheadBytes = 200;
  */
 export function memoryStore<Value>(bounds: MemoryBounds, clock: Clock): Store<Value> {
 	const entries = new Map<string, Entry<Value>>();
+	/** When each tenant was dropped, the latest last: kept for as long as a read may have been under way. */
+	const drops = new Map<string, number>();
 	let heldBytes = 0;
 
 	function drop(name: string, entry: Entry<Value>): void {
@@ -62,20 +65,29 @@ export function memoryStore<Value>(bounds: MemoryBounds, clock: Clock): Store<Va
 			entries.set(full, entry);
 			return entry.value;
 		},
-		set(tenant, name, value, bytes) {
+		set(tenant, name, value, bytes, readAt) {
+			const now = clock();
+			if (readAt !== undefined && (drops.get(tenant) ?? Number.NEGATIVE_INFINITY) >= readAt) return;
 			const full = nameOf(tenant, name);
 			const before = entries.get(full);
 			if (before) drop(full, before);
 			const held = bytes + entryOverheadBytes + 2 * full.length;
 			// It would push out everything else, and itself.
 			if (held > bounds.bytes) return;
-			const now = clock();
-			const times = { expiresAt: now + bounds.ttlMs, renewAt: now + bounds.renewMs };
+			const born = readAt ?? now;
+			const times = { expiresAt: born + bounds.ttlMs, renewAt: born + bounds.renewMs };
 			entries.set(full, { tenant, value, bytes: held, ...times, renewing: false });
 			heldBytes += held;
 			makeRoom();
 		},
 		dropTenant(tenant) {
+			const now = clock();
+			drops.delete(tenant);
+			drops.set(tenant, now);
+			for (const [other, at] of drops) {
+				if (at > now - limits.cacheForgetMemoryMs) break;
+				drops.delete(other);
+			}
 			for (const [name, entry] of entries) if (entry.tenant === tenant) drop(name, entry);
 		},
 	};

@@ -107,7 +107,7 @@ const statements = {
 		name: "keys.rotate",
 		text: `with k as (
 				update keys set current_version = $3, updated_at = now()
-				where tenant_id = $1 and id = $2 and current_version = $3 - 1 and state = 'enabled'
+				where tenant_id = $1 and id = $2 and current_version = $3 - 1 and state = $7
 				returning *
 			), v as (
 				insert into key_versions (tenant_id, key_id, version, public_jwk, kek_id, sealed)
@@ -207,14 +207,15 @@ export async function insertKey(
 	return withVersions(rows);
 }
 
-/** null when the key was rotated, disabled or scheduled for deletion meanwhile. */
+/** null when the key was rotated meanwhile, or is no longer in `state`. */
 export async function insertVersion(
 	db: Database,
 	tenant: string,
 	id: string,
+	state: KeyState,
 	next: NewVersion,
 ): Promise<KeyWithVersions | null> {
-	const params = [tenant, id, ...versionParams(next)];
+	const params = [tenant, id, ...versionParams(next), state];
 	const rows = await db.query<KeyRow & VersionRow>(statements.rotate, params);
 	return rows.length > 0 ? withVersions(rows) : null;
 }

@@ -20,15 +20,28 @@ export interface RewrapReport {
 /**
  * Moves every sealed secret under the newest key-encryption key while the service runs. A version is
  * readable at every moment, under its old seal or its new one, so every isolate must know both keys
- * before this begins. It can be stopped and run again at any time.
+ * before this begins. An isolate that still seals under the old one may do so behind this walk, so it
+ * goes round until nothing is left to move. It can be stopped and run again at any time.
  */
 export async function rewrap(
 	services: RewrapServices,
 	onProgress: (done: number, total: number) => void = () => {},
 ): Promise<RewrapReport> {
+	let moved = 0;
+	for (let pass = 0; pass < limits.rewrapPasses; pass++) {
+		const report = await walk(services, onProgress);
+		moved += report.moved;
+		if (report.moved === 0) return { moved, failed: report.failed };
+	}
+	throw new Error(`after ${limits.rewrapPasses} rounds keys are still being sealed under old keys`);
+}
+
+async function walk(
+	services: RewrapServices,
+	onProgress: (done: number, total: number) => void,
+): Promise<RewrapReport> {
 	const { db, envelope } = services;
-	const counts = await countSealed(db);
-	const old = counts.filter((count) => count.kekId !== envelope.newestKekId);
+	const old = (await countSealed(db)).filter(({ kekId }) => kekId !== envelope.newestKekId);
 	const total = old.reduce((sum, count) => sum + count.versions, 0);
 	const failed: SealedRow[] = [];
 	let moved = 0;

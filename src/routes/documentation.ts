@@ -44,8 +44,8 @@ export function documentation(routes: () => readonly Route[]): Route[] {
 				failures: [],
 				examples: [{}],
 			},
-			async ({ services, raw }) => {
-				const page = await services.assets.fetch(new URL("/docs/", raw.url));
+			async ({ services }) => {
+				const page = await services.assets.fetch("https://assets.local/docs/");
 				const headers = {
 					"Content-Type": "text/html; charset=utf-8",
 					"Cache-Control": publicCache,
@@ -72,6 +72,7 @@ const withBody: readonly ErrorCode[] = [
 	"too_deep",
 	"body_too_large",
 	"unsupported_media_type",
+	"body_timeout",
 ];
 
 /** The groups of the document, in their order. */
@@ -93,7 +94,7 @@ export function openApi(routes: readonly Route[]) {
 		info: {
 			title: "edgesign",
 			version: "1",
-			description: "Keeps private keys, signs and verifies at the edge, and proves what it signed.",
+			description: "Keeps private keys, and signs and verifies at the edge.",
 			license: { name: "Apache-2.0", identifier: "Apache-2.0" },
 		},
 		servers: [{ url: "/" }],

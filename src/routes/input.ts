@@ -17,7 +17,7 @@ export async function readJson(
 		const given = mediaType ? `"${mediaType.slice(0, limits.valueCharsShown)}"` : "none";
 		return fail("unsupported_media_type", `Send Content-Type: application/json, not ${given}.`);
 	}
-	const text = await readText(request, declared, maxBytes);
+	const text = await withinTime(readText(request, declared, maxBytes));
 	if (!text.ok) return text;
 	if (text.value === "") return ok(undefined);
 	// The platform's decoder puts U+FFFD where bytes are not UTF-8. What was lost can not be signed.
@@ -32,6 +32,20 @@ export async function readJson(
 	return parsed.error === "too_deep"
 		? fail("too_deep", `JSON may be nested ${limits.jsonDepth} levels deep, not more.`)
 		: fail("invalid_json", "The body can not be parsed as JSON (RFC 8259).");
+}
+
+/** A body that is held back ends as a refusal; what still comes of it is not waited for. */
+async function withinTime(reading: Promise<Result<string, Failure>>) {
+	let timer: ReturnType<typeof setTimeout> | null = null;
+	const late = new Promise<Result<string, Failure>>((resolve) => {
+		const detail = `The body must be there within ${limits.bodyTimeoutMs} ms.`;
+		timer = setTimeout(() => resolve(fail("body_timeout", detail)), limits.bodyTimeoutMs);
+	});
+	try {
+		return await Promise.race([reading, late]);
+	} finally {
+		clearTimeout(timer);
+	}
 }
 
 async function readText(

@@ -141,7 +141,6 @@ export const rotateKey = route(
 		answer: { status: 200, description: "The key", schema: schema.key },
 		failures: [
 			...unreachable,
-			"key_disabled",
 			"key_pending_deletion",
 			"key_public_only",
 			"too_many_versions",

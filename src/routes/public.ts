@@ -54,11 +54,12 @@ export const getJwks = publicRoute(
 );
 
 async function jwksOf(
-	{ db, documentCache }: Services,
+	{ db, documentCache, clock }: Services,
 	tenant: string,
 ): Promise<Result<PublicDocument, Failure>> {
 	const cached = documentCache.get(tenant, "jwks");
 	if (cached) return ok(cached);
+	const readAt = clock();
 	const rows = await publishedKeys(db, tenant);
 	if (!rows) return fail("tenant_not_found", `There is no tenant "${tenant}".`);
 	const keys = rows.flatMap((row) => {
@@ -68,7 +69,7 @@ async function jwksOf(
 	const body = JSON.stringify({ keys });
 	const hash = await crypto.subtle.digest("SHA-256", utf8(body));
 	const document = { body, etag: `"${toBase64Url(new Uint8Array(hash))}"` };
-	documentCache.set(tenant, "jwks", document, 2 * body.length);
+	documentCache.set(tenant, "jwks", document, 2 * body.length, readAt);
 	return ok(document);
 }
 

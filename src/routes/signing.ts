@@ -152,7 +152,7 @@ export const verifyBatch = route(
 		body: schema.verifyBatchBody,
 		maxBodyBytes: limits.bodyBytesBatch,
 		answer: { status: 200, description: "Which are valid", schema: schema.verifyBatchAnswer },
-		failures: [...useFailures, "encoding_unsupported"],
+		failures: [...useFailures, "encoding_unsupported", "too_many_verifications"],
 		examples: [
 			{
 				params: { key: "payments" },

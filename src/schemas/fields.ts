@@ -64,7 +64,7 @@ export const keyName = z
 	.string()
 	.max(limits.keyNameChars)
 	.regex(keyNamePattern, "must begin with a letter or digit and have only letters, digits, . _ -")
-	.refine((name) => !isUuid(name), "must not have the form of an id")
+	.refine((name) => !isUuid(name.toLowerCase()), "must not have the form of an id")
 	.meta({ description: "Unique in the tenant.", example: "payments" });
 
 /** In a path: what no key can be called finds none, so any short text is let through. */

@@ -79,8 +79,19 @@ const jwtObject = jsonObject().refine(
 	"must have no number that JSON's readers change (beyond 2^53); send it as a string",
 );
 
+/** RFC 7519 section 4.1: times are numbers of seconds. */
+const times = ["exp", "nbf", "iat"] as const;
+
+const jwtClaims = jwtObject.superRefine((claims, context) => {
+	for (const name of times) {
+		if (!Object.hasOwn(claims, name) || typeof claims[name] === "number") continue;
+		const message = "must be a number of seconds since 1970 (RFC 7519)";
+		context.addIssue({ code: "custom", path: [name], message });
+	}
+});
+
 export const jwtBody = z.strictObject({
-	claims: jwtObject.meta({ description: "The payload. `iat` is added unless it is there." }),
+	claims: jwtClaims.meta({ description: "The payload. `iat` is added unless it is there." }),
 	header: jwtObject.optional().meta({
 		description: "More header members. alg, kid and what points to other keys are refused.",
 	}),

@@ -35,6 +35,8 @@ export const reservedHeader = [
 	"x5t#S256",
 	"crit",
 	"b64",
+	"zip",
+	"enc",
 ];
 
 /** A JWT as a compact JWS (RFC 7519, RFC 7515 section 3.1). `iat` is set unless the claims have it. */

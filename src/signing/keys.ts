@@ -3,6 +3,7 @@ import type { Caller } from "../auth/tokens.ts";
 import { isCheckViolation, isUniqueViolation } from "../db/client.ts";
 import type { Page } from "../db/columns.ts";
 import {
+	findKey,
 	insertKey,
 	insertVersion,
 	type KeyChange,
@@ -66,6 +67,10 @@ export async function createKey(
 			"algorithm_unsupported",
 			`${algorithm.name} takes ${allowed}, not ${modulusLength}.`,
 		);
+	}
+	// An RSA key is dear to make: not for a name that is in use.
+	if (algorithm.modulusLengths && (await findKey(services.db, caller.tenant, request.name))) {
+		return nameTaken(request.name);
 	}
 	return addKey(services, caller, request, await generate(services, algorithm, modulusLength));
 }
@@ -142,7 +147,9 @@ export async function rotateKey(
 	caller: Caller,
 	ref: string,
 ): Promise<Result<DescribedKey, Failure>> {
-	return change(services, caller, ref, "rotate", async (key) => {
+	// Made once, however often the change has to be tried: finding primes is dear.
+	let material: KeyMaterial | undefined;
+	return change(services, caller, ref, "rotate", async (key, to) => {
 		if (!key.has_private) return publicOnly(key.name);
 		if (key.current_version >= limits.keyVersions) {
 			return fail("too_many_versions", `A key has at most ${limits.keyVersions} versions.`);
@@ -150,11 +157,14 @@ export async function rotateKey(
 		const algorithm = algorithms[key.algorithm];
 		const current = key.versions[0]?.public_jwk;
 		const size = current ? algorithm.modulusLengthOf(current) : undefined;
-		const material = await generate(services, algorithm, size);
+		material ??= await generate(services, algorithm, size);
 		const next = { id: key.id, version: key.current_version + 1, algorithm: key.algorithm };
-		const version = await seal(services, caller, next, material);
-		const rotated = await insertVersion(services.db, caller.tenant, key.id, version);
-		return rotated && ok(describe(rotated));
+		const secret = material.secret?.slice() ?? null; // sealing wipes it
+		const version = await seal(services, caller, next, { ...material, secret });
+		const rotated = await insertVersion(services.db, caller.tenant, key.id, to, version);
+		if (!rotated) return null;
+		material.secret?.fill(0);
+		return ok(describe(rotated));
 	});
 }
 

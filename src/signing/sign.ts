@@ -1,6 +1,7 @@
 import type { Caller } from "../auth/tokens.ts";
 import { type Failure, fail } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";
+import { limits } from "../limits.ts";
 import {
 	type LoadedKey,
 	type LoadedVersion,
@@ -82,7 +83,8 @@ export async function signBatch(
 	if (refusal) return refusal;
 	if (!version.value.sealed) return publicOnly(row.name);
 	const answers: Result<SignAnswer, Failure>[] = [];
-	for (const item of items) {
+	for (const [index, item] of items.entries()) {
+		await giveWay(index);
 		if (!item.ok) answers.push(item);
 		else {
 			const request = { input: item.value, encoding };
@@ -117,8 +119,15 @@ export async function verifyBatch(
 	if (refusal) return refusal;
 	const versions = await verifyingVersions(services, key.value, version);
 	if (!versions.ok) return versions;
+	if (items.length * versions.value.length > limits.batchVerifications) {
+		return fail(
+			"too_many_verifications",
+			`${items.length} items with ${versions.value.length} versions each are more than ${limits.batchVerifications}; name the version.`,
+		);
+	}
 	const answers: Result<VerifyAnswer, Failure>[] = [];
-	for (const item of items) {
+	for (const [index, item] of items.entries()) {
+		await giveWay(index);
 		if (!item.ok) answers.push(item);
 		else {
 			const request = { ...item.value, encoding };
@@ -126,6 +135,14 @@ export async function verifyBatch(
 		}
 	}
 	return ok(answers);
+}
+
+/** Lets other requests of the isolate have a turn, every so many items. */
+async function giveWay(index: number): Promise<void> {
+	if (index % limits.batchItemsPerTurn !== limits.batchItemsPerTurn - 1) return;
+	await new Promise<void>((resolve) => {
+		setTimeout(resolve, 0);
+	});
 }
 
 /** The version that signs: the one named if it may still sign, else the current one. */

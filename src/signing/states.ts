@@ -29,9 +29,10 @@ export const lifecycle: Record<Move, Record<KeyState, { to: KeyState } | { refus
 		disabled: { refuse: "key_not_pending_deletion" },
 		pending_deletion: { to: "disabled" },
 	},
+	// Also while it is disabled: a stolen key gets its successor before it is in use again.
 	rotate: {
 		enabled: { to: "enabled" },
-		disabled: { refuse: "key_disabled" },
+		disabled: { to: "disabled" },
 		pending_deletion: { refuse: "key_pending_deletion" },
 	},
 	update: {

@@ -132,7 +132,7 @@ test("signals and the exit code are passed on", async () => {
 test("when npm is gone without a word, the command is ended", async () => {
 	await run(["start", "exit", "0"]).ended;
 	// Like npm, it has a shell run the script, and some shells stay between the two.
-	const shell = `${process.execPath} ${join(root, "local", "run.mjs")} start wait; true`;
+	const shell = `"${process.execPath}" "${join(root, "local", "run.mjs")}" start wait; true`;
 	const script = `require("child_process").spawn("/bin/sh", ["-c", ${JSON.stringify(shell)}], { stdio: "inherit" })`;
 	const standIn = runCommand(process.execPath, ["-e", script], { npm_lifecycle_event: "start" });
 	const [, pid] = await standIn.says(/started (\d+)/);

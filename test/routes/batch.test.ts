@@ -240,3 +240,21 @@ describe.each([
 		expectProblem(larger, 413, "body_too_large", { says: ["4194304"] });
 	});
 });
+
+describe("a batch of many items for a key of many versions", () => {
+	it("is refused without a version, taken with one", async () => {
+		const tenant = await newTenant();
+		await tenant.call("POST", "/v1/keys", { json: { name: "turned", algorithm: "Ed25519" } });
+		for (let i = 0; i < 2; i++) await tenant.call("POST", "/v1/keys/turned/rotate");
+		const item = { message: "aGVsbG8=", signature: `${"A".repeat(86)}==` };
+		const json = { items: Array.from({ length: 700 }, () => item) };
+		const path = "/v1/keys/turned/verify-batch";
+		const refused = await tenant.call("POST", path, { json });
+		expect(refused.status).toBe(422);
+		expect(refused.json.code).toBe("too_many_verifications");
+		expect(refused.json.detail).toContain("700 items with 3 versions");
+		const taken = await tenant.call("POST", path, { json: { ...json, version: 3 } });
+		expect(taken.status).toBe(200);
+		expect(taken.json.results).toHaveLength(700);
+	});
+});

@@ -67,7 +67,7 @@ const life: Readonly<Record<keyof typeof moves, Readonly<Record<KeyState, KeySta
 		},
 		rotate: {
 			enabled: "enabled",
-			disabled: "key_disabled",
+			disabled: "disabled",
 			pending_deletion: "key_pending_deletion",
 		},
 		update: { enabled: "enabled", disabled: "disabled", pending_deletion: "key_pending_deletion" },

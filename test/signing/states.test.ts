@@ -40,8 +40,8 @@ describe("the life of a key", () => {
 		expect(enabling.map(({ move }) => move)).toEqual(["enable"]);
 	});
 
-	it("lets only an enabled key be used and rotated", () => {
-		for (const move of ["use", "rotate"] as const) {
+	it("lets only an enabled key be used", () => {
+		for (const move of ["use"] as const) {
 			expect(lifecycle[move]).toEqual({
 				enabled: { to: "enabled" },
 				disabled: { refuse: "key_disabled" },

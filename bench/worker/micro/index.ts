@@ -73,19 +73,17 @@ async function prepare(subject: Subject): Promise<Sides> {
 async function runBlock(operation: Operation, chunk: number, blockMs: number) {
 	const start = nextMillisecond();
 	let count = 0;
-	let elapsedMs = 0;
-	while (elapsedMs < blockMs) {
+	while (performance.now() - start < blockMs) {
 		for (let i = 0; i < chunk; i++) await operation();
 		count += chunk;
-		elapsedMs = performance.now() - start;
 	}
-	return { count, elapsedMs };
+	return { count, elapsedMs: exactNow() - start };
 }
 
 async function generate({ algorithm, modulusLength }: GenerateRequest): Promise<GenerateAnswer> {
 	const start = nextMillisecond();
 	await algorithms[algorithm].generate(modulusLength);
-	return { milliseconds: performance.now() - start };
+	return { milliseconds: exactNow() - start };
 }
 
 /** The moment at which the clock, which has whole milliseconds, moves on. */
@@ -94,4 +92,22 @@ function nextMillisecond(): number {
 	let now = before;
 	while (now === before) now = performance.now();
 	return now;
+}
+
+/**
+ * The time in parts of a millisecond: how often the clock can be read until it moves on, compared
+ * with how often within a whole millisecond. It takes up to two of them.
+ */
+function exactNow(): number {
+	const rest = readsUntilNext();
+	const whole = readsUntilNext();
+	const twoLater = performance.now();
+	return twoLater - 1 - Math.min(1, rest / whole);
+}
+
+function readsUntilNext(): number {
+	const before = performance.now();
+	let reads = 1;
+	while (performance.now() === before) reads++;
+	return reads;
 }

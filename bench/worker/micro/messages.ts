@@ -13,7 +13,7 @@ export interface Subject {
 /** `POST /measure`: one group of four blocks, A B B A or B A A B. */
 export interface MeasureRequest {
 	readonly subject: Subject;
-	/** Milliseconds of each block. The clock of a worker has whole milliseconds. */
+	/** Milliseconds of each block, at least. */
 	readonly blockMs: number;
 	readonly first: Side;
 }
@@ -30,7 +30,7 @@ export interface GenerateRequest {
 	readonly modulusLength?: number;
 }
 
-/** Whole milliseconds that it took. */
 export interface GenerateAnswer {
+	/** That it took, in parts of a millisecond too. */
 	readonly milliseconds: number;
 }
