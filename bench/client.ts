@@ -7,6 +7,10 @@ import { type Connection, openConnection } from "./connection.ts";
 import { percentile } from "./stats.ts";
 
 const samplesMax = 2_000_000;
+/** How often the generator looks whether a request is due or an answer is there: the error of a latency. */
+const napMs = 0.1;
+/** Nobody wakes whoever waits for it: what a nap waits on. */
+const nobody = new Int32Array(new SharedArrayBuffer(4));
 /** How long answers that are still on their way are waited for in the end. */
 const drainMs = 2_000;
 /** Of the schedule, in seconds: what waits longer than this for a connection is dropped. */
@@ -99,7 +103,7 @@ function scheduledPace(run: Run, rate: number): Pace {
 			send(run, connection, scheduled);
 		}
 	};
-	/** Looks at the clock all the time: a timer would be late by a millisecond. */
+	/** Short naps in a loop: a timer would be late by a millisecond, and a loop without naps takes a core. */
 	const tick = () => {
 		const now = performance.now();
 		if (now >= run.to) return;
@@ -107,6 +111,7 @@ function scheduledPace(run: Run, rate: number): Pace {
 		activity = false;
 		lastTick = now;
 		dispatch(now, false);
+		if (!activity) Atomics.wait(nobody, 0, 0, napMs);
 		setImmediate(tick);
 	};
 	return {

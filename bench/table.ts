@@ -18,8 +18,7 @@ export function formatReport({ at, command, machine, figures }: Report): string 
 		`${processor}, ${cores} cores, ${memoryGiB} GiB, ${system}, Node ${node}, load before ${loadBefore}`,
 		"",
 		...columns([[...headings], ...rows]),
-		"",
-		...remarks,
+		...(remarks.length > 0 ? ["", ...remarks] : []),
 	].join("\n");
 }
 

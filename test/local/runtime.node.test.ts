@@ -146,6 +146,8 @@ test("workerd that is killed comes back on the same ports with its storage", asy
 	process.kill(processWith(tag, "workerd serve"), "SIGKILL");
 	await expect.poll(() => restarts, { timeout: 15_000 }).toBe(1);
 	expect(await ask(1)).toMatchObject({ counter: before.counter + 1, requests: 1 });
+	await runtime.scheduled("*/5 * * * *", 1_795_000_060_000);
+	await expect.poll(() => logs).toContain("cron */5 * * * * of 1795000060000");
 });
 
 test("the next start has the same storage, and a stop leaves no process", async () => {
