@@ -1,9 +1,8 @@
 import type { AlgorithmName } from "../../../src/model.ts";
 import { curves, pointOf, scalarOf } from "../../../src/signing/ec.ts";
 import type { Bytes } from "../../../src/signing/types.ts";
-import type { Operation } from "./index.ts";
 import type { Subject } from "./messages.ts";
-import type { Fixture } from "./service.ts";
+import type { Fixture, Operation } from "./service.ts";
 
 /**
  * The library's own call for the same work (hedged where the service hedges), and nothing around it.

@@ -8,9 +8,7 @@ import type {
 	Side,
 	Subject,
 } from "./messages.ts";
-import { newFixture, serviceOperation } from "./service.ts";
-
-export type Operation = () => unknown;
+import { newFixture, type Operation, serviceOperation } from "./service.ts";
 
 interface Sides {
 	readonly operations: Readonly<Record<Side, Operation>>;

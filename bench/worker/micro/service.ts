@@ -1,10 +1,12 @@
 import { algorithms } from "../../../src/signing/algorithms.ts";
 import { decodeSignature, encodeSignature } from "../../../src/signing/signature.ts";
 import type { Bytes, KeyMaterial } from "../../../src/signing/types.ts";
-import type { Operation } from "./index.ts";
 import type { Subject } from "./messages.ts";
 
 const messageBytes = 32;
+
+/** One signature or verification, with the same input each time. */
+export type Operation = () => unknown;
 
 /** What both sides work on: the same key, the same input, the same signature. */
 export interface Fixture {
