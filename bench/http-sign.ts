@@ -17,7 +17,7 @@ const key = "bench-ed25519";
 
 /** A request that is sent again and again, and who answers it. */
 interface Target {
-	readonly name: "sign" | "empty GET" | "empty POST";
+	readonly name: "sign" | "empty GET" | "empty POST" | "signed by hand";
 	readonly worker: BenchWorker;
 	readonly request: string;
 }
@@ -35,6 +35,11 @@ export async function measureSign(plan: Plan, bench: HttpBench): Promise<void> {
 		},
 		get: { name: "empty GET", worker: empty, request: prepareRequest("GET", "/") },
 		post: { name: "empty POST", worker: empty, request: prepareRequest("POST", "/", body) },
+		byHand: {
+			name: "signed by hand",
+			worker: empty,
+			request: prepareRequest("POST", "/sign", body),
+		},
 	} as const satisfies Record<string, Target>;
 	const capacity = await measureThroughput(plan, bench, targets);
 	const rate = Math.round(capacity / 2);
@@ -47,9 +52,9 @@ export async function measureSign(plan: Plan, bench: HttpBench): Promise<void> {
 async function measureThroughput(
 	plan: Plan,
 	{ generator }: HttpBench,
-	{ sign, get, post }: Readonly<Record<"sign" | "get" | "post", Target>>,
+	{ sign, get, post, byHand }: Readonly<Record<"sign" | "get" | "post" | "byHand", Target>>,
 ): Promise<number> {
-	const targets = [sign, get, post];
+	const targets = [sign, get, post, byHand];
 	const rounds = Math.max(
 		roundsMin,
 		Math.round((plan.seconds.http * 1000) / targets.length / blockMs),
@@ -70,15 +75,17 @@ async function measureThroughput(
 	const of = (target: Target, value: (outcome: Measured) => number) =>
 		(outcomes.get(target) ?? []).map(value);
 	const notes = targets.flatMap((target) => limitOf(target, outcomes.get(target) ?? []));
-	const compare = (id: string, beside: Target, unit: Unit, goal?: number) => {
+	const compare = (id: string, beside: Target, unit: Unit, goal?: number, measured = sign) => {
 		const value = rateIn[unit];
 		const values = of(beside, value);
 		if (!values.every(Number.isFinite)) return; // the system does not tell
 		const line = goal === undefined ? { id, unit } : { id, unit, notes };
-		plan.done(pairedFigure(line, of(sign, value), { name: beside.name, values }, goal));
+		plan.done(pairedFigure(line, of(measured, value), { name: beside.name, values }, goal));
 	};
 	compare("http/sign", get, "requests/s", leastRatio);
 	compare("http/sign/post", post, "requests/s");
+	compare("http/sign/by-hand", byHand, "requests/s");
+	compare("http/ceiling", get, "requests/s", undefined, byHand);
 	compare("http/sign/cpu", get, "requests/CPU s");
 	compare("http/sign/post/cpu", post, "requests/CPU s");
 	return median(of(sign, rateIn["requests/s"]));
