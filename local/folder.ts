@@ -12,7 +12,7 @@ import { readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { hashToken, mintToken } from "../src/auth/tokens.ts";
-import { ConfigError, parseKeyEncryptionKeys } from "../src/env.ts";
+import { ConfigError, parseKeyEncryptionKeys } from "../src/lib/keks.ts";
 import { systemRandom } from "../src/lib/random.ts";
 import { codeOf, inOneLine, Problem } from "./problem.ts";
 

@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import { createDatabase } from "../src/db/client.ts";
-import { parseKeyEncryptionKeys } from "../src/env.ts";
 import { type RewrapServices, rewrap } from "../src/jobs/rewrap.ts";
+import { parseKeyEncryptionKeys } from "../src/lib/keks.ts";
 import { systemRandom } from "../src/lib/random.ts";
 import { createEnvelope } from "../src/signing/envelope.ts";
 import { dataFolderPath, runningStack } from "./connect.ts";

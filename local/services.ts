@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { parseKeyEncryptionKeys } from "../src/env.ts";
+import { parseKeyEncryptionKeys } from "../src/lib/keks.ts";
 import { announceStack, type StackAddresses, withdrawStack } from "./connect.ts";
 import { withDatabase } from "./database.ts";
 import { adminToken, type DataFolder, keyEncryptionKeys } from "./folder.ts";

@@ -6,6 +6,7 @@ import { systemClock } from "./lib/clock.ts";
 import { systemRandom } from "./lib/random.ts";
 import { uuidv7 } from "./lib/uuid.ts";
 import { createLog, describeError } from "./observe/log.ts";
+import { getConfig, listConfigVersions, putConfig, rollbackConfig } from "./routes/config.ts";
 import { documentation } from "./routes/documentation.ts";
 import {
 	createKey,
@@ -61,6 +62,11 @@ export const routes: readonly Route[] = [
 	createToken,
 	listTokens,
 	revokeToken,
+	// What the tenant sets for itself
+	getConfig,
+	putConfig,
+	listConfigVersions,
+	rollbackConfig,
 	// For anyone
 	getJwks,
 	healthz,
@@ -78,7 +84,9 @@ export function createApp(): Hono<{ Bindings: Env }> {
 	for (const route of routes) {
 		const path = route.path.replace(/\{(\w+)\}/g, ":$1");
 		app.on(route.method.toUpperCase(), path, (context) =>
-			serve(route, servicesOf(context.env), context.req.raw, context.req.param()),
+			serve(route, servicesOf(context.env), context.req.raw, context.req.param(), (work) =>
+				context.executionCtx.waitUntil(work),
+			),
 		);
 	}
 	app.get("/", () => {

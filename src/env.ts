@@ -1,4 +1,4 @@
-import { fromBase64 } from "./lib/bytes.ts";
+import { ConfigError, type KeyEncryptionKey, parseKeyEncryptionKeys } from "./lib/keks.ts";
 
 /** What the platform hands to the worker: strings and bindings, nothing checked yet. */
 export interface Env {
@@ -13,11 +13,12 @@ export interface Env {
 	LOG_LEVEL?: string;
 	/** Static files: the documentation page. */
 	ASSETS: Fetcher;
-}
-
-export interface KeyEncryptionKey {
-	readonly id: string;
-	readonly bytes: Uint8Array<ArrayBuffer>;
+	/** One object per tenant: buckets, epoch, configuration version. */
+	COORDINATOR: DurableObjectNamespace;
+	/** Answers kept by Idempotency-Key: objects by tenant and part of the keys. */
+	IDEMPOTENCY: DurableObjectNamespace;
+	/** The platform's own limiter, for callers who are not signed in. */
+	ADDRESSES: RateLimit;
 }
 
 export const logLevels = ["debug", "info", "warn", "error"] as const;
@@ -31,11 +32,6 @@ export interface Config {
 	/** At least one, newest first. */
 	readonly keyEncryptionKeys: readonly [KeyEncryptionKey, ...KeyEncryptionKey[]];
 	readonly logLevel: LogLevel;
-}
-
-/** Thrown once at start-up, before anything is served. Names the variable and the rule, never the value. */
-export class ConfigError extends Error {
-	override readonly name = "ConfigError";
 }
 
 /** Reads and checks the environment. Called once per isolate. */
@@ -52,7 +48,7 @@ export function readConfig(env: Env): Config {
 	};
 }
 
-type TextVariable = Exclude<keyof Env, "ASSETS">;
+type TextVariable = Exclude<keyof Env, "ASSETS" | "COORDINATOR" | "IDEMPOTENCY" | "ADDRESSES">;
 
 function required(env: Env, name: TextVariable): string {
 	const value = env[name];
@@ -73,30 +69,4 @@ function parseLogLevel(value: string | undefined): LogLevel {
 	const level = logLevels.find((known) => known === (value ?? "info"));
 	if (!level) throw new ConfigError(`LOG_LEVEL must be one of ${logLevels.join(", ")}`);
 	return level;
-}
-
-const kekIdPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
-
-/** `id:base64,id:base64` or the same a line each; ids are unique, keys are 32 bytes. */
-export function parseKeyEncryptionKeys(text: string): Config["keyEncryptionKeys"] {
-	const keys = text
-		.split(/[\s,]+/)
-		.filter((part) => part !== "")
-		.map((part, index) => {
-			const colon = part.indexOf(":");
-			const id = part.slice(0, Math.max(0, colon));
-			const bytes = fromBase64(part.slice(colon + 1));
-			if (!kekIdPattern.test(id) || bytes?.length !== 32) {
-				throw new ConfigError(
-					`KEY_ENCRYPTION_KEYS: entry ${index + 1} must be an id (letters, digits, ".", "_", "-"), a colon and 32 bytes in base64`,
-				);
-			}
-			return { id, bytes };
-		});
-	if (new Set(keys.map((key) => key.id)).size < keys.length) {
-		throw new ConfigError("KEY_ENCRYPTION_KEYS: an id stands there twice");
-	}
-	const [newest, ...older] = keys;
-	if (!newest) throw new ConfigError("KEY_ENCRYPTION_KEYS is empty");
-	return [newest, ...older];
 }

@@ -19,6 +19,14 @@ export const errorTable = {
 	route_not_found: { status: 404, title: "There is nothing at this path" },
 	method_not_allowed: { status: 405, title: "The path does not take this method" },
 
+	// Idempotency-Key
+	invalid_idempotency_key: { status: 400, title: "The Idempotency-Key is not well formed" },
+	idempotency_key_reused: {
+		status: 422,
+		title: "The Idempotency-Key was used for another request",
+	},
+	idempotency_running: { status: 409, title: "The request with this Idempotency-Key still runs" },
+
 	// Who may do what
 	missing_token: { status: 401, title: "A bearer token is needed" },
 	invalid_token: { status: 401, title: "The bearer token is not valid" },
@@ -26,7 +34,7 @@ export const errorTable = {
 	key_out_of_scope: { status: 403, title: "The token is not for this key" },
 	scoped_token_forbidden: {
 		status: 403,
-		title: "A token limited to some keys may not manage tokens",
+		title: "A token limited to some keys may not do this",
 	},
 	token_not_found: { status: 404, title: "There is no such token" },
 
@@ -45,8 +53,12 @@ export const errorTable = {
 		title: "The batch would verify more signatures than one request may",
 	},
 	too_many_versions: { status: 409, title: "The key has as many versions as it may have" },
-	concurrent_change: { status: 409, title: "The key was changed by another request" },
+	concurrent_change: { status: 409, title: "Another request changed it meanwhile" },
 	invalid_minimum_version: { status: 422, title: "The minimum versions do not fit the key" },
+
+	// The configuration
+	config_version_not_found: { status: 404, title: "The configuration has no such version" },
+	precondition_failed: { status: 412, title: "If-Match names another version than the current" },
 
 	// Key material and signatures
 	invalid_key_material: { status: 422, title: "The key material can not be used" },
@@ -57,7 +69,16 @@ export const errorTable = {
 	algorithm_unsupported: { status: 422, title: "The algorithm can not do this" },
 	malformed_signature: { status: 422, title: "The signature is not well formed" },
 
+	// Limits
+	rate_limited: { status: 429, title: "A rate limit is used up" },
+	cost_above_limit: { status: 422, title: "The request costs more than its limit ever holds" },
+
 	// Ours
+	overloaded: { status: 503, title: "Less important work is refused for now" },
+	lease_lapsed: {
+		status: 503,
+		title: "The permission to answer ended before the answer was ready",
+	},
 	unavailable: { status: 503, title: "A part of the service does not answer" },
 	internal: { status: 500, title: "Something failed on our side" },
 } as const satisfies Record<string, { status: number; title: string }>;
@@ -76,6 +97,12 @@ export interface Failure {
 	readonly code: ErrorCode;
 	readonly detail: string;
 	readonly errors?: readonly FieldError[];
+	/** Milliseconds after which it is worth trying again. */
+	readonly retryAfterMs?: number;
+	/** The rate limits that were reached, by name. */
+	readonly violatedPolicies?: readonly string[];
+	/** It was the answer to an earlier request with the same Idempotency-Key. */
+	readonly isReplay?: boolean;
 }
 
 export function fail(

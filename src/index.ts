@@ -3,6 +3,9 @@ import type { Env } from "./env.ts";
 import { runScheduled } from "./jobs/schedule.ts";
 import { servicesOf } from "./services.ts";
 
+export { Coordinator } from "../durable-objects/coordinator.ts";
+export { Idempotency } from "../durable-objects/idempotency.ts";
+
 const app = createApp();
 
 export default {

@@ -8,8 +8,6 @@ export const limits = {
 	bodyBytesSign: 1536 * 1024, // a message of 1 MiB in base64, and the JSON around it
 	bodyBytesBatch: 4 * 1024 * 1024,
 	bodyTimeoutMs: 15_000,
-	/** A body that took longer than this is worth another look at its token. */
-	bodyWaitUncheckedMs: 100,
 	messageBytes: 1024 * 1024,
 	jsonDepth: 16,
 	batchItems: 1000,
@@ -48,6 +46,10 @@ export const limits = {
 	tokenPatterns: 64,
 	tokenLifetimeSecondsMax: 10 * 365 * 24 * 3600,
 
+	// Configuration
+	configVersionMax: 2_147_483_647, // an integer of Postgres
+	configNoteChars: 256,
+
 	// JWT
 	jwtLifetimeSecondsMax: 10 * 365 * 24 * 3600,
 
@@ -56,6 +58,80 @@ export const limits = {
 	pageSizeMax: 200,
 	jwksKeys: 1000,
 
+	// Coordination
+	quotaMax: 10_000_000,
+	quotaWindowSecondsMax: 3_600,
+	coordinatorShardsMax: 16,
+	/** How long a lease lasts: the bound of a revocation. */
+	leaseTtlMs: 2_000,
+	/** The coordinator counts leases this much longer than isolates do. */
+	leaseGraceMs: 100,
+	/** From this age on a lease is renewed in the background. */
+	leaseRenewMs: 1_000,
+	/** The demand that a lease is to cover until the next one, at the pace of late. */
+	leaseHorizonMs: 1_500,
+	/** Hundredths of a token that an isolate asks for when it knows nothing of its demand yet. */
+	leaseFirstTokens: 2_000,
+	/** Where tokens are scarce, an isolate asks for them no sooner than this after the last time. */
+	leasePauseMs: 250,
+	/** The shortest time over which demand is measured. */
+	leasePaceMs: 100,
+	leaseTimeoutMs: 1_000,
+	/** An answer of the coordinator that takes longer is a sign of overload. */
+	leaseSlowMs: 250,
+	/** After a coordinator failed to answer it is left alone for as long. */
+	leaseFailurePauseMs: 250,
+	/** How long a request waits for the answer that another one of its isolate asked for, before it asks itself. */
+	leaseFollowMs: 150,
+	leaseAttempts: 4,
+	lanesPerAsk: 32,
+	/** Lanes that an isolate keeps of a tenant: operations, roles, and tokens with a limit of their own. */
+	lanesPerTenant: 512,
+	/** Tenants whose leases an isolate keeps. */
+	leaseTenants: 5_000,
+	/** Isolates times lanes that a coordinator deals with at once. */
+	leaseGrants: 20_000,
+	bucketsPerTenant: 2_000,
+	shedIntervalMs: 500,
+	/** Requests at once in an isolate that are more than it can get through in good time. */
+	backlogRequests: 2_000,
+	/** Callers who are not signed in, each address, in an isolate; wrangler.toml has the platform's figure. */
+	addressQuota: 60_000,
+	addressWindowMs: 60_000,
+	/** What an unknown token costs of it: it is looked for in the database. */
+	addressUnknownTokenCost: 10,
+	addressesRemembered: 10_000,
+	addressTimeoutMs: 250,
+	/** When the platform's limiter refuses it does not say for how long; its window is a minute. */
+	addressRetryMs: 60_000,
+	shedRetryMs: 2_000,
+	/** How often a request is admitted anew because the epoch moved while its body came in. */
+	admissionAttempts: 3,
+	/** Announcing and confirming a change, each: a new configuration is read in between. */
+	changeCallTimeoutMs: 6_000,
+	changeRetryMs: 1_000,
+	/** An announced change that nobody confirms ends in a new epoch after this: longer than any commit takes. */
+	changeTimeoutMs: 15_000,
+	/** The most that a fenced change waits after its commit: a lease's life and its grace. */
+	fenceWaitMs: 2_100,
+
+	// Idempotency-Key
+	idempotencyKeyChars: 255,
+	idempotencySeedBytes: 32,
+	/** How long an answer is kept. */
+	idempotencyKeptMs: 24 * 3600 * 1000,
+	/** An attempt that has not ended by then is given up: longer than any but a stalled one takes. */
+	idempotencyRunningMs: 30_000,
+	/** Of each call to the object that keeps the answers. */
+	idempotencyTimeoutMs: 5_000,
+	/** Durable Objects that a tenant's answers are spread over. */
+	idempotencyShards: 16,
+	/** A thousand RSA-4096 signatures with their references; a value of SQLite has 2 MB at the most. */
+	idempotentAnswerBytes: 1_900_000,
+	idempotencyDeletedPerAlarm: 500,
+	/** Longer than any attempt can come after the first one. */
+	effectsKeptHours: 48,
+
 	// Isolate memory caches
 	cacheKeysEntries: 10_000,
 	cacheKeysBytes: 16 * 1024 * 1024,
@@ -63,12 +139,15 @@ export const limits = {
 	cacheTokensBytes: 8 * 1024 * 1024,
 	cacheDocumentsEntries: 500,
 	cacheDocumentsBytes: 8 * 1024 * 1024,
-	/** How long an isolate may sign on what it read: the bound of a revocation. */
-	cacheTtlMs: 2_000,
+	/** Entries are dropped when the epoch moves; this bounds what no epoch tells of, such as a change by hand. */
+	cacheTtlMs: 30_000,
 	/** From this age on one request renews an entry for the others. */
-	cacheRenewMs: 1_500,
-	/** How long a change is remembered against reads that began before it: longer than any read takes. */
-	cacheForgetMemoryMs: 10_000,
+	cacheRenewMs: 20_000,
+	/** Whoever reads a public document has no lease, so its age is its only bound. */
+	cacheDocumentsTtlMs: 2_000,
+	cacheDocumentsRenewMs: 1_500,
+	/** Changed tenants that a cache remembers, against reads that began before the change. */
+	cacheDropsRemembered: 10_000,
 	documentsMaxAgeSeconds: 300,
 	jwksMaxAgeSeconds: 60,
 	jwksStaleSeconds: 60,
@@ -80,6 +159,7 @@ export const limits = {
 
 	// Jobs: work per run, so that one run stays inside the platform's CPU time
 	purgeKeysPerRun: 500,
+	purgeEffectsPerRun: 10_000,
 	rewrapPerSlice: 200,
 	rewrapPasses: 10,
 	spareRsaKeysPerSize: 4,

@@ -3,6 +3,12 @@
 export const roles = ["admin", "signer", "verifier", "auditor"] as const;
 export type Role = (typeof roles)[number];
 
+/** `quota` operations in `windowSeconds`: the size of a bucket, and the time in which it fills. */
+export interface RateLimit {
+	readonly quota: number;
+	readonly windowSeconds: number;
+}
+
 export const keyStates = ["enabled", "disabled", "pending_deletion"] as const;
 export type KeyState = (typeof keyStates)[number];
 

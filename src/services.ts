@@ -4,10 +4,16 @@ import { memoryStore } from "./cache/memory.ts";
 import type { Store } from "./cache/store.ts";
 import { createDatabase, type Database } from "./db/client.ts";
 import { type Config, type Env, readConfig } from "./env.ts";
+import type { EntryObject, EntryObjects } from "./idempotency/entry.ts";
+import { createEntrySeals, type EntrySeals } from "./idempotency/seal.ts";
 import { type Clock, systemClock } from "./lib/clock.ts";
 import { type Random, systemRandom } from "./lib/random.ts";
 import { limits } from "./limits.ts";
 import { createLog, type Log } from "./observe/log.ts";
+import { type AddressLimits, createAddressLimits } from "./ratelimit/address.ts";
+import { createCoordinators } from "./ratelimit/coordinator.ts";
+import { LeaseBook } from "./ratelimit/lease.ts";
+import { Shedder } from "./ratelimit/shed.ts";
 import { createEnvelope, type Envelope } from "./signing/envelope.ts";
 import type { LoadedKey, LoadedVersion } from "./signing/loaded.ts";
 
@@ -25,11 +31,19 @@ export interface Services {
 	/** Static files: the documentation page. */
 	readonly assets: Fetcher;
 	readonly envelope: Envelope;
+	/** The objects that keep the answers to requests with an Idempotency-Key. */
+	readonly entries: EntryObjects;
+	readonly entrySeals: EntrySeals;
 	readonly tokenCache: Store<CachedToken>;
 	readonly keyCache: Store<LoadedKey>;
 	readonly versionCache: Store<LoadedVersion>;
 	readonly documentCache: Store<PublicDocument>;
-	/** Drops what this isolate remembers of a tenant, because something of it was changed. */
+	/** The tenants' coordinators: who announce and confirm changes. */
+	readonly coordinator: ReturnType<typeof createCoordinators>;
+	readonly leases: LeaseBook;
+	readonly shedder: Shedder;
+	readonly addresses: AddressLimits;
+	/** Drops what this isolate remembers of a tenant, its lease too, because something of it was changed. */
 	readonly forgetTenant: (tenant: string) => void;
 	readonly clock: Clock;
 	readonly random: Random;
@@ -44,6 +58,19 @@ export function createServices(
 ): Services {
 	const config = readConfig(env);
 	const caches = createCaches(clock);
+	const dropTenant = (tenant: string) => {
+		for (const cache of Object.values(caches)) cache.dropTenant(tenant);
+	};
+	const coordinator = createCoordinators(env.COORDINATOR);
+	const shedder = new Shedder(clock, random);
+	const leases = new LeaseBook({
+		clock,
+		random,
+		ask: coordinator.ask,
+		sleep,
+		forgetTenant: dropTenant,
+		onAnswer: (outcome) => shedder.report(outcome),
+	});
 	return {
 		config,
 		db: createDatabase(config),
@@ -56,14 +83,28 @@ export function createServices(
 		}),
 		assets: env.ASSETS,
 		envelope: createEnvelope(config.keyEncryptionKeys, random),
+		// The binding does not know its class; durable-objects/idempotency.ts has these methods.
+		entries: (object) => env.IDEMPOTENCY.getByName(object) as unknown as EntryObject,
+		entrySeals: createEntrySeals(config.keyEncryptionKeys, random),
 		...caches,
 		forgetTenant(tenant) {
-			for (const cache of Object.values(caches)) cache.dropTenant(tenant);
+			dropTenant(tenant);
+			leases.end(tenant);
 		},
+		coordinator,
+		leases,
+		shedder,
+		addresses: createAddressLimits(env.ADDRESSES, clock),
 		clock,
 		random,
 		log: createLog(config.logLevel),
 	};
+}
+
+function sleep(milliseconds: number): Promise<void> {
+	return new Promise((resolve) => {
+		setTimeout(resolve, milliseconds);
+	});
 }
 
 function createCaches(clock: Clock) {
@@ -71,7 +112,12 @@ function createCaches(clock: Clock) {
 	const bounds = (entries: number, bytes: number) => ({ entries, bytes, ...times });
 	const ofKeys = bounds(limits.cacheKeysEntries, limits.cacheKeysBytes);
 	const ofTokens = bounds(limits.cacheTokensEntries, limits.cacheTokensBytes);
-	const ofDocuments = bounds(limits.cacheDocumentsEntries, limits.cacheDocumentsBytes);
+	const ofDocuments = {
+		entries: limits.cacheDocumentsEntries,
+		bytes: limits.cacheDocumentsBytes,
+		ttlMs: limits.cacheDocumentsTtlMs,
+		renewMs: limits.cacheDocumentsRenewMs,
+	};
 	return {
 		tokenCache: memoryStore<CachedToken>(ofTokens, clock),
 		keyCache: memoryStore<LoadedKey>(ofKeys, clock),

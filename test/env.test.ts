@@ -1,7 +1,8 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
-import { ConfigError, type Env, parseKeyEncryptionKeys, readConfig } from "../src/env.ts";
+import { type Env, readConfig } from "../src/env.ts";
 import { toBase64, toBase64Url } from "../src/lib/bytes.ts";
+import { ConfigError, parseKeyEncryptionKeys } from "../src/lib/keks.ts";
 
 const key = (value: number) => toBase64(new Uint8Array(32).fill(value));
 
@@ -11,6 +12,9 @@ const whole: Env = {
 	UPSTASH_REDIS_REST_TOKEN: "redis-token",
 	KEY_ENCRYPTION_KEYS: `new:${key(1)},old:${key(2)}`,
 	ASSETS: env.ASSETS,
+	COORDINATOR: env.COORDINATOR,
+	IDEMPOTENCY: env.IDEMPOTENCY,
+	ADDRESSES: env.ADDRESSES,
 };
 
 /** The message, which must be all of the error that an operator reads. */

@@ -12,9 +12,10 @@ export function target(path, params, query) {
 }
 
 /** The request as a line for a POSIX shell, with the token in its variable TOKEN. */
-export function curl({ method, url, needsToken, body }) {
+export function curl({ method, url, needsToken, headers = [], body }) {
 	const parts = [`curl ${method === "GET" ? "" : `-X ${method} `}${quoted(url)}`];
 	if (needsToken) parts.push('-H "Authorization: Bearer $TOKEN"');
+	for (const header of headers) parts.push(`-H ${inQuotes(header.join(": "))}`);
 	if (body !== undefined) {
 		parts.push('-H "Content-Type: application/json"', `-d ${inQuotes(laidOut(body))}`);
 	}

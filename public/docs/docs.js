@@ -91,6 +91,7 @@ function inputsOf({ parameters, bodySchema }, view) {
 	const blocks = [
 		["path", "Path parameters"],
 		["query", "Query parameters"],
+		["header", "Headers"],
 	].map(([place, title]) => {
 		const rows = parameters.filter((parameter) => parameter.in === place);
 		return (

@@ -74,6 +74,7 @@ function requestForm(operation, view) {
 		method: operation.method,
 		target: target(operation.path, valuesIn("path"), valuesIn("query")),
 		needsToken: operation.roles !== null,
+		headers: valuesIn("header"),
 		body: editor?.read(),
 	});
 	return { element, read };
@@ -160,12 +161,13 @@ function sender(operation, form, place, token) {
 		if (busy) return;
 		busy = true;
 		place.replaceChildren(h("p", { class: "quiet" }, "Sending …"));
-		const { method, target, needsToken, body } = form.read();
+		const { method, target, needsToken, headers, body } = form.read();
 		const startedAt = performance.now();
 		try {
 			const response = await fetch(target, {
 				method,
 				headers: {
+					...Object.fromEntries(headers),
 					...(needsToken && token() && { Authorization: `Bearer ${token()}` }),
 					...(body !== undefined && { "Content-Type": "application/json" }),
 				},

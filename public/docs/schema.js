@@ -105,9 +105,18 @@ function rulesOf(schema, resolve) {
 		range(plain.minimum, plain.maximum, ""),
 		isMap(plain) && range(0, plain.additionalProperties.maxLength, "characters a value"),
 		!plain.format && plain.pattern && ["Matches ", h("code", null, plain.pattern)],
-		plain.default !== undefined && ["Default ", h("code", null, String(plain.default))],
+		isPlain(plain.default) && ["Default ", h("code", null, inWords(plain.default))],
 	];
 	return sentences.filter(Boolean).flatMap((sentence) => [...[sentence].flat(), ". "]);
+}
+
+/** The default of an object is told by the defaults of its fields, unless it says more than they do. */
+function isPlain(value) {
+	return value !== undefined && JSON.stringify(value) !== "{}";
+}
+
+function inWords(value) {
+	return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
 function valuesOf(plain, resolve) {

@@ -8,6 +8,8 @@ export const permissions = {
 	verify: ["admin", "signer", "verifier"],
 	"tokens:read": ["admin", "auditor"],
 	"tokens:write": ["admin"],
+	"config:read": ["admin", "auditor"],
+	"config:write": ["admin"],
 } as const satisfies Record<string, readonly Role[]>;
 
 export type Permission = keyof typeof permissions;

@@ -1,11 +1,13 @@
 import { sha256 } from "@noble/hashes/sha2.js";
 import type { Store } from "../cache/store.ts";
+import { type ChangeServices, changing } from "../coordination/change.ts";
 import type { Database } from "../db/client.ts";
 import type { Page } from "../db/columns.ts";
 import {
 	findToken,
 	insertToken,
 	markTokenRevoked,
+	rateLimitOf,
 	selectTokens,
 	type TokenRow,
 } from "../db/tokens.ts";
@@ -16,7 +18,7 @@ import type { Random } from "../lib/random.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { uuidv7 } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
-import type { Role } from "../model.ts";
+import type { RateLimit, Role } from "../model.ts";
 
 /** Who calls: what the rest of the service knows of a bearer token. */
 export interface Caller {
@@ -25,6 +27,8 @@ export interface Caller {
 	readonly role: Role;
 	/** Globs of the keys it may use; null for every key. */
 	readonly keyPatterns: readonly string[] | null;
+	/** The token's own limit; null for none beyond those of its role and tenant. */
+	readonly rateLimit: RateLimit | null;
 }
 
 export interface CachedToken extends Caller {
@@ -38,12 +42,14 @@ export interface NewTokenRequest {
 	readonly keys: readonly string[] | null;
 	/** Seconds; null for a token that does not expire. */
 	readonly expiresIn: number | null;
+	readonly rateLimit: RateLimit | null;
 }
 
 export interface TokenServices {
 	readonly db: Database;
 	readonly tokenCache: Store<CachedToken>;
 	readonly forgetTenant: (tenant: string) => void;
+	readonly coordinator: ChangeServices["coordinator"];
 	readonly clock: Clock;
 	readonly random: Random;
 }
@@ -60,16 +66,15 @@ export function mintToken(tenant: string, random: Random): string {
 	return `es_${tenant}_${toBase64Url(random(limits.tokenSecretBytes))}`;
 }
 
-/**
- * Who calls, by the Authorization header. Never says whether the tenant or only the secret was wrong.
- *
- * Tokens are found by their hash: whoever does not know a token can not steer the hash of a guess,
- * so the time of the look-up tells them nothing, and no comparison of secrets is left to time.
- */
-export async function authenticate(
-	services: TokenServices,
-	header: string | null,
-): Promise<Result<Caller, Failure>> {
+/** What a caller showed: well formed, and not known to be good yet. */
+export interface Credentials {
+	readonly tenant: string;
+	/** SHA-256 of the token, in hexadecimal. */
+	readonly hash: string;
+}
+
+/** The bearer token of the Authorization header (RFC 6750 section 2.1). */
+export function readCredentials(header: string | null): Result<Credentials, Failure> {
 	if (!header) {
 		return fail("missing_token", "Send the header Authorization: Bearer es_<tenant>_<secret>.");
 	}
@@ -80,18 +85,31 @@ export async function authenticate(
 	}
 	const tenant = token.length <= limits.bearerTokenChars && tokenPattern.exec(token)?.[1];
 	if (!tenant) return unknownToken();
-	const hash = hashToken(token);
-	const known = services.tokenCache.get(tenant, hash) ?? (await load(services, tenant, hash));
-	if (!known || known.expiresAt <= services.clock()) return unknownToken();
-	return ok(known);
+	return ok({ tenant, hash: hashToken(token) });
+}
+
+/**
+ * Who calls. Never says whether the tenant or only the secret was wrong.
+ *
+ * Tokens are found by their hash: whoever does not know a token can not steer the hash of a guess,
+ * so the time of the look-up tells them nothing, and no comparison of secrets is left to time.
+ * @param known what the cache has under these credentials
+ */
+export async function authenticate(
+	services: Pick<TokenServices, "db" | "tokenCache" | "clock">,
+	credentials: Credentials,
+	known: CachedToken | undefined,
+): Promise<Result<Caller, Failure>> {
+	const token = known ?? (await load(services, credentials));
+	if (!token || token.expiresAt <= services.clock()) return unknownToken();
+	return ok(token);
 }
 
 async function load(
-	{ db, tokenCache, clock }: TokenServices,
-	tenant: string,
-	hash: string,
+	{ db, tokenCache }: Pick<TokenServices, "db" | "tokenCache">,
+	{ tenant, hash }: Credentials,
 ): Promise<CachedToken | null> {
-	const readAt = clock();
+	const since = tokenCache.now();
 	const row = await findToken(db, tenant, hash);
 	if (!row || row.revoked_at) return null;
 	const token: CachedToken = {
@@ -99,9 +117,10 @@ async function load(
 		tokenId: row.id,
 		role: row.role,
 		keyPatterns: row.key_patterns,
+		rateLimit: rateLimitOf(row),
 		expiresAt: row.expires_at ? Date.parse(row.expires_at) : Number.POSITIVE_INFINITY,
 	};
-	tokenCache.set(tenant, hash, token, bytesOf(row), readAt);
+	tokenCache.set(tenant, hash, token, bytesOf(row), since);
 	return token;
 }
 
@@ -113,7 +132,7 @@ export async function createToken(
 ): Promise<Result<{ token: string; row: TokenRow }, Failure>> {
 	const refusal = refuseScoped(caller);
 	if (refusal) return refusal;
-	const token = mintToken(caller.tenant, random);
+	const token = mintToken(caller.tenant, random); // the first thing of `random`, as remakeToken has it
 	const row = await insertToken(db, caller.tenant, {
 		id: uuidv7(clock, random),
 		name: request.name,
@@ -122,7 +141,19 @@ export async function createToken(
 		keyPatterns: request.keys,
 		createdBy: caller.tokenId,
 		expiresIn: request.expiresIn,
+		rateLimit: request.rateLimit,
 	});
+	return ok({ token, row });
+}
+
+/** The token that createToken made with the same randomness, when its answer was lost. */
+export async function remakeToken(
+	{ db, random }: TokenServices,
+	caller: Caller,
+): Promise<Result<{ token: string; row: TokenRow }, Failure>> {
+	const token = mintToken(caller.tenant, random);
+	const row = await findToken(db, caller.tenant, hashToken(token));
+	if (!row) throw new Error("a token that was made is not there");
 	return ok({ token, row });
 }
 
@@ -134,32 +165,38 @@ export async function listTokens(
 	return refuseScoped(caller) ?? ok(await selectTokens(db, caller.tenant, page));
 }
 
-/** At once in this isolate; elsewhere when the cached entry's time is over (limits.cacheTtlMs). */
+/** At once in this isolate; elsewhere within a lease (limits.leaseTtlMs), or before the answer where it is fenced. */
 export async function revokeToken(
-	{ db, forgetTenant }: TokenServices,
+	services: TokenServices,
 	caller: Caller,
 	id: string,
+	fence = false,
 ): Promise<Result<null, Failure>> {
 	const refusal = refuseScoped(caller);
 	if (refusal) return refusal;
-	if (!(await markTokenRevoked(db, caller.tenant, id))) {
-		return fail("token_not_found", `There is no token "${id}".`);
-	}
-	forgetTenant(caller.tenant);
-	return ok(null);
+	return changing(services, caller.tenant, { fence }, async () => {
+		const revoked = await markTokenRevoked(services.db, caller.tenant, id);
+		return revoked ? ok(null) : fail("token_not_found", `There is no token "${id}".`);
+	});
 }
 
-function unknownToken() {
+/** It is revoked, and nobody knows how far that came to be heard of: it is announced once more. */
+export async function announceRevocation(
+	services: TokenServices,
+	caller: Caller,
+	fence = false,
+): Promise<Result<null, Failure>> {
+	return changing(services, caller.tenant, { fence }, async () => ok(null));
+}
+
+export function unknownToken() {
 	return fail("invalid_token", "The token is not known, has expired or was revoked.");
 }
 
 /** A token for some keys that could make tokens could make one for all of them. */
-function refuseScoped(caller: Caller) {
+export function refuseScoped(caller: Caller, what = "manage tokens") {
 	return caller.keyPatterns
-		? fail(
-				"scoped_token_forbidden",
-				"This token is limited to some keys, so it can not manage tokens.",
-			)
+		? fail("scoped_token_forbidden", `This token is limited to some keys, so it can not ${what}.`)
 		: null;
 }
 

@@ -31,13 +31,21 @@ const entryOverheadBytes = 200;
  */
 export function memoryStore<Value>(bounds: MemoryBounds, clock: Clock): Store<Value> {
 	const entries = new Map<string, Entry<Value>>();
-	/** When each tenant was dropped, the latest last: kept for as long as a read may have been under way. */
+	/** The full names of each tenant's entries, so that dropping one tenant does not look at all. */
+	const namesOf = new Map<string, Set<string>>();
+	/** The number of each tenant's last drop, the latest last. */
 	const drops = new Map<string, number>();
+	let dropCount = 0;
+	/** Of the drops that are not remembered one by one any more, the latest. */
+	let droppedBefore = 0;
 	let heldBytes = 0;
 
 	function drop(name: string, entry: Entry<Value>): void {
 		entries.delete(name);
 		heldBytes -= entry.bytes;
+		const names = namesOf.get(entry.tenant);
+		names?.delete(name);
+		if (names?.size === 0) namesOf.delete(entry.tenant);
 	}
 
 	function makeRoom(): void {
@@ -65,30 +73,38 @@ export function memoryStore<Value>(bounds: MemoryBounds, clock: Clock): Store<Va
 			entries.set(full, entry);
 			return entry.value;
 		},
-		set(tenant, name, value, bytes, readAt) {
-			const now = clock();
-			if (readAt !== undefined && (drops.get(tenant) ?? Number.NEGATIVE_INFINITY) >= readAt) return;
+		now() {
+			return { at: clock(), drops: dropCount };
+		},
+		set(tenant, name, value, bytes, since) {
+			if ((drops.get(tenant) ?? droppedBefore) > since.drops) return;
 			const full = nameOf(tenant, name);
 			const before = entries.get(full);
 			if (before) drop(full, before);
 			const held = bytes + entryOverheadBytes + 2 * full.length;
 			// It would push out everything else, and itself.
 			if (held > bounds.bytes) return;
-			const born = readAt ?? now;
-			const times = { expiresAt: born + bounds.ttlMs, renewAt: born + bounds.renewMs };
+			const times = { expiresAt: since.at + bounds.ttlMs, renewAt: since.at + bounds.renewMs };
 			entries.set(full, { tenant, value, bytes: held, ...times, renewing: false });
 			heldBytes += held;
+			const names = namesOf.get(tenant) ?? new Set();
+			namesOf.set(tenant, names.add(full));
 			makeRoom();
 		},
 		dropTenant(tenant) {
-			const now = clock();
 			drops.delete(tenant);
-			drops.set(tenant, now);
-			for (const [other, at] of drops) {
-				if (at > now - limits.cacheForgetMemoryMs) break;
-				drops.delete(other);
+			drops.set(tenant, ++dropCount);
+			if (drops.size > limits.cacheDropsRemembered) {
+				const [oldest] = drops;
+				if (oldest) {
+					drops.delete(oldest[0]);
+					droppedBefore = oldest[1];
+				}
 			}
-			for (const [name, entry] of entries) if (entry.tenant === tenant) drop(name, entry);
+			for (const name of namesOf.get(tenant) ?? []) {
+				const entry = entries.get(name);
+				if (entry) drop(name, entry);
+			}
 		},
 	};
 }

@@ -1,3 +1,11 @@
+/** A point in a store's life: finer than its clock. */
+export interface Moment {
+	/** Milliseconds. */
+	readonly at: number;
+	/** Tenants dropped until then. */
+	readonly drops: number;
+}
+
 /**
  * A place that remembers values by name for a while. The name always begins with the tenant.
  * A store may forget at any time; whoever asks knows where to read the value anew.
@@ -6,10 +14,12 @@ export interface Store<Value> {
 	/** undefined when the value is not there or its time is over. */
 	get(tenant: string, name: string): Value | undefined;
 	/**
-	 * `bytes` is what the value holds, as its owner accounts for it. `readAt` is the time before it was
+	 * `bytes` is what the value holds, as its owner accounts for it. `since` is the moment before it was
 	 * read: its age counts from there, and it is not kept if the tenant was dropped since.
 	 */
-	set(tenant: string, name: string, value: Value, bytes: number, readAt?: number): void;
+	set(tenant: string, name: string, value: Value, bytes: number, since: Moment): void;
+	/** Taken before a value is read from where it comes from. */
+	now(): Moment;
 	/** Forgets all that it has of a tenant: something of it was changed. */
 	dropTenant(tenant: string): void;
 }

@@ -1,11 +1,17 @@
 import { NeonDbError, neon, neonConfig } from "@neondatabase/serverless";
-import type { Config } from "../env.ts";
 import { limits } from "../limits.ts";
 
 /** One SQL statement under the name that statistics, plans and logs know it by. */
 export interface Statement {
 	readonly name: string;
+	/** Common table expressions that stand before the text, where it has any that change rows. */
+	readonly with?: string;
 	readonly text: string;
+	/**
+	 * For a statement that a request must not repeat: the column of its answer that names what it made
+	 * or changed. Rows are its answer exactly when it had its effect (db/effects.ts).
+	 */
+	readonly effect?: string;
 }
 
 /** A value that Postgres takes as a parameter. Bytes travel as base64 and are decoded in the statement. */
@@ -51,11 +57,16 @@ export function isCheckViolation(error: unknown, constraint: string): boolean {
 	);
 }
 
+export interface DatabaseAddress {
+	readonly databaseUrl: string;
+	/** null where the database is Neon's own. */
+	readonly neonGateway: string | null;
+}
+
 /** Postgres through Neon's HTTP form: no connection outlives a request. */
-export function createDatabase(config: Pick<Config, "databaseUrl" | "neonGateway">): Database {
-	const { neonGateway } = config;
+export function createDatabase({ databaseUrl, neonGateway }: DatabaseAddress): Database {
 	if (neonGateway) neonConfig.fetchEndpoint = () => `${neonGateway}/sql`;
-	const sql = neon(config.databaseUrl);
+	const sql = neon(databaseUrl);
 	const options = () => ({
 		fetchOptions: { signal: AbortSignal.timeout(limits.databaseTimeoutMs) },
 	});
@@ -84,7 +95,8 @@ export function createDatabase(config: Pick<Config, "databaseUrl" | "neonGateway
 
 /** The name travels as a comment, so that Postgres' own statistics and logs show it too. */
 function labelled(statement: Statement): string {
-	return `/* ${statement.name} */ ${statement.text}`;
+	const steps = statement.with === undefined ? "" : `with ${statement.with} `;
+	return `/* ${statement.name} */ ${steps}${statement.text}`;
 }
 
 /** Classes 08 (connection), 53 (resources), 57 (shutdown, cancelled): the server could not, rather than would not. */

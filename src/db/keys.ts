@@ -92,7 +92,8 @@ const statements = {
 	},
 	insert: {
 		name: "keys.insert",
-		text: `with k as (
+		effect: "id",
+		with: `k as (
 				insert into keys (tenant_id, id, name, algorithm, tags, created_by, has_private)
 				values ($1, $2, $3, $4, $5::jsonb, $6, $9::text is not null)
 				returning *
@@ -100,12 +101,13 @@ const statements = {
 				insert into key_versions (tenant_id, key_id, version, public_jwk, kek_id, sealed)
 				values ($1, $2, $7, $8::jsonb, $9, decode($10, 'base64'))
 				returning *
-			)
-			select ${keyColumns}, ${versionColumns} from k, v`,
+			)`,
+		text: `select ${keyColumns}, ${versionColumns} from k, v`,
 	},
 	rotate: {
 		name: "keys.rotate",
-		text: `with k as (
+		effect: "id",
+		with: `k as (
 				update keys set current_version = $3, updated_at = now()
 				where tenant_id = $1 and id = $2 and current_version = $3 - 1 and state = $7
 				returning *
@@ -113,11 +115,12 @@ const statements = {
 				insert into key_versions (tenant_id, key_id, version, public_jwk, kek_id, sealed)
 				select k.tenant_id, k.id, $3, $4::jsonb, $5, decode($6, 'base64') from k
 				returning *
-			)
-			select ${keyColumns}, ${versionColumns} from k, v`,
+			)`,
+		text: `select ${keyColumns}, ${versionColumns} from k, v`,
 	},
 	update: {
 		name: "keys.update",
+		effect: "id",
 		text: `update keys k set
 				name = coalesce($4, k.name),
 				tags = coalesce($5::jsonb, k.tags),
@@ -129,6 +132,7 @@ const statements = {
 	},
 	move: {
 		name: "keys.move",
+		effect: "id",
 		text: `update keys k set
 				state = $4,
 				delete_at = case when $4 = 'pending_deletion' then now() + make_interval(days => $5) end,

@@ -1,4 +1,4 @@
-import type { Role } from "../model.ts";
+import type { RateLimit, Role } from "../model.ts";
 import type { Database, Statement } from "./client.ts";
 import { iso, type Page } from "./columns.ts";
 
@@ -8,6 +8,9 @@ export interface TokenRow {
 	readonly name: string;
 	readonly role: Role;
 	readonly key_patterns: readonly string[] | null;
+	/** null, as is the window, for a token without a limit of its own. */
+	readonly rate_quota: number | null;
+	readonly rate_window_seconds: number | null;
 	readonly created_at: string;
 	readonly expires_at: string | null;
 	readonly revoked_at: string | null;
@@ -23,9 +26,11 @@ export interface NewToken {
 	readonly createdBy: string;
 	/** Seconds from now; null for a token that does not expire. */
 	readonly expiresIn: number | null;
+	readonly rateLimit: RateLimit | null;
 }
 
-const columns = `t.id, t.name, t.role, t.key_patterns, ${iso("t.created_at", "created_at")},
+const columns = `t.id, t.name, t.role, t.key_patterns, t.rate_quota, t.rate_window_seconds,
+	${iso("t.created_at", "created_at")},
 	${iso("t.expires_at", "expires_at")}, ${iso("t.revoked_at", "revoked_at")}`;
 
 const statements = {
@@ -36,9 +41,11 @@ const statements = {
 	},
 	insert: {
 		name: "tokens.insert",
+		effect: "id",
 		text: `insert into tokens as t
-				(tenant_id, id, name, role, secret_hash, key_patterns, created_by, expires_at)
-			values ($1, $2, $3, $4, decode($5, 'hex'), $6, $7, now() + make_interval(secs => $8))
+				(tenant_id, id, name, role, secret_hash, key_patterns, created_by, expires_at,
+					rate_quota, rate_window_seconds)
+			values ($1, $2, $3, $4, decode($5, 'hex'), $6, $7, now() + make_interval(secs => $8), $9, $10)
 			returning ${columns}`,
 	},
 	list: {
@@ -48,10 +55,16 @@ const statements = {
 	},
 	revoke: {
 		name: "tokens.revoke",
+		effect: "id",
 		text: `update tokens t set revoked_at = coalesce(t.revoked_at, now())
 			where t.tenant_id = $1 and t.id = $2 returning t.id`,
 	},
 } as const satisfies Record<string, Statement>;
+
+export function rateLimitOf(row: TokenRow): RateLimit | null {
+	const { rate_quota: quota, rate_window_seconds: windowSeconds } = row;
+	return quota !== null && windowSeconds !== null ? { quota, windowSeconds } : null;
+}
 
 export async function findToken(
 	db: Database,
@@ -76,6 +89,8 @@ export async function insertToken(
 		token.keyPatterns,
 		token.createdBy,
 		token.expiresIn,
+		token.rateLimit?.quota ?? null,
+		token.rateLimit?.windowSeconds ?? null,
 	]);
 	if (!row) throw new Error("tokens.insert returned no row");
 	return row;

@@ -1,6 +1,7 @@
 import type { Clock } from "../lib/clock.ts";
 import { describeError, type Log } from "../observe/log.ts";
 import { refillSpareKeys, type SpareServices } from "../signing/spares.ts";
+import { purgeOldEffects } from "./purge-effects.ts";
 import { purgeDueKeys } from "./purge-keys.ts";
 
 export interface JobServices extends SpareServices {
@@ -13,7 +14,7 @@ export type Job = (services: JobServices) => Promise<number>;
 
 /** The clock of the service: cron expression (UTC) to jobs. wrangler.toml lists the same expressions. */
 export const schedule: Readonly<Record<string, Readonly<Record<string, Job>>>> = {
-	"* * * * *": { purgeDueKeys, refillSpareKeys },
+	"* * * * *": { purgeDueKeys, purgeOldEffects, refillSpareKeys },
 };
 
 /** Runs the jobs of one tick. One that fails is logged and does not keep the others from running. */

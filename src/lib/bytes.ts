@@ -69,6 +69,16 @@ export function concat(...parts: readonly Uint8Array[]): Bytes {
 	return joined;
 }
 
+/** Texts as UTF-8, each behind its length as two bytes: no two lists have the same encoding. */
+export function withLengths(parts: readonly string[]): Bytes {
+	return concat(
+		...parts.flatMap((part) => {
+			const bytes = utf8(part);
+			return [Uint8Array.of(bytes.length >> 8, bytes.length & 0xff), bytes];
+		}),
+	);
+}
+
 /** Compares in a time that depends on the lengths only, never on where the bytes differ. */
 export function equalConstantTime(a: Uint8Array, b: Uint8Array): boolean {
 	if (a.length !== b.length) return false;

@@ -8,6 +8,7 @@ import { permissions } from "../auth/roles.ts";
 import { type ErrorCode, errorTable } from "../errors.ts";
 import { ok } from "../lib/result.ts";
 import { limits } from "../limits.ts";
+import { idempotencyHeaders } from "../schemas/headers.ts";
 import { problem } from "../schemas/service.ts";
 import { signItem, verifyItem } from "../schemas/signing.ts";
 import { type Answer, publicRoute, type Route } from "./route.ts";
@@ -21,6 +22,7 @@ export function documentation(routes: () => readonly Route[]): Route[] {
 				method: "get",
 				path: "/openapi.json",
 				id: "getOpenApi",
+				addressCost: 1,
 				tag: "Service",
 				summary: "This document (OpenAPI 3.1)",
 				answer: { status: 200, description: "The document", schema: z.looseObject({}) },
@@ -38,6 +40,7 @@ export function documentation(routes: () => readonly Route[]): Route[] {
 				method: "get",
 				path: "/docs",
 				id: "getDocs",
+				addressCost: 1,
 				tag: "Service",
 				summary: "The documentation as an interactive page",
 				answer: { status: 200, description: "HTML", contentType: "text/html; charset=utf-8" },
@@ -75,11 +78,23 @@ const withBody: readonly ErrorCode[] = [
 	"body_timeout",
 ];
 
+const withKey: readonly ErrorCode[] = [
+	"invalid_idempotency_key",
+	"idempotency_key_reused",
+	"idempotency_running",
+];
+
+/** Whether an Idempotency-Key means something to it (routes/idempotent.ts). */
+function takesKey({ permission, method }: Route): boolean {
+	return permission !== null && method !== "get";
+}
+
 /** The groups of the document, in their order. */
 const tags: Readonly<Record<Route["tag"], string>> = {
 	Signing: "The main job: sign and verify, one by one or in batches.",
 	Keys: "Make and import keys, and lead them through their life.",
 	Tokens: "Who may call: bearer tokens with a role, for some keys or for all.",
+	Configuration: "What a tenant sets for itself: limits first of all. Every version is kept.",
 	Public: "What anyone may read.",
 	Service: "Health, and this documentation.",
 };
@@ -123,10 +138,11 @@ function operation(route: Route): ZodOpenApiOperationObject {
 		...(route.description && { description: route.description }),
 		security: route.permission === null ? [] : [{ bearer: [] }],
 		...(route.permission && { "x-roles": permissions[route.permission] }),
-		...((route.params || route.query) && {
+		...((route.params || route.query || takesKey(route)) && {
 			requestParams: {
 				...(route.params && { path: route.params as z.ZodObject }),
 				...(route.query && { query: route.query as z.ZodObject }),
+				...(takesKey(route) && { header: idempotencyHeaders }),
 			},
 		}),
 		...(route.body && {
@@ -158,6 +174,7 @@ function problems(route: Route) {
 		...(route.params || route.query || route.body ? withInput : []),
 		...(route.body ? withBody : []),
 		...(route.permission ? guardedRoutes : []),
+		...(takesKey(route) ? withKey : []),
 		...everyRoute,
 	];
 	const byStatus = Map.groupBy(new Set(codes), (code) => errorTable[code].status);

@@ -2,11 +2,18 @@ import type { KeyRow } from "../db/keys.ts";
 import { type Failure, fail } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { limits } from "../limits.ts";
+import type { AlgorithmName } from "../model.ts";
+import { tokenParts } from "../ratelimit/policy.ts";
 import * as schema from "../schemas/keys.ts";
 import { algorithms } from "../signing/algorithms.ts";
 import * as keys from "../signing/keys.ts";
 import { cutPage, readPage } from "./pages.ts";
-import { type Reply, type Route, route } from "./route.ts";
+import { type GuardedRequest, type GuardedRoute, type Reply, type Route, route } from "./route.ts";
+
+/** What making a key costs, in hundredths of a token: finding primes is dear. */
+function keyCost(name: AlgorithmName, modulusLength?: number): number {
+	return algorithms[name].generationCost(modulusLength) * tokenParts;
+}
 
 const unreachable = ["key_not_found", "key_out_of_scope"] as const;
 
@@ -19,6 +26,7 @@ export const createKey = route(
 		summary: "Create a key",
 		description: "The private half is made in the service and never leaves it.",
 		permission: "keys:write",
+		cost: ({ algorithm, modulusLength }) => keyCost(algorithm, modulusLength),
 		body: schema.createKeyBody,
 		answer: { status: 201, description: "The key", schema: schema.key },
 		failures: ["key_name_taken", "algorithm_unsupported", "key_out_of_scope"],
@@ -26,6 +34,7 @@ export const createKey = route(
 			{ body: { name: "releases", algorithm: "Ed25519", tags: { team: "build" } } },
 			{ body: { name: "legacy-sso", algorithm: "RS256", modulusLength: 2048 } },
 		],
+		again: describedNow,
 	},
 	async ({ services, caller, body }) =>
 		described(await keys.createKey(services, caller, { ...body, tags: body.tags ?? {} })),
@@ -53,6 +62,7 @@ export const importKey = route(
 				},
 			},
 		],
+		again: describedNow,
 	},
 	async ({ services, caller, body }) =>
 		described(await keys.importKey(services, caller, { ...body, tags: body.tags ?? {} })),
@@ -67,6 +77,7 @@ export const listKeys = route(
 		summary: "List keys",
 		description: "In the order of their making. Only the keys that the token is for.",
 		permission: "keys:read",
+		operation: "list",
 		query: schema.listKeysQuery,
 		answer: { status: 200, description: "A page of keys", schema: schema.keyPage },
 		failures: ["invalid_cursor"],
@@ -113,6 +124,7 @@ export const updateKey = route(
 		summary: "Change a key's name, tags or minimum versions",
 		permission: "keys:write",
 		params: schema.keyParams,
+		query: schema.changeQuery,
 		body: schema.updateKeyBody,
 		answer: { status: 200, description: "The key", schema: schema.key },
 		failures: [
@@ -123,9 +135,10 @@ export const updateKey = route(
 			"concurrent_change",
 		],
 		examples: [{ params: { key: "payments" }, body: { tags: { team: "treasury" } } }],
+		again: describedChange,
 	},
-	async ({ services, caller, params, body }) =>
-		described(await keys.updateKey(services, caller, params.key, body)),
+	async ({ services, caller, params, query, body }) =>
+		described(await keys.updateKey(services, caller, params.key, body, query.fence)),
 );
 
 export const rotateKey = route(
@@ -137,7 +150,10 @@ export const rotateKey = route(
 		summary: "Make a new version that signs from now on",
 		description: "Older versions go on verifying until the minimum version is raised.",
 		permission: "keys:write",
+		// Its algorithm is not known before it is read, so it costs what a dear one may.
+		cost: () => keyCost("RS256"),
 		params: schema.keyParams,
+		query: schema.changeQuery,
 		answer: { status: 200, description: "The key", schema: schema.key },
 		failures: [
 			...unreachable,
@@ -147,9 +163,10 @@ export const rotateKey = route(
 			"concurrent_change",
 		],
 		examples: [{ params: { key: "payments" } }],
+		again: describedChange,
 	},
-	async ({ services, caller, params }) =>
-		described(await keys.rotateKey(services, caller, params.key)),
+	async ({ services, caller, params, query }) =>
+		described(await keys.rotateKey(services, caller, params.key, query.fence)),
 );
 
 export const enableKey = moveRoute("enable", {
@@ -161,6 +178,7 @@ export const enableKey = moveRoute("enable", {
 
 export const disableKey = moveRoute("disable", {
 	id: "disableKey",
+	operation: "revoke",
 	summary: "Stop a key from signing and verifying",
 	failures: ["key_pending_deletion"],
 	examples: [{ params: { key: "legacy" } }],
@@ -183,15 +201,17 @@ export const deleteKey = route(
 		summary: "Schedule a key's deletion",
 		description: "It stops signing and verifying at once, and can be restored until its day comes.",
 		permission: "keys:write",
+		operation: "revoke",
 		params: schema.keyParams,
 		query: schema.deleteKeyQuery,
 		answer: { status: 200, description: "The key, with `deleteAt`", schema: schema.key },
 		failures: [...unreachable, "key_pending_deletion", "concurrent_change"],
 		examples: [{ params: { key: "retired" }, query: { days: "7" } }],
+		again: describedChange,
 	},
 	async ({ services, caller, params, query }) => {
-		const days = query.days ?? limits.deletionDaysMax;
-		return described(await keys.moveKey(services, caller, params.key, "delete", days));
+		const options = { days: query.days ?? limits.deletionDaysMax, fence: query.fence ?? false };
+		return described(await keys.moveKey(services, caller, params.key, "delete", options));
 	},
 );
 
@@ -232,7 +252,8 @@ export const getPublicKey = route(
 /** A move in the life of a key that needs nothing but the key. */
 function moveRoute(
 	move: "enable" | "disable" | "restore",
-	spec: Pick<Route, "id" | "summary" | "description" | "failures" | "examples">,
+	spec: Pick<GuardedRoute, "id" | "summary" | "failures" | "examples"> &
+		Partial<Pick<GuardedRoute, "operation" | "description">>,
 ): Route {
 	return route(
 		{
@@ -242,11 +263,15 @@ function moveRoute(
 			tag: "Keys",
 			permission: "keys:write",
 			params: schema.keyParams,
+			query: schema.changeQuery,
 			answer: { status: 200, description: "The key", schema: schema.key },
 			failures: [...unreachable, ...spec.failures, "concurrent_change"],
+			again: describedChange,
 		},
-		async ({ services, caller, params }) =>
-			described(await keys.moveKey(services, caller, params.key, move)),
+		async ({ services, caller, params, query }) => {
+			const options = { fence: query.fence ?? false };
+			return described(await keys.moveKey(services, caller, params.key, move, options));
+		},
 	);
 }
 
@@ -267,6 +292,24 @@ function readTags(
 		tags.set(pair.slice(0, colon), pair.slice(colon + 1));
 	}
 	return ok(Object.fromEntries(tags));
+}
+
+type FencedRequest = GuardedRequest<
+	unknown,
+	{ readonly fence?: boolean | undefined } | undefined,
+	unknown
+>;
+
+/** A new key was made, and this is what became of it. By its id: its name may be another one by now. */
+async function describedNow(
+	{ services, caller }: GuardedRequest<unknown, undefined, unknown>,
+	id: string,
+) {
+	return described(await keys.describeKey(services, caller, id));
+}
+
+async function describedChange({ services, caller, query }: FencedRequest, id: string) {
+	return described(await keys.describeChanged(services, caller, id, query?.fence));
 }
 
 function described(result: Result<keys.DescribedKey, Failure>): Result<Reply, Failure> {

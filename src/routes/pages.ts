@@ -1,4 +1,5 @@
 import { firstId, type Page } from "../db/columns.ts";
+import type { ConfigPage } from "../db/config.ts";
 import { type Failure, fail } from "../errors.ts";
 import { fromBase64, toBase64Url, utf8 } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
@@ -11,22 +12,54 @@ interface PageQuery {
 }
 
 /** Keyset pagination: the cursor is the last id of the page before, opaque to the caller. One row more is read than shown. */
-export function readPage({ limit, cursor }: PageQuery): Result<Page, Failure> {
-	const size = (limit ?? limits.pageSizeDefault) + 1;
-	if (cursor === undefined) return ok({ after: firstId, size });
-	const bytes = fromBase64(cursor);
-	const after = bytes ? new TextDecoder().decode(bytes) : "";
-	if (!isUuid(after)) return fail("invalid_cursor", "Send the nextCursor of the page before.");
-	return ok({ after, size });
+export function readPage(query: PageQuery): Result<Page, Failure> {
+	const { cursor, size } = opened(query);
+	if (cursor === null) return ok({ after: firstId, size });
+	return isUuid(cursor) ? ok({ after: cursor, size }) : badCursor();
 }
 
 /** The rows to show, and the cursor of the next page if the row beyond them was there. */
 export function cutPage<Row extends { readonly id: string }>(
 	rows: readonly Row[],
-	{ size }: Page,
+	page: Page,
+): { rows: readonly Row[]; nextCursor: string | null } {
+	return cut(rows, page, ({ id }) => id);
+}
+
+/** The same for versions, newest first: the cursor is the last version of the page before. */
+export function readVersionPage(query: PageQuery): Result<ConfigPage, Failure> {
+	const { cursor, size } = opened(query);
+	if (cursor === null) return ok({ before: null, size });
+	const before = /^[1-9][0-9]{0,9}$/.test(cursor) ? Number(cursor) : Number.POSITIVE_INFINITY;
+	return before <= limits.configVersionMax ? ok({ before, size }) : badCursor();
+}
+
+export function cutVersionPage<Row extends { readonly version: number }>(
+	rows: readonly Row[],
+	page: ConfigPage,
+): { rows: readonly Row[]; nextCursor: string | null } {
+	return cut(rows, page, ({ version }) => String(version));
+}
+
+/** `cursor` is its text: null where none was sent, empty where it is none of ours. */
+function opened({ limit, cursor }: PageQuery): { cursor: string | null; size: number } {
+	const size = (limit ?? limits.pageSizeDefault) + 1;
+	if (cursor === undefined) return { cursor: null, size };
+	const bytes = fromBase64(cursor);
+	return { cursor: bytes ? new TextDecoder().decode(bytes) : "", size };
+}
+
+function badCursor() {
+	return fail("invalid_cursor", "Send the nextCursor of the page before.");
+}
+
+function cut<Row>(
+	rows: readonly Row[],
+	{ size }: { readonly size: number },
+	cursorOf: (row: Row) => string,
 ): { rows: readonly Row[]; nextCursor: string | null } {
 	const shown = rows.slice(0, size - 1);
 	const last = shown.at(-1);
-	const more = rows.length === size && last;
-	return { rows: shown, nextCursor: more ? toBase64Url(utf8(last.id)) : null };
+	const more = rows.length === size && last !== undefined;
+	return { rows: shown, nextCursor: more ? toBase64Url(utf8(cursorOf(last))) : null };
 }

@@ -16,6 +16,7 @@ export const getJwks = publicRoute(
 		method: "get",
 		path: "/t/{tenant}/.well-known/jwks.json",
 		id: "getJwks",
+		addressCost: 1,
 		tag: "Public",
 		summary: "The public keys that verify a tenant's signatures",
 		description:
@@ -54,12 +55,12 @@ export const getJwks = publicRoute(
 );
 
 async function jwksOf(
-	{ db, documentCache, clock }: Services,
+	{ db, documentCache }: Services,
 	tenant: string,
 ): Promise<Result<PublicDocument, Failure>> {
 	const cached = documentCache.get(tenant, "jwks");
 	if (cached) return ok(cached);
-	const readAt = clock();
+	const since = documentCache.now();
 	const rows = await publishedKeys(db, tenant);
 	if (!rows) return fail("tenant_not_found", `There is no tenant "${tenant}".`);
 	const keys = rows.flatMap((row) => {
@@ -69,7 +70,7 @@ async function jwksOf(
 	const body = JSON.stringify({ keys });
 	const hash = await crypto.subtle.digest("SHA-256", utf8(body));
 	const document = { body, etag: `"${toBase64Url(new Uint8Array(hash))}"` };
-	documentCache.set(tenant, "jwks", document, 2 * body.length, readAt);
+	documentCache.set(tenant, "jwks", document, 2 * body.length, since);
 	return ok(document);
 }
 

@@ -3,6 +3,7 @@ import type { Permission } from "../auth/roles.ts";
 import type { Caller } from "../auth/tokens.ts";
 import type { ErrorCode, Failure } from "../errors.ts";
 import type { Result } from "../lib/result.ts";
+import type { Operation } from "../ratelimit/policy.ts";
 import type { Services } from "../services.ts";
 
 /** What every handler gets; `caller` is null on public routes alone. */
@@ -33,12 +34,12 @@ export interface Example {
 }
 
 interface Spec<Params, Query, Body> {
-	readonly method: "get" | "post" | "patch" | "delete";
+	readonly method: "get" | "post" | "put" | "patch" | "delete";
 	/** As in OpenAPI: `/v1/keys/{key}`. */
 	readonly path: string;
 	/** operationId of the OpenAPI document. */
 	readonly id: string;
-	readonly tag: "Keys" | "Signing" | "Tokens" | "Public" | "Service";
+	readonly tag: "Keys" | "Signing" | "Tokens" | "Configuration" | "Public" | "Service";
 	readonly summary: string;
 	readonly description?: string;
 	readonly params?: z.ZodType<Params>;
@@ -56,10 +57,26 @@ interface Spec<Params, Query, Body> {
 
 export interface GuardedSpec<Params, Query, Body> extends Spec<Params, Query, Body> {
 	readonly permission: Permission;
+	/** What the limits count it as, where that is not what its permission says (admission.ts). */
+	readonly operation?: Operation;
+	/** Hundredths of a token, where it is not what one operation costs. */
+	readonly cost?: (body: Body) => number;
+	/**
+	 * The answer when a request with an Idempotency-Key had its effect, on `resource`, and was cut off
+	 * before its answer was kept: what is there now. Every route that changes rows needs it.
+	 */
+	readonly again?: (
+		request: GuardedRequest<Params, Query, Body>,
+		resource: string,
+	) => Promise<Result<Reply, Failure>>;
 }
 
+export type GuardedRequest<Params, Query, Body> = RouteRequest<Params, Query, Body> & {
+	readonly caller: Caller;
+};
+
 type GuardedHandler<Params, Query, Body> = (
-	request: RouteRequest<Params, Query, Body> & { readonly caller: Caller },
+	request: GuardedRequest<Params, Query, Body>,
 ) => Promise<Result<Reply, Failure>>;
 
 type PublicHandler<Params, Query, Body> = (
@@ -67,14 +84,16 @@ type PublicHandler<Params, Query, Body> = (
 ) => Promise<Result<Reply, Failure>>;
 
 /** A row of the route table. The schemas inside have checked what the handler gets. */
-export type Route = Spec<unknown, unknown, unknown> &
-	(
-		| {
-				readonly permission: Permission;
-				readonly handle: GuardedHandler<unknown, unknown, unknown>;
-		  }
-		| { readonly permission: null; readonly handle: PublicHandler<unknown, unknown, unknown> }
-	);
+export type Route = GuardedRoute | PublicRoute;
+
+export type GuardedRoute = GuardedSpec<unknown, unknown, unknown> & {
+	readonly handle: GuardedHandler<unknown, unknown, unknown>;
+};
+
+export type PublicRoute = PublicSpec<unknown, unknown, unknown> & {
+	readonly permission: null;
+	readonly handle: PublicHandler<unknown, unknown, unknown>;
+};
 
 /** A route for callers with a permission: none is reachable without one. */
 export function route<Params = undefined, Query = undefined, Body = undefined>(
@@ -84,9 +103,14 @@ export function route<Params = undefined, Query = undefined, Body = undefined>(
 	return { ...spec, handle } as Route;
 }
 
+export interface PublicSpec<Params, Query, Body> extends Spec<Params, Query, Body> {
+	/** What it takes of the caller's address; 0 for no limit, where nothing is done. */
+	readonly addressCost: number;
+}
+
 /** A route that anyone may call. */
 export function publicRoute<Params = undefined, Query = undefined, Body = undefined>(
-	spec: Spec<Params, Query, Body>,
+	spec: PublicSpec<Params, Query, Body>,
 	handle: PublicHandler<Params, Query, Body>,
 ): Route {
 	return { ...spec, permission: null, handle } as Route;

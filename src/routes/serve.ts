@@ -1,73 +1,125 @@
 import * as z from "zod";
-import { allows, permissions } from "../auth/roles.ts";
-import { authenticate, type Caller } from "../auth/tokens.ts";
+import { allows } from "../auth/roles.ts";
 import { DatabaseUnavailable } from "../db/client.ts";
-import { type Failure, fail } from "../errors.ts";
+import type { Failure } from "../errors.ts";
+import { EntriesUnavailable } from "../idempotency/once.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { uuidv7 } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
 import { describeError } from "../observe/log.ts";
+import { CoordinatorUnavailable } from "../ratelimit/coordinator.ts";
+import type { Background } from "../ratelimit/lease.ts";
+import { operations } from "../ratelimit/policy.ts";
 import type { Services } from "../services.ts";
+import {
+	type Admitted,
+	admit,
+	lapsed,
+	limitAddress,
+	type Meter,
+	operationFor,
+	spend,
+} from "./admission.ts";
+import { handleOnce } from "./idempotent.ts";
 import { check, readJson } from "./input.ts";
 import { jsonResponse, problemResponse, withBaseHeaders } from "./problem.ts";
-import type { Reply, Route } from "./route.ts";
+import type { GuardedRoute, PublicRoute, Reply, Route } from "./route.ts";
 
 /**
- * Answers one request of a route: who calls, whether the role may, whether the input is well formed,
- * then the handler. A body is read only for callers who may send one.
+ * Answers one request of a route: who calls, whether the role and the limits allow it, whether the
+ * input is well formed, then the handler; and whether all that still holds when its answer is there.
  */
 export async function serve(
 	route: Route,
 	services: Services,
 	raw: Request,
 	params: Readonly<Record<string, string>>,
+	background: Background,
 ): Promise<Response> {
 	const requestId = uuidv7(services.clock, services.random);
+	const meter: Meter = { limit: null };
+	services.shedder.started();
 	try {
-		const reply = await answer(route, services, raw, params);
+		const reply =
+			route.permission === null
+				? await answerAnyone(route, services, raw, params, meter)
+				: await answerCaller(route, services, raw, params, { meter, background });
 		return reply.ok
-			? toResponse(route, reply.value, requestId)
-			: problemResponse(reply.error, requestId);
+			? toResponse(route, reply.value, requestId, meter)
+			: problemResponse(reply.error, requestId, meter.limit);
 	} catch (error) {
-		return problemResponse(explain(route, services, error, requestId), requestId);
+		return problemResponse(explain(route, services, error, requestId), requestId, meter.limit);
+	} finally {
+		services.shedder.ended();
 	}
 }
 
-async function answer(
-	route: Route,
+async function answerAnyone(
+	route: PublicRoute,
 	services: Services,
 	raw: Request,
 	params: Readonly<Record<string, string>>,
+	meter: Meter,
 ): Promise<Result<Reply, Failure>> {
-	if (route.permission === null) {
-		const input = await readInput(route, raw, params);
-		return input.ok ? route.handle({ services, raw, ...input.value }) : input;
-	}
-	const caller = await authenticate(services, raw.headers.get("authorization"));
-	if (!caller.ok) return caller;
-	const refusal = refuseRole(caller.value, route);
+	const refusal = await limitAddress(services, raw, route.addressCost, meter);
 	if (refusal) return refusal;
-	const asked = services.clock();
 	const input = await readInput(route, raw, params);
-	if (!input.ok) return input;
-	// A body can be held back for longer than a revocation takes: whoever did that is asked again.
-	if (services.clock() - asked > limits.bodyWaitUncheckedMs) {
-		const still = await authenticate(services, raw.headers.get("authorization"));
-		if (!still.ok) return still;
-	}
-	return route.handle({ services, raw, caller: caller.value, ...input.value });
+	return input.ok ? route.handle({ services, raw, ...input.value }) : input;
 }
 
-function refuseRole({ role }: Caller, route: Route & { permission: keyof typeof permissions }) {
-	if (allows(role, route.permission)) return null;
-	const allowed = permissions[route.permission].join(", ");
-	return fail("role_forbidden", `This needs the role ${allowed}; the token has ${role}.`);
+async function answerCaller(
+	route: GuardedRoute,
+	services: Services,
+	raw: Request,
+	params: Readonly<Record<string, string>>,
+	{ meter, background }: { readonly meter: Meter; readonly background: Background },
+): Promise<Result<Reply, Failure>> {
+	let admitted = await admit(services, raw, meter);
+	if (!admitted.ok) return admitted;
+	const { cost } = operations[operationFor(route)];
+	const spent = await spend(services, admitted.value.caller, route, cost, meter, background);
+	if (!spent.ok) return spent;
+	const input = await readInput(route, raw, params);
+	if (!input.ok) return input;
+	const more = (route.cost?.(input.value.body) ?? cost) - cost;
+	if (more > 0) {
+		const whole = await spend(services, admitted.value.caller, route, more, meter, background);
+		if (!whole.ok) return whole;
+	}
+	// A body can be held back for longer than a revocation takes: whoever did that is asked again.
+	if (!(await holds(services, admitted.value))) {
+		admitted = await admit(services, raw, meter);
+		if (!admitted.ok) return admitted;
+		if (!allows(admitted.value.caller.role, route.permission)) return lapsed();
+	}
+	const { caller, epoch } = admitted.value;
+	const request = { services, raw, caller, ...input.value };
+	return handleOnce(route, request, input.value.json, async (own) => {
+		const reply = await route.handle(own);
+		// What was changed was changed; but a signature or a secret is not told on what held once.
+		if (changes(route) || (await holds(services, { caller, epoch }))) return reply;
+		return lapsed();
+	});
+}
+
+/** Whether the handler's effect is what the request was for, rather than its answer. */
+function changes(route: GuardedRoute): boolean {
+	const operation = operationFor(route);
+	return operation === "manage" || operation === "revoke";
+}
+
+/** Whether what was read under this epoch is still true; a question to nobody while the lease lives. */
+function holds({ leases }: Services, { caller, epoch }: Admitted): boolean | Promise<boolean> {
+	const term = leases.termNow(caller.tenant);
+	return term ? term.epoch === epoch : leases.stillHolds(caller.tenant, epoch);
 }
 
 interface Input {
 	readonly params: unknown;
 	readonly query: unknown;
 	readonly body: unknown;
+	/** The body as it came. */
+	readonly json: unknown;
 }
 
 async function readInput(
@@ -83,12 +135,14 @@ async function readInput(
 			? check(route.query ?? noQuery, search === -1 ? {} : queryOf(raw.url.slice(search)))
 			: ok(undefined);
 	if (!query.ok) return query;
-	if (!route.body) return ok({ params: params.value, query: query.value, body: undefined });
+	if (!route.body)
+		return ok({ params: params.value, query: query.value, body: undefined, json: undefined });
 	const json = await readJson(raw, route.maxBodyBytes ?? limits.bodyBytesDefault);
 	if (!json.ok) return json;
 	const body = check(route.body, json.value);
 	if (!body.ok) return body;
-	return ok({ params: params.value, query: query.value, body: body.value });
+	const checked = { params: params.value, query: query.value, body: body.value };
+	return ok({ ...checked, json: json.value });
 }
 
 /** A parameter that stands there twice becomes a list, which the schema takes or refuses. */
@@ -106,23 +160,40 @@ function queryOf(text: string): Record<string, unknown> {
 /** A route that takes no query says so, rather than ignore what a caller meant. */
 const noQuery = z.strictObject({});
 
-function toResponse(route: Route, reply: Reply, requestId: string): Response {
-	if (reply instanceof Response) return withBaseHeaders(reply, requestId);
+function toResponse(route: Route, reply: Reply, requestId: string, { limit }: Meter): Response {
+	if (reply instanceof Response) return withBaseHeaders(reply, requestId, limit);
 	const status = reply.status ?? route.answer.status;
 	return reply.json === undefined
-		? withBaseHeaders(new Response(null, { status }), requestId)
-		: jsonResponse(reply.json, status, requestId);
+		? withBaseHeaders(new Response(null, { status }), requestId, limit)
+		: jsonResponse(reply.json, status, requestId, limit);
 }
 
 /** What went wrong goes to the log under the request's id; the caller learns the id and nothing else. */
 function explain(route: Route, services: Services, error: unknown, requestId: string): Failure {
 	const entry = { requestId, route: route.id, error: describeError(error) };
 	if (error instanceof DatabaseUnavailable) {
+		services.shedder.report("failed");
 		services.log({ event: "dependency_unavailable", ...entry });
 		return {
 			code: "unavailable",
 			detail:
 				"The database does not answer. If this was a change, read whether it was made before you repeat it.",
+		};
+	}
+	if (error instanceof CoordinatorUnavailable) {
+		services.log({ event: "dependency_unavailable", ...entry });
+		return {
+			code: "unavailable",
+			detail:
+				"The tenant's coordinator does not answer. If this was a change, read whether it was made before you repeat it.",
+		};
+	}
+	if (error instanceof EntriesUnavailable) {
+		services.log({ event: "dependency_unavailable", ...entry });
+		return {
+			code: "unavailable",
+			detail:
+				"What keeps the answers by Idempotency-Key does not answer. Repeat the request with the same key.",
 		};
 	}
 	services.log({ event: "request_failed", ...entry });

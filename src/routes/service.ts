@@ -10,6 +10,7 @@ export const healthz = publicRoute(
 		method: "get",
 		path: "/healthz",
 		id: "healthz",
+		addressCost: 0, // it does nothing that could be worn out
 		tag: "Service",
 		summary: "Whether the worker answers",
 		answer: { status: 200, description: "It does", schema: schema.health },
@@ -24,6 +25,7 @@ export const readyz = publicRoute(
 		method: "get",
 		path: "/readyz",
 		id: "readyz",
+		addressCost: 10,
 		tag: "Service",
 		summary: "Whether Postgres and Redis answer",
 		answer: { status: 200, description: "Both do", schema: schema.readiness },

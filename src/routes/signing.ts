@@ -2,6 +2,7 @@ import type * as z from "zod";
 import { type ErrorCode, type Failure, fail } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { limits } from "../limits.ts";
+import { operations } from "../ratelimit/policy.ts";
 import { keyParams } from "../schemas/keys.ts";
 import * as schema from "../schemas/signing.ts";
 import { reservedHeader, signJwt as signToken } from "../signing/jwt.ts";
@@ -103,6 +104,7 @@ export const signBatch = route(
 		description:
 			"Answers stand in the order of the items. An item that can not be signed has an error in its place.",
 		permission: "sign",
+		cost: ({ items }) => items.length * operations.sign.cost,
 		params: keyParams,
 		body: schema.signBatchBody,
 		maxBodyBytes: limits.bodyBytesBatch,
@@ -148,6 +150,7 @@ export const verifyBatch = route(
 		tag: "Signing",
 		summary: "Verify up to 1,000 items",
 		permission: "verify",
+		cost: ({ items }) => items.length * operations.verify.cost,
 		params: keyParams,
 		body: schema.verifyBatchBody,
 		maxBodyBytes: limits.bodyBytesBatch,

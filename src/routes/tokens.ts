@@ -1,9 +1,16 @@
-import { listTokens as list, createToken as mint, revokeToken as revoke } from "../auth/tokens.ts";
-import type { TokenRow } from "../db/tokens.ts";
-import { ok } from "../lib/result.ts";
+import {
+	announceRevocation,
+	listTokens as list,
+	createToken as mint,
+	remakeToken,
+	revokeToken as revoke,
+} from "../auth/tokens.ts";
+import { rateLimitOf, type TokenRow } from "../db/tokens.ts";
+import type { Failure } from "../errors.ts";
+import { ok, type Result } from "../lib/result.ts";
 import * as schema from "../schemas/tokens.ts";
 import { cutPage, readPage } from "./pages.ts";
-import { route } from "./route.ts";
+import { type Reply, route } from "./route.ts";
 
 export const createToken = route(
 	{
@@ -18,7 +25,11 @@ export const createToken = route(
 		body: schema.createTokenBody,
 		answer: { status: 201, description: "The token", schema: schema.newToken },
 		failures: ["scoped_token_forbidden"],
-		examples: [{ body: { name: "ci", role: "signer", keys: ["releases-*"], expiresIn: 86400 } }],
+		examples: [
+			{ body: { name: "ci", role: "signer", keys: ["releases-*"], expiresIn: 86400 } },
+			{ body: { name: "webhooks", role: "signer", rateLimit: { quota: 100, windowSeconds: 1 } } },
+		],
+		again: async ({ services, caller }) => shown(await remakeToken(services, caller)),
 	},
 	async ({ services, caller, body }) => {
 		const made = await mint(services, caller, {
@@ -26,9 +37,9 @@ export const createToken = route(
 			role: body.role,
 			keys: body.keys ?? null,
 			expiresIn: body.expiresIn ?? null,
+			rateLimit: body.rateLimit ?? null,
 		});
-		if (!made.ok) return made;
-		return ok({ json: { ...toToken(made.value.row), token: made.value.token } });
+		return shown(made);
 	},
 );
 
@@ -63,16 +74,27 @@ export const revokeToken = route(
 		tag: "Tokens",
 		summary: "Revoke a token",
 		permission: "tokens:write",
+		operation: "revoke",
 		params: schema.tokenParams,
+		query: schema.revokeTokenQuery,
 		answer: { status: 204, description: "It is revoked" },
 		failures: ["token_not_found", "scoped_token_forbidden"],
 		examples: [{ params: { token: "01900000-0000-7000-8000-000000000001" } }],
+		again: async ({ services, caller, query }) =>
+			gone(await announceRevocation(services, caller, query.fence)),
 	},
-	async ({ services, caller, params }) => {
-		const revoked = await revoke(services, caller, params.token);
-		return revoked.ok ? ok({ json: undefined }) : revoked;
-	},
+	async ({ services, caller, params, query }) =>
+		gone(await revoke(services, caller, params.token, query.fence)),
 );
+
+function shown(made: Result<{ token: string; row: TokenRow }, Failure>): Result<Reply, Failure> {
+	if (!made.ok) return made;
+	return ok({ json: { ...toToken(made.value.row), token: made.value.token } });
+}
+
+function gone(revoked: Result<null, Failure>): Result<Reply, Failure> {
+	return revoked.ok ? ok({ json: undefined }) : revoked;
+}
 
 function toToken(row: TokenRow) {
 	return {
@@ -80,6 +102,7 @@ function toToken(row: TokenRow) {
 		name: row.name,
 		role: row.role,
 		keys: row.key_patterns,
+		rateLimit: rateLimitOf(row),
 		createdAt: row.created_at,
 		expiresAt: row.expires_at,
 		revokedAt: row.revoked_at,

@@ -125,6 +125,14 @@ export const id = z.uuid().meta({ description: "A UUID of version 7 (RFC 9562)."
 
 export const timestamp = z.iso.datetime().meta({ example: "2026-11-21T10:00:00.000Z" });
 
+export const fence = z
+	.enum(["true", "false"])
+	.transform((value) => value === "true")
+	.meta({
+		description:
+			"`true`: answer only when nobody acts on what was before any more, a lease's life later (2 s).",
+	});
+
 export const pageSize = z
 	.string()
 	.regex(/^[1-9][0-9]{0,2}$/, "must be a whole number from 1")

@@ -4,6 +4,7 @@ import { algorithmNames, keyStates } from "../model.ts";
 import { publicFormats } from "../signing/types.ts";
 import {
 	cursor,
+	fence,
 	id,
 	keyName,
 	keyRef,
@@ -80,7 +81,11 @@ const dayCount = z
 		`must be from ${limits.deletionDaysMin} to ${limits.deletionDaysMax}`,
 	);
 
+/** Of every change that isolates must hear of. */
+export const changeQuery = z.strictObject({ fence: fence.optional() });
+
 export const deleteKeyQuery = z.strictObject({
+	fence: fence.optional(),
 	days: dayCount.optional().meta({
 		description: `Days until the key is gone, ${limits.deletionDaysMin} to ${limits.deletionDaysMax}; ${limits.deletionDaysMax} when it is left out.`,
 	}),

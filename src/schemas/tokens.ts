@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { limits } from "../limits.ts";
 import { roles } from "../model.ts";
-import { cursor, id, nextCursor, pageSize, text, timestamp } from "./fields.ts";
+import { cursor, fence, id, nextCursor, pageSize, text, timestamp } from "./fields.ts";
 
 const pattern = z
 	.string()
@@ -11,6 +11,16 @@ const pattern = z
 	.meta({ description: "A glob over key names: `*` stands for any characters." });
 
 const patterns = z.array(pattern).min(1).max(limits.tokenPatterns);
+
+const rateLimit = z
+	.strictObject({
+		quota: z.int().min(1).max(limits.quotaMax).meta({ description: "Operations." }),
+		windowSeconds: z.int().min(1).max(limits.quotaWindowSecondsMax),
+	})
+	.meta({
+		id: "TokenRateLimit",
+		description: "`quota` operations in `windowSeconds`, of this token alone.",
+	});
 
 export const createTokenBody = z.strictObject({
 	name: text(limits.tokenNameChars, 1).meta({ description: "What the token is for, for people." }),
@@ -25,7 +35,12 @@ export const createTokenBody = z.strictObject({
 		.max(limits.tokenLifetimeSecondsMax)
 		.optional()
 		.meta({ description: "Seconds from now; a token without it does not expire." }),
+	rateLimit: rateLimit.optional().meta({
+		description: "A limit of its own, beside those of its role and tenant; none when left out.",
+	}),
 });
+
+export const revokeTokenQuery = z.strictObject({ fence: fence.optional() });
 
 export const tokenParams = z.strictObject({ token: id });
 
@@ -40,6 +55,7 @@ const token = z
 		name: z.string(),
 		role: z.enum(roles),
 		keys: patterns.nullable(),
+		rateLimit: rateLimit.nullable(),
 		createdAt: timestamp,
 		expiresAt: timestamp.nullable(),
 		revokedAt: timestamp.nullable(),

@@ -60,6 +60,7 @@ export function ecdsa(row: NistEcdsa): Algorithm {
 		jose: name,
 		symmetric: false,
 		modulusLengths: null,
+		generationCost: () => 1,
 		signatureBytes,
 
 		async generate() {

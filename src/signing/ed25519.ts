@@ -40,6 +40,7 @@ export const ed25519: Algorithm = {
 	jose: "EdDSA",
 	symmetric: false,
 	modulusLengths: null,
+	generationCost: () => 1,
 	signatureBytes,
 
 	async generate() {

@@ -1,5 +1,5 @@
-import type { KeyEncryptionKey } from "../env.ts";
-import { concat, utf8 } from "../lib/bytes.ts";
+import { concat, withLengths } from "../lib/bytes.ts";
+import type { KeyEncryptionKey } from "../lib/keks.ts";
 import type { Random } from "../lib/random.ts";
 import type { Bytes } from "./types.ts";
 
@@ -93,13 +93,6 @@ export function createEnvelope(
 	};
 }
 
-/** Each part behind its length, so that no two contexts share an encoding. */
-function additionalData(kekId: string, context: SealContext): Bytes {
-	const parts = ["edgesign-seal-v1", kekId, context.tenant, context.keyId, String(context.version)];
-	return concat(
-		...[...parts, context.algorithm].flatMap((part) => {
-			const bytes = utf8(part);
-			return [Uint8Array.of(bytes.length >> 8, bytes.length & 0xff), bytes];
-		}),
-	);
+function additionalData(kekId: string, { tenant, keyId, version, algorithm }: SealContext): Bytes {
+	return withLengths(["edgesign-seal-v1", kekId, tenant, keyId, String(version), algorithm]);
 }

@@ -26,6 +26,7 @@ export const hs256: Algorithm = {
 	jose: name,
 	symmetric: true,
 	modulusLengths: null,
+	generationCost: () => 1,
 	signatureBytes: tagBytes,
 
 	generate: async () => ({ secret: systemRandom(newKeyBytes), publicJwk: null }),

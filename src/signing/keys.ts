@@ -1,5 +1,6 @@
 import { inScope, toLike } from "../auth/patterns.ts";
 import type { Caller } from "../auth/tokens.ts";
+import { type ChangeServices, changing } from "../coordination/change.ts";
 import { isCheckViolation, isUniqueViolation } from "../db/client.ts";
 import type { Page } from "../db/columns.ts";
 import {
@@ -32,6 +33,7 @@ import type { Algorithm, KeyMaterial } from "./types.ts";
 export interface KeyServices extends LoadServices {
 	readonly random: Random;
 	readonly forgetTenant: (tenant: string) => void;
+	readonly coordinator: ChangeServices["coordinator"];
 }
 
 /** What the API shows of a key: its row, and the public half of its current version. */
@@ -110,11 +112,12 @@ export async function updateKey(
 	caller: Caller,
 	ref: string,
 	fields: KeyChange,
+	fence = false,
 ): Promise<Result<DescribedKey, Failure>> {
 	if (fields.name !== undefined && !inScope(caller.keyPatterns, fields.name)) {
 		return outOfScope(fields.name);
 	}
-	return change(services, caller, ref, "update", async (key) => {
+	return change(services, caller, ref, { move: "update", fence }, async (key) => {
 		try {
 			const row = await writeChange(services.db, caller.tenant, key.id, key.state, fields);
 			return row && ok(describe({ ...key, ...row }));
@@ -132,9 +135,9 @@ export async function moveKey(
 	caller: Caller,
 	ref: string,
 	move: Extract<Move, "enable" | "disable" | "restore" | "delete">,
-	days = 0,
+	{ days = 0, fence = false }: { readonly days?: number; readonly fence?: boolean } = {},
 ): Promise<Result<DescribedKey, Failure>> {
-	return change(services, caller, ref, move, async (key, to) => {
+	return change(services, caller, ref, { move, fence }, async (key, to) => {
 		const step = { from: key.state, to, days };
 		const row = await writeMove(services.db, caller.tenant, key.id, step);
 		return row && ok(describe({ ...key, ...row }));
@@ -146,10 +149,11 @@ export async function rotateKey(
 	services: KeyServices,
 	caller: Caller,
 	ref: string,
+	fence = false,
 ): Promise<Result<DescribedKey, Failure>> {
 	// Made once, however often the change has to be tried: finding primes is dear.
 	let material: KeyMaterial | undefined;
-	return change(services, caller, ref, "rotate", async (key, to) => {
+	return change(services, caller, ref, { move: "rotate", fence }, async (key, to) => {
 		if (!key.has_private) return publicOnly(key.name);
 		if (key.current_version >= limits.keyVersions) {
 			return fail("too_many_versions", `A key has at most ${limits.keyVersions} versions.`);
@@ -185,13 +189,41 @@ export async function publicKeyOf(
 	return ok({ algorithm, jwk });
 }
 
+/**
+ * What was changed, as it is now, when nobody knows how far the change came to be heard of: it is
+ * announced once more, so that the answer promises what the change's own would have.
+ */
+export async function describeChanged(
+	services: KeyServices,
+	caller: Caller,
+	id: string,
+	fence = false,
+): Promise<Result<DescribedKey, Failure>> {
+	return changing(services, caller.tenant, { fence }, () => describeKey(services, caller, id));
+}
+
+/** Announced, so that no isolate goes on with the old state for longer than a lease. */
+function change(
+	services: KeyServices,
+	caller: Caller,
+	ref: string,
+	{ move, fence }: { readonly move: Move; readonly fence: boolean },
+	write: Write,
+): Promise<Result<DescribedKey, Failure>> {
+	return changing(services, caller.tenant, { fence }, () =>
+		compareAndSet(services, caller, ref, move, write),
+	);
+}
+
+type Write = (key: KeyWithVersions, to: KeyState) => Promise<Result<DescribedKey, Failure> | null>;
+
 /** Reads, decides by the table of moves, and writes only if nothing moved meanwhile; else once more. */
-async function change(
+async function compareAndSet(
 	services: KeyServices,
 	caller: Caller,
 	ref: string,
 	move: Move,
-	write: (key: KeyWithVersions, to: KeyState) => Promise<Result<DescribedKey, Failure> | null>,
+	write: Write,
 ): Promise<Result<DescribedKey, Failure>> {
 	for (let attempt = 0; attempt < limits.casAttempts; attempt++) {
 		const key = await readKey(services.db, caller, ref);
@@ -199,9 +231,7 @@ async function change(
 		const next = lifecycle[move][key.value.state];
 		if ("refuse" in next) return refusedMove(next.refuse, key.value);
 		const written = await write(key.value, next.to);
-		if (!written) continue;
-		services.forgetTenant(caller.tenant);
-		return written;
+		if (written) return written;
 	}
 	return fail("concurrent_change", `The key "${ref}" is being changed by others; try again.`);
 }
@@ -216,9 +246,7 @@ async function addKey(
 	const first = await seal(services, caller, { id, version: 1, algorithm }, material);
 	try {
 		const key = { id, name, algorithm, tags, createdBy: caller.tokenId, first };
-		const inserted = await insertKey(services.db, caller.tenant, key);
-		services.forgetTenant(caller.tenant);
-		return ok(describe(inserted));
+		return ok(describe(await insertKey(services.db, caller.tenant, key)));
 	} catch (error) {
 		if (isUniqueViolation(error, "keys_by_name")) return nameTaken(name);
 		throw error;

@@ -67,11 +67,11 @@ export async function loadKey(
 ): Promise<Result<LoadedKey, Failure>> {
 	const cached = services.keyCache.get(caller.tenant, ref);
 	if (cached) return inScope(caller.keyPatterns, cached.row.name) ? ok(cached) : outOfScope(ref);
-	const readAt = services.clock();
+	const since = services.keyCache.now();
 	const found = await readKey(services.db, caller, ref);
 	if (!found.ok) return found;
 	const key = toLoaded(caller.tenant, found.value);
-	services.keyCache.set(caller.tenant, ref, key, bytesOf(key), readAt);
+	services.keyCache.set(caller.tenant, ref, key, bytesOf(key), since);
 	return ok(key);
 }
 
@@ -89,7 +89,7 @@ export async function loadUsableKey(
 
 /** One version of a loaded key; those older than limits.keyVersionsLoaded are read when they are asked for. */
 export async function loadVersion(
-	{ db, versionCache, clock }: LoadServices,
+	{ db, versionCache }: LoadServices,
 	key: LoadedKey,
 	version: number,
 ): Promise<Result<LoadedVersion, Failure>> {
@@ -104,11 +104,11 @@ export async function loadVersion(
 	const cacheName = `${id} ${version}`;
 	const cached = versionCache.get(key.tenant, cacheName);
 	if (cached) return ok(cached);
-	const readAt = clock();
+	const since = versionCache.now();
 	const row = await findVersion(db, key.tenant, id, version);
 	if (!row) return missing;
 	const older = toLoadedVersion(row);
-	versionCache.set(key.tenant, cacheName, older, bytesOfVersion(older), readAt);
+	versionCache.set(key.tenant, cacheName, older, bytesOfVersion(older), since);
 	return ok(older);
 }
 

@@ -52,6 +52,8 @@ export function rsa({ name, scheme, operation }: Rsa): Algorithm {
 		jose: name,
 		symmetric: false,
 		modulusLengths,
+		// About the time it takes to find the primes, in units of 5 ms.
+		generationCost: (bits = defaultModulusLength) => (bits <= 2048 ? 20 : bits <= 3072 ? 50 : 150),
 		signatureBytes: null,
 
 		async generate(modulusLength = defaultModulusLength) {

@@ -28,6 +28,7 @@ export const es256k: Algorithm = {
 	jose: "ES256K",
 	symmetric: false,
 	modulusLengths: null,
+	generationCost: () => 1,
 	signatureBytes,
 
 	generate: () => generate(anyParity),
@@ -79,6 +80,7 @@ export const bip340: Algorithm = {
 	jose: null,
 	symmetric: false,
 	modulusLengths: null,
+	generationCost: () => 1,
 	signatureBytes,
 
 	generate: () => generate(evenParity),

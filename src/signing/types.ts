@@ -50,6 +50,8 @@ export interface Algorithm {
 	readonly symmetric: boolean;
 	/** Sizes a new key may have, the first by default; null where there is only one. RSA modulus in bits. */
 	readonly modulusLengths: readonly number[] | null;
+	/** What making a key counts against a limit, in tokens; a signature counts one. */
+	readonly generationCost: (modulusLength?: number) => number;
 	/** Bits of the RSA modulus of this key; undefined where the algorithm has one size. */
 	modulusLengthOf(jwk: PublicJwk): number | undefined;
 

@@ -16,7 +16,7 @@ const costOf = (tenant: string, name: string, bytes: number) =>
 describe("the memory store", () => {
 	it("gives back what was set under the same tenant and name, and nothing else", () => {
 		const { store } = storeOf();
-		store.set("a", "key", "value", 10);
+		store.set("a", "key", "value", 10, store.now());
 		expect(store.get("a", "key")).toBe("value");
 		expect(store.get("b", "key")).toBeUndefined();
 		expect(store.get("a", "Key")).toBeUndefined();
@@ -25,8 +25,8 @@ describe("the memory store", () => {
 
 	it("keeps tenants apart whose names and keys join to the same text", () => {
 		const { store } = storeOf();
-		store.set("a", "b c", "first", 1);
-		store.set("a-b", "c", "second", 1);
+		store.set("a", "b c", "first", 1, store.now());
+		store.set("a-b", "c", "second", 1, store.now());
 		expect(store.get("a", "b c")).toBe("first");
 		expect(store.get("a-b", "c")).toBe("second");
 		expect(store.get("a", "c")).toBeUndefined();
@@ -34,14 +34,14 @@ describe("the memory store", () => {
 
 	it("has the value that was set last", () => {
 		const { store } = storeOf();
-		store.set("a", "key", "old", 10);
-		store.set("a", "key", "new", 10);
+		store.set("a", "key", "old", 10, store.now());
+		store.set("a", "key", "new", 10, store.now());
 		expect(store.get("a", "key")).toBe("new");
 	});
 
 	it("forgets an entry at the very end of its time", () => {
 		const { store, time } = storeOf({ ttlMs: 100 });
-		store.set("a", "key", "value", 10);
+		store.set("a", "key", "value", 10, store.now());
 		time.now += 99;
 		expect(store.get("a", "key")).toBe("value");
 		time.now += 1;
@@ -50,13 +50,13 @@ describe("the memory store", () => {
 
 	it("sends one reader to renew an aged entry, while the others go on reading", () => {
 		const { store, time } = storeOf({ ttlMs: 100, renewMs: 75 });
-		store.set("a", "key", "old", 10);
+		store.set("a", "key", "old", 10, store.now());
 		time.now += 74;
 		expect(store.get("a", "key")).toBe("old");
 		time.now += 1;
 		expect(store.get("a", "key")).toBeUndefined();
 		expect(store.get("a", "key")).toBe("old");
-		store.set("a", "key", "new", 10);
+		store.set("a", "key", "new", 10, store.now());
 		time.now += 74;
 		expect(store.get("a", "key")).toBe("new");
 		time.now += 1;
@@ -68,12 +68,12 @@ describe("the memory store", () => {
 
 	it("does not live longer because it is read, and lives anew when it is set", () => {
 		const { store, time } = storeOf({ ttlMs: 100 });
-		store.set("a", "key", "old", 10);
+		store.set("a", "key", "old", 10, store.now());
 		time.now += 60;
 		expect(store.get("a", "key")).toBe("old");
 		time.now += 60;
 		expect(store.get("a", "key")).toBeUndefined();
-		store.set("a", "key", "new", 10);
+		store.set("a", "key", "new", 10, store.now());
 		time.now += 99;
 		expect(store.get("a", "key")).toBe("new");
 	});
@@ -81,8 +81,8 @@ describe("the memory store", () => {
 	it("forgets everything of a tenant, and nothing of others", () => {
 		const { store } = storeOf();
 		for (const tenant of ["a", "a-b", "b"]) {
-			store.set(tenant, "one", tenant, 10);
-			store.set(tenant, "two", tenant, 10);
+			store.set(tenant, "one", tenant, 10, store.now());
+			store.set(tenant, "two", tenant, 10, store.now());
 		}
 		store.dropTenant("a");
 		expect([store.get("a", "one"), store.get("a", "two")]).toEqual([undefined, undefined]);
@@ -93,19 +93,19 @@ describe("the memory store", () => {
 describe("the bound of entries", () => {
 	it("lets the entry go that was used least recently", () => {
 		const { store } = storeOf({ entries: 3 });
-		for (const name of ["one", "two", "three"]) store.set("a", name, name, 1);
+		for (const name of ["one", "two", "three"]) store.set("a", name, name, 1, store.now());
 		store.get("a", "one");
-		store.set("a", "four", "four", 1);
+		store.set("a", "four", "four", 1, store.now());
 		const left = ["one", "two", "three", "four"].map((name) => store.get("a", name));
 		expect(left).toEqual(["one", undefined, "three", "four"]);
 	});
 
 	it("counts an entry that is set again once, as the newest", () => {
 		const { store } = storeOf({ entries: 2 });
-		store.set("a", "one", "1", 1);
-		store.set("a", "two", "2", 1);
-		store.set("a", "one", "1 again", 1);
-		store.set("a", "three", "3", 1);
+		store.set("a", "one", "1", 1, store.now());
+		store.set("a", "two", "2", 1, store.now());
+		store.set("a", "one", "1 again", 1, store.now());
+		store.set("a", "three", "3", 1, store.now());
 		const left = ["one", "two", "three"].map((name) => store.get("a", name));
 		expect(left).toEqual(["1 again", undefined, "3"]);
 	});
@@ -115,9 +115,9 @@ describe("the bound of bytes", () => {
 	it("holds as many as fit to the last byte", () => {
 		const each = costOf("a", "1", 50);
 		const { store } = storeOf({ bytes: 3 * each });
-		for (const name of ["1", "2", "3"]) store.set("a", name, name, 50);
+		for (const name of ["1", "2", "3"]) store.set("a", name, name, 50, store.now());
 		expect(["1", "2", "3"].map((name) => store.get("a", name))).toEqual(["1", "2", "3"]);
-		store.set("a", "4", "4", 50);
+		store.set("a", "4", "4", 50, store.now());
 		expect(["1", "2", "3", "4"].map((name) => store.get("a", name))).toEqual([
 			undefined,
 			"2",
@@ -130,23 +130,23 @@ describe("the bound of bytes", () => {
 		const each = costOf("a", "1", 50);
 		const { store, time } = storeOf({ bytes: 2 * each });
 		for (let round = 0; round < 50; round++) {
-			store.set("a", "1", "x", 50);
-			store.set("a", "1", "y", 50);
-			store.set("b", "1", "z", 50);
+			store.set("a", "1", "x", 50, store.now());
+			store.set("a", "1", "y", 50, store.now());
+			store.set("b", "1", "z", 50, store.now());
 			expect([store.get("a", "1"), store.get("b", "1")]).toEqual(["y", "z"]);
 			store.dropTenant("b");
 			time.now += 100;
 			expect(store.get("a", "1")).toBeUndefined();
 		}
-		store.set("a", "1", "x", 50);
-		store.set("a", "2", "y", 50);
+		store.set("a", "1", "x", 50, store.now());
+		store.set("a", "2", "y", 50, store.now());
 		expect([store.get("a", "1"), store.get("a", "2")]).toEqual(["x", "y"]);
 	});
 
 	it("does not keep an entry that alone is over it, and keeps the others", () => {
 		const { store } = storeOf({ bytes: 1_000 });
-		store.set("a", "small", "kept", 10);
-		store.set("a", "huge", "too large", 10_000);
+		store.set("a", "small", "kept", 10, store.now());
+		store.set("a", "huge", "too large", 10_000, store.now());
 		expect(store.get("a", "huge")).toBeUndefined();
 		expect(store.get("a", "small")).toBe("kept");
 	});
@@ -180,7 +180,7 @@ describe("any history of a store", () => {
 						for (const full of model.keys()) if (full.startsWith(did.tenant)) model.delete(full);
 					} else if (did.kind === "set") {
 						const cost = costOf(did.tenant, did.name, did.bytes);
-						store.set(did.tenant, did.name, `${i}`, did.bytes);
+						store.set(did.tenant, did.name, `${i}`, did.bytes, store.now());
 						model.set(`${did.tenant} ${did.name}`, {
 							value: `${i}`,
 							bytes: cost,

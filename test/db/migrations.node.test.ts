@@ -73,7 +73,14 @@ describe("the migrations", () => {
 		expect(newest).toBeGreaterThan(0);
 		expect(await schemaVersion(postgres.url)).toBe(newest);
 		first = await readCatalog();
-		for (const table of ["tenants", "tokens", "keys", "key_versions", "spare_keys"]) {
+		for (const table of [
+			"tenants",
+			"tokens",
+			"keys",
+			"key_versions",
+			"spare_keys",
+			"config_versions",
+		]) {
 			expect(await tablesOf()).toContain(table);
 		}
 	});
@@ -152,6 +159,10 @@ async function fillEveryTable(): Promise<void> {
 		"insert into spare_keys (modulus_length, id, public_jwk, kek_id, sealed) values (2048, $1, '{}', 'kek', '')",
 		[id],
 	);
+	await owner.query(
+		"insert into config_versions (tenant_id, version, config, created_by) values ('main', 1, '{}', $1)",
+		[id],
+	);
 }
 
 describe("the worker's role", () => {
@@ -159,7 +170,7 @@ describe("the worker's role", () => {
 
 	beforeAll(async () => {
 		await migrate(postgres.url);
-		await owner.query("truncate tenants, tokens, keys, key_versions, spare_keys");
+		await owner.query("truncate tenants, spare_keys cascade");
 		await fillEveryTable();
 		await grantApplicationRights(postgres.url, workerRole);
 		worker = new pg.Client(postgres.workerUrl);
@@ -190,6 +201,8 @@ describe("the worker's role", () => {
 		"insert into key_versions (tenant_id, key_id, version, public_jwk) select tenant_id, id, 2, '{}' from keys",
 		"update key_versions set kek_id = 'new', sealed = 'resealed'",
 		"delete from key_versions",
+		"select * from config_versions",
+		"insert into config_versions (tenant_id, version, config) values ('main', 2, '{}')",
 		"select * from spare_keys for update skip locked",
 		`insert into spare_keys (modulus_length, id, public_jwk, kek_id, sealed) values (2048, ${anotherId}, '{}', 'k', '')`,
 		"delete from spare_keys",
@@ -206,6 +219,9 @@ describe("the worker's role", () => {
 		["widen a token", "update tokens set key_patterns = null"],
 		["prolong a token", "update tokens set expires_at = null"],
 		["exchange a token's secret", "update tokens set secret_hash = sha256('mine')"],
+		["widen a token's limit", "update tokens set rate_quota = null, rate_window_seconds = null"],
+		["rewrite a configuration", "update config_versions set config = '{}'"],
+		["delete a configuration", "delete from config_versions"],
 		["exchange a public key", "update key_versions set public_jwk = '{}'"],
 		["move a version to another key", "update key_versions set version = 9"],
 		["empty a table", "truncate keys"],
@@ -290,6 +306,15 @@ describe("the schema's own rules", () => {
 		["an unknown role", "update tokens set role = 'root'", "23514"],
 		["a hash of another length", "update tokens set secret_hash = 'short'", "23514"],
 		["a list of no patterns", "update tokens set key_patterns = '{}'", "23514"],
+		["a token's quota without its window", "update tokens set rate_quota = 1", "23514"],
+		["a quota of nothing", "update tokens set rate_quota = 0, rate_window_seconds = 1", "23514"],
+		["a configuration before the first", "update config_versions set version = 0", "23514"],
+		["a configuration that is no object", "update config_versions set config = '[]'", "23514"],
+		[
+			"a version that is there",
+			"insert into config_versions select * from config_versions",
+			"23505",
+		],
 		["an unknown state", key("state", "'gone'"), "23514"],
 		["a deletion without its day", key("state", "'pending_deletion'"), "23514"],
 		["a day of deletion without the state", key("delete_at", "now()"), "23514"],
@@ -319,7 +344,7 @@ describe("the schema's own rules", () => {
 	it("lead every index of a tenant's table with the tenant, but the two that jobs walk", async () => {
 		const { rows } = await owner.query(
 			`select indexname, indexdef from pg_indexes where schemaname = 'public'
-			and tablename in ('tenants', 'tokens', 'keys', 'key_versions')`,
+			and tablename in ('tenants', 'tokens', 'keys', 'key_versions', 'config_versions')`,
 		);
 		const others = rows.filter(({ indexdef }) => !/\((tenant_id|id)[,)]/.test(indexdef));
 		expect(others.map(({ indexname }) => indexname).sort()).toEqual([

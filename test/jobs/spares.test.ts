@@ -18,6 +18,7 @@ const caller = {
 	tokenId: "01900000-0000-7000-8000-000000000001",
 	role: "admin",
 	keyPatterns: null,
+	rateLimit: null,
 } as const;
 
 /** Rows that count as spares, and can be opened by nobody. */

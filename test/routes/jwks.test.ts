@@ -6,6 +6,7 @@ import { getJwks } from "../../src/routes/public.ts";
 import { serve } from "../../src/routes/serve.ts";
 import { createServices, type Services } from "../../src/services.ts";
 import { expectProblem } from "../support/answers.ts";
+import { inBackground } from "../support/background.ts";
 import { deletionIsDue, newKey, newKeyIn } from "../support/keys.ts";
 import { call, newTenant, type Tenant } from "../support/tenant.ts";
 
@@ -226,7 +227,7 @@ describe("the JWKS in another isolate", () => {
 
 async function readFrom(services: Services, tenant: Tenant): Promise<string[]> {
 	const request = new Request(`https://edgesign.test${pathOf(tenant)}`);
-	const response = await serve(getJwks, services, request, { tenant: tenant.id });
+	const response = await serve(getJwks, services, request, { tenant: tenant.id }, inBackground);
 	const { keys } = await response.json<{ keys: JwksKey[] }>();
 	return keys.map(({ kid }) => kid);
 }

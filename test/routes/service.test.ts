@@ -8,6 +8,7 @@ import { serve } from "../../src/routes/serve.ts";
 import { readyz } from "../../src/routes/service.ts";
 import { createServices } from "../../src/services.ts";
 import { expectBaseHeaders, expectProblem } from "../support/answers.ts";
+import { inBackground } from "../support/background.ts";
 import { newKey } from "../support/keys.ts";
 import { type Answer, call, newTenant, type Tenant } from "../support/tenant.ts";
 
@@ -44,7 +45,7 @@ describe("GET /readyz", () => {
 		["refuses the token", { UPSTASH_REDIS_REST_TOKEN: "wrong" }],
 	])("answers 503 with the same body when Redis %s", async (_, bindings) => {
 		const services = createServices({ ...env, ...bindings });
-		const response = await serve(readyz, services, request("/readyz"), {});
+		const response = await serve(readyz, services, request("/readyz"), {}, inBackground);
 		expect(response.status).toBe(503);
 		expect(await response.json()).toMatchObject({
 			ready: false,
@@ -58,7 +59,7 @@ describe("GET /readyz", () => {
 		const databaseUrl = new URL(env.DATABASE_URL);
 		databaseUrl.password = "wrong";
 		const services = createServices({ ...env, DATABASE_URL: databaseUrl.href });
-		const response = await serve(readyz, services, request("/readyz"), {});
+		const response = await serve(readyz, services, request("/readyz"), {}, inBackground);
 		expect(response.status).toBe(503);
 		const body = await response.text();
 		expect(JSON.parse(body)).toMatchObject({
@@ -195,6 +196,7 @@ describe("something that fails on our side", () => {
 			method: "get",
 			path: "/broken",
 			id: "broken",
+			addressCost: 1,
 			tag: "Service",
 			summary: "Throws",
 			answer: { status: 200, description: "Never" },
@@ -212,7 +214,7 @@ describe("something that fails on our side", () => {
 		async (path) => {
 			const events: LogEvent[] = [];
 			const services = { ...createServices(env), log: (event: LogEvent) => events.push(event) };
-			const response = await serve(broken, services, request(path), {});
+			const response = await serve(broken, services, request(path), {}, inBackground);
 			expect(response.status).toBe(500);
 			expectBaseHeaders(response.headers);
 			const text = await response.text();
@@ -231,7 +233,7 @@ describe("something that fails on our side", () => {
 		const route = { ...broken, handle: async () => ok({ json: cyclic }) } as Route;
 		const events: LogEvent[] = [];
 		const services = { ...createServices(env), log: (event: LogEvent) => events.push(event) };
-		const response = await serve(route, services, request("/broken"), {});
+		const response = await serve(route, services, request("/broken"), {}, inBackground);
 		expect(response.status).toBe(500);
 		expect(events).toHaveLength(1);
 	});

@@ -1,8 +1,10 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
-import { authenticate, hashToken } from "../../src/auth/tokens.ts";
+import { hashToken } from "../../src/auth/tokens.ts";
+import { limits } from "../../src/limits.ts";
 import { roles } from "../../src/model.ts";
-import { createServices } from "../../src/services.ts";
+import { admit } from "../../src/routes/admission.ts";
+import { createServices, type Services } from "../../src/services.ts";
 import { expectProblem } from "../support/answers.ts";
 import { hello, newKey } from "../support/keys.ts";
 import { call, newTenant, ownerSql, type Tenant } from "../support/tenant.ts";
@@ -23,6 +25,17 @@ async function mint(fields: Fields = {}, of: Tenant = tenant) {
 	return answer.json;
 }
 
+/** Who calls with this token, as an isolate with these services finds it. */
+async function admitted(services: Services, token: string) {
+	const headers = { Authorization: `Bearer ${token}` };
+	const found = await admit(services, new Request("https://edgesign.test/", { headers }), {
+		limit: null,
+	});
+	return found.ok ? { ok: true, value: found.value.caller } : found;
+}
+
+const limited = (fields: Fields) => ({ rateLimit: { quota: 1, windowSeconds: 1, ...fields } });
+
 function sign(token: string, key = "pay-1") {
 	return call("POST", `/v1/keys/${key}/sign`, { token, json: { message: hello } });
 }
@@ -30,7 +43,8 @@ function sign(token: string, key = "pay-1") {
 describe("POST /v1/tokens", () => {
 	it.each(roles)("makes a token of the role %s, which works at once", async (role) => {
 		const { token, id, createdAt, ...rest } = await mint({ role });
-		expect(rest).toEqual({ name: "ci", role, keys: null, expiresAt: null, revokedAt: null });
+		const nothing = { keys: null, rateLimit: null, expiresAt: null, revokedAt: null };
+		expect(rest).toEqual({ name: "ci", role, ...nothing });
 		expect(token).toMatch(new RegExp(`^es_${tenant.id}_[A-Za-z0-9_-]{43}$`));
 		expect(id).toMatch(/^[0-9a-f-]{36}$/);
 		expect(Math.abs(Date.parse(createdAt) - Date.now())).toBeLessThan(60_000);
@@ -65,6 +79,23 @@ describe("POST /v1/tokens", () => {
 		expect(rows).toEqual([{ created_by: admin.id }]);
 	});
 
+	it("stores a limit of its own, shows it, and knows it of whoever calls", async () => {
+		const rateLimit = { quota: 10_000_000, windowSeconds: 3600 };
+		const { token, id, ...made } = await mint({ rateLimit });
+		expect(made.rateLimit).toEqual(rateLimit);
+		const { json } = await tenant.call("GET", "/v1/tokens?limit=200");
+		const listed = json.tokens.find((other: { id: string }) => other.id === id);
+		expect(listed.rateLimit).toEqual(rateLimit);
+		const caller = await admitted(createServices(env), token);
+		expect(caller).toMatchObject({ ok: true, value: { tokenId: id, rateLimit } });
+	});
+
+	it("knows of a token without a limit that it has none", async () => {
+		const { token } = await mint();
+		const caller = await admitted(createServices(env), token);
+		expect(caller).toMatchObject({ ok: true, value: { rateLimit: null } });
+	});
+
 	it("takes a life of one second up to ten years", async () => {
 		for (const expiresIn of [1, 86_400, 10 * 365 * 86_400]) {
 			const { createdAt, expiresAt } = await mint({ expiresIn });
@@ -90,6 +121,12 @@ describe("POST /v1/tokens", () => {
 		["a life of no time", { expiresIn: 0 }, "/expiresIn", ["1", "0"]],
 		["a life of half a second", { expiresIn: 1.5 }, "/expiresIn", ["1.5"]],
 		["a life of ten years and a second", { expiresIn: 315_360_001 }, "/expiresIn", ["315360000"]],
+		["a quota of nothing", limited({ quota: 0 }), "/rateLimit/quota", ["1", "0"]],
+		["half a quota", limited({ quota: 0.5 }), "/rateLimit/quota", ["0.5"]],
+		["a quota that is too large", limited({ quota: 10_000_001 }), "/rateLimit/quota", ["10000000"]],
+		["no window", limited({ windowSeconds: undefined }), "/rateLimit/windowSeconds", ["number"]],
+		["a long window", limited({ windowSeconds: 3601 }), "/rateLimit/windowSeconds", ["3600"]],
+		["no limit as null", { rateLimit: null }, "/rateLimit", ["object"]],
 		["a life without end as a number", { expiresIn: null }, "/expiresIn", ["number"]],
 	])("refuses %s", async (_, fields, pointer, says) => {
 		const json = { name: "ci", role: "signer", ...fields };
@@ -199,7 +236,7 @@ describe("a token's end", () => {
 		const { token, expiresAt } = await mint({ expiresIn: 3600 });
 		let now = Date.now();
 		const services = createServices(env, () => now);
-		const ask = async () => (await authenticate(services, `Bearer ${token}`)).ok;
+		const ask = async () => (await admitted(services, token)).ok;
 		expect(await ask()).toBe(true);
 		// One step inside the cache's time to live, so that the end is found in memory.
 		now = Date.parse(expiresAt) - 1;
@@ -208,16 +245,16 @@ describe("a token's end", () => {
 		expect(await ask()).toBe(false);
 	});
 
-	it("is known in another isolate when its memory's time is over", async () => {
+	it("is known in another isolate when its lease is over", async () => {
 		const { token, id } = await mint();
 		let now = 0;
 		const elsewhere = createServices(env, () => now);
-		const ask = async () => (await authenticate(elsewhere, `Bearer ${token}`)).ok;
+		const ask = async () => (await admitted(elsewhere, token)).ok;
 		expect(await ask()).toBe(true);
 		await tenant.call("DELETE", `/v1/tokens/${id}`);
-		now = 1_499;
+		now = limits.leaseTtlMs - 1;
 		expect(await ask()).toBe(true);
-		now = 2_000;
+		now = limits.leaseTtlMs;
 		expect(await ask()).toBe(false);
 	});
 });
@@ -250,7 +287,10 @@ describe("GET /v1/tokens", () => {
 		];
 		expect(seen.json).toEqual(all.json);
 		expect(Object.keys(seen.json.tokens[0]).sort()).toEqual(
-			["createdAt", "expiresAt", "id", "keys", "name", "revokedAt", "role"].sort(),
+			[
+				...["createdAt", "expiresAt", "id", "keys", "name"],
+				...["rateLimit", "revokedAt", "role"],
+			].sort(),
 		);
 	});
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { KeyEncryptionKey } from "../../src/env.ts";
 import { toHex } from "../../src/lib/bytes.ts";
+import type { KeyEncryptionKey } from "../../src/lib/keks.ts";
 import { systemRandom } from "../../src/lib/random.ts";
 import { createEnvelope, EnvelopeError, type SealContext } from "../../src/signing/envelope.ts";
 

@@ -18,7 +18,10 @@ export async function exampleTenant(): Promise<Tenant> {
 	}
 	await tenant.call("DELETE", "/v1/keys/restorable");
 	await tenant.token("verifier", { id: exampleTokenId });
-	await ownerSql().query("insert into tenants (id) values ('main') on conflict do nothing");
+	const sql = ownerSql();
+	const first = "insert into config_versions (tenant_id, version, config) values ($1, 1, '{}')";
+	await sql.query(first, [tenant.id]);
+	await sql.query("insert into tenants (id) values ('main') on conflict do nothing");
 	return tenant;
 }
 

@@ -5,7 +5,15 @@ import { systemRandom } from "../../src/lib/random.ts";
 import { createServices, type Services } from "../../src/services.ts";
 import { ownerSql } from "./tenant.ts";
 
-const tables = ["tenants", "tokens", "keys", "key_versions", "spare_keys"];
+const tables = [
+	"tenants",
+	"tokens",
+	"keys",
+	"key_versions",
+	"spare_keys",
+	"config_versions",
+	"effects",
+];
 
 export interface OwnSchema {
 	/** Of this schema, in which nobody else is. */

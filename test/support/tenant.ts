@@ -17,6 +17,9 @@ declare global {
 			UPSTASH_REDIS_REST_TOKEN: string;
 			KEY_ENCRYPTION_KEYS: string;
 			ASSETS: Fetcher;
+			COORDINATOR: DurableObjectNamespace;
+			IDEMPOTENCY: DurableObjectNamespace;
+			ADDRESSES: RateLimit;
 		}
 		interface GlobalProps {
 			mainModule: typeof import("../../src/index.ts");

@@ -1,0 +1,252 @@
+import { DurableObject } from "cloudflare:workers";
+import { readConfig as readTenantConfig } from "../src/config/config.ts";
+import { storedConfig, type TenantConfig } from "../src/config/schema.ts";
+import { createDatabase, type Database } from "../src/db/client.ts";
+import { tenantExists } from "../src/db/tenants.ts";
+import { type Env, readConfig } from "../src/env.ts";
+import { type Clock, systemClock } from "../src/lib/clock.ts";
+import { systemRandom } from "../src/lib/random.ts";
+import { uuidv7 } from "../src/lib/uuid.ts";
+import { limits } from "../src/limits.ts";
+import { type CoordinatorRpc, coordinatorName } from "../src/ratelimit/coordinator.ts";
+import { Ledger, type StoredBucket } from "../src/ratelimit/ledger.ts";
+import type { LeaseAnswer, LeaseAsk } from "../src/ratelimit/messages.ts";
+
+/** What holds for the whole tenant. Shards beside the first one have it for a while from that one. */
+interface Tenancy {
+	readonly epoch: number;
+	readonly configVersion: number;
+	readonly config: TenantConfig;
+}
+
+/**
+ * A tenant's buckets, epoch and configuration version: one object per tenant, and more of them, with
+ * a part of the buckets each, where the configuration says so. Shard 0 alone decides on the epoch.
+ * An answer leaves the object only when what it rests on is stored (the platform's output gate).
+ */
+export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
+	readonly #clock: Clock = systemClock;
+	readonly #db: Database;
+	readonly #sql: SqlStorage;
+	#tenancy: Tenancy | null = null;
+	/** Until when the tenancy holds; for ever at shard 0. */
+	#tenancyEndsAt = 0;
+	#loading: Promise<Tenancy | null> | null = null;
+	#unknownUntil = 0;
+	#ledger: Ledger | null = null;
+
+	constructor(ctx: DurableObjectState, env: Env) {
+		super(ctx, env);
+		this.#db = createDatabase(readConfig(env));
+		this.#sql = ctx.storage.sql;
+	}
+
+	async lease(tenant: string, shard: number, ask: LeaseAsk): Promise<LeaseAnswer> {
+		const tenancy = await this.#tenancyOf(tenant, shard);
+		if (!tenancy) return { kind: "unknown_tenant" };
+		const { config } = tenancy;
+		const ledger = this.#books(shard);
+		if (ledger.holders > limits.leaseGrants) return { kind: "overloaded" };
+		const now = this.#clock();
+		const count = config.scaling_config.coordinator_shards;
+		const lanes = ledger.lease(ask.holder, ask.lanes, config, { index: shard, count }, now);
+		this.#store(ledger, now);
+		const ttlMs = Math.min(limits.leaseTtlMs, this.#tenancyEndsAt - now);
+		return answer(tenancy, ask.configVersion, ttlMs, lanes);
+	}
+
+	async term(tenant: string, configVersion: number): Promise<LeaseAnswer> {
+		const tenancy = await this.#tenancyOf(tenant, 0);
+		if (!tenancy) return { kind: "unknown_tenant" };
+		this.#keep({ lastLeaseAt: this.#clock() });
+		return answer(tenancy, configVersion, limits.leaseTtlMs, []);
+	}
+
+	async announce(tenant: string, kind: "state" | "config"): Promise<string> {
+		if (!(await this.#tenancyOf(tenant, 0))) throw new Error("there is no such tenant");
+		const id = uuidv7(this.#clock, systemRandom);
+		const dueAt = this.#clock() + limits.changeTimeoutMs;
+		this.#sql.exec("insert into changes (id, kind, due_at) values (?, ?, ?)", id, kind, dueAt);
+		if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(dueAt);
+		return id;
+	}
+
+	async confirm(tenant: string, change: string): Promise<{ readonly oldLeasesMs: number }> {
+		await this.#tenancyOf(tenant, 0);
+		const [row] = this.#sql.exec("select kind from changes where id = ?", change).toArray();
+		// None when the alarm was faster: the epoch has moved already.
+		if (row) await this.#moveOn(tenant, [change], row.kind === "config");
+		const lastLeaseAt = Number(this.#kept("lastLeaseAt") ?? 0);
+		const endsAt = lastLeaseAt + limits.leaseTtlMs + limits.leaseGraceMs;
+		return { oldLeasesMs: Math.max(0, endsAt - this.#clock()) };
+	}
+
+	async withdraw(tenant: string, change: string): Promise<void> {
+		if (await this.#tenancyOf(tenant, 0)) {
+			this.#sql.exec("delete from changes where id = ?", change);
+		}
+	}
+
+	/** Changes that nobody confirmed: whether they were committed is not known, so the epoch moves. */
+	override async alarm(): Promise<void> {
+		const tenant = String(this.#kept("tenant") ?? "");
+		if (tenant === "" || !(await this.#tenancyOf(tenant, 0))) return;
+		const now = this.#clock();
+		const due = this.#sql.exec("select id, kind from changes where due_at <= ?", now).toArray();
+		try {
+			if (due.length > 0) {
+				const ids = due.map((row) => String(row.id));
+				await this.#moveOn(
+					tenant,
+					ids,
+					due.some((row) => row.kind === "config"),
+				);
+			}
+		} finally {
+			const [next] = this.#sql.exec("select min(due_at) as at from changes").toArray();
+			const at = next?.at;
+			if (typeof at === "number") {
+				await this.ctx.storage.setAlarm(Math.max(at, now + limits.changeRetryMs));
+			}
+		}
+	}
+
+	/** A new epoch, with the newest configuration where that has changed. All of it or nothing. */
+	async #moveOn(tenant: string, changes: readonly string[], readConfig: boolean): Promise<void> {
+		const read = readConfig ? await readTenantConfig(this.#db, tenant) : null;
+		const before = this.#tenancy;
+		if (!before) throw new Error("the coordinator has no tenancy");
+		const newer = read && read.version > before.configVersion ? read : null;
+		const tenancy: Tenancy = {
+			epoch: before.epoch + 1,
+			configVersion: newer?.version ?? before.configVersion,
+			config: newer?.config ?? before.config,
+		};
+		for (const id of changes) this.#sql.exec("delete from changes where id = ?", id);
+		this.#keep({ ...tenancy, config: JSON.stringify(tenancy.config) });
+		this.#tenancy = tenancy;
+	}
+
+	/** The tenancy, loaded once; null when there is no such tenant. One load, however many wait. */
+	async #tenancyOf(tenant: string, shard: number): Promise<Tenancy | null> {
+		const now = this.#clock();
+		if (this.#tenancy && now < this.#tenancyEndsAt - (shard === 0 ? 0 : limits.leaseTtlMs / 2)) {
+			return this.#tenancy;
+		}
+		if (now < this.#unknownUntil) return null;
+		this.#loading ??= this.#load(tenant, shard).finally(() => {
+			this.#loading = null;
+		});
+		return this.#loading;
+	}
+
+	async #load(tenant: string, shard: number): Promise<Tenancy | null> {
+		const tenancy = shard === 0 ? await this.#loadOwn(tenant) : await this.#borrow(tenant);
+		if (!tenancy) this.#unknownUntil = this.#clock() + limits.leaseTtlMs;
+		this.#tenancy = tenancy;
+		return tenancy;
+	}
+
+	/** From storage; a tenant's first time, from Postgres. Nothing is stored for a tenant that does not exist. */
+	async #loadOwn(tenant: string): Promise<Tenancy | null> {
+		this.#tenancyEndsAt = Number.POSITIVE_INFINITY;
+		if (this.#hasTables()) {
+			const config = storedConfig.parse(JSON.parse(String(this.#kept("config"))));
+			const configVersion = Number(this.#kept("configVersion"));
+			return { epoch: Number(this.#kept("epoch")), configVersion, config };
+		}
+		if (!(await tenantExists(this.#db, tenant))) return null;
+		const { version: configVersion, config } = await readTenantConfig(this.#db, tenant);
+		// Not from one: should the storage ever be lost, epochs still only grow.
+		const tenancy = { epoch: this.#clock(), configVersion, config };
+		this.#createTables();
+		this.#keep({ ...tenancy, tenant, config: JSON.stringify(config) });
+		return tenancy;
+	}
+
+	/** From shard 0, for as long as a lease: what this shard grants ends with it. */
+	async #borrow(tenant: string): Promise<Tenancy | null> {
+		const askedAt = this.#clock();
+		const first = this.env.COORDINATOR.getByName(coordinatorName(tenant, 0));
+		const known = this.#tenancy;
+		const answer = await (first as unknown as CoordinatorRpc).term(
+			tenant,
+			known?.configVersion ?? -1,
+		);
+		if (answer.kind !== "lease") return null;
+		const config = answer.config ?? known?.config;
+		if (!config) throw new Error("shard 0 did not send the configuration");
+		if (!this.#hasTables()) this.#createTables();
+		this.#tenancyEndsAt = askedAt + answer.ttlMs;
+		return { epoch: answer.epoch, configVersion: answer.configVersion, config };
+	}
+
+	#books(shard: number): Ledger {
+		if (this.#ledger) return this.#ledger;
+		const rows = this.#sql.exec("select id, level, at, quota, window_ms from buckets").toArray();
+		const stored = rows.map((row): StoredBucket => {
+			const [level, at, quota] = [row.level, row.at, row.quota].map(Number);
+			return {
+				id: String(row.id),
+				level: level ?? 0,
+				at: at ?? 0,
+				quota: quota ?? 1,
+				windowMs: Number(row.window_ms),
+			};
+		});
+		const lastLeaseAt = Number(this.#kept("lastLeaseAt") ?? 0);
+		const noneHeldFrom = lastLeaseAt + limits.leaseTtlMs + limits.leaseGraceMs;
+		this.#ledger = new Ledger(stored, noneHeldFrom, shard === 0);
+		return this.#ledger;
+	}
+
+	#store(ledger: Ledger, now: number): void {
+		const { changed, dropped } = ledger.takeChanges();
+		for (const { id, level, at, quota, windowMs } of changed) {
+			this.#sql.exec(
+				"insert or replace into buckets (id, level, at, quota, window_ms) values (?, ?, ?, ?, ?)",
+				id,
+				level,
+				at,
+				quota,
+				windowMs,
+			);
+		}
+		for (const id of dropped) this.#sql.exec("delete from buckets where id = ?", id);
+		this.#keep({ lastLeaseAt: now });
+	}
+
+	#hasTables(): boolean {
+		const query = "select 1 from sqlite_master where type = 'table' and name = 'kept'";
+		return this.#sql.exec(query).toArray().length > 0;
+	}
+
+	#createTables(): void {
+		this.#sql.exec(`
+			create table buckets (id text primary key, level integer not null, at integer not null,
+				quota integer not null, window_ms integer not null) without rowid;
+			create table changes (id text primary key, kind text not null, due_at integer not null) without rowid;
+			create table kept (name text primary key, value) without rowid;
+		`);
+	}
+
+	#kept(name: string): SqlStorageValue | undefined {
+		return this.#sql.exec("select value from kept where name = ?", name).toArray()[0]?.value;
+	}
+
+	#keep(values: Readonly<Record<string, string | number>>): void {
+		for (const [name, value] of Object.entries(values)) {
+			this.#sql.exec("insert or replace into kept (name, value) values (?, ?)", name, value);
+		}
+	}
+}
+
+function answer(
+	{ epoch, configVersion, config }: Tenancy,
+	knownVersion: number,
+	ttlMs: number,
+	lanes: Extract<LeaseAnswer, { kind: "lease" }>["lanes"],
+): LeaseAnswer {
+	const news = configVersion === knownVersion ? null : config;
+	return { kind: "lease", epoch, ttlMs, configVersion, config: news, lanes };
+}

@@ -1,0 +1,140 @@
+import * as z from "zod";
+import { limits } from "../limits.ts";
+
+/**
+ * The schema is made twice from one text: strict for what a caller sends, lenient for what is stored,
+ * where a newer release may have left fields that this one does not know. Stored versions live for
+ * ever: a bound may be widened and a field added with a default, but neither narrowed nor renamed.
+ */
+type ObjectOf = typeof z.strictObject;
+
+const quotaOf = (object: ObjectOf) =>
+	object({
+		quota: z.int().min(1).max(limits.quotaMax),
+		window_seconds: z.int().min(1).max(limits.quotaWindowSecondsMax),
+	});
+
+/** `quota` operations in `window_seconds`: the size of a bucket, and the time in which it fills. */
+export type Quota = z.infer<ReturnType<typeof quotaOf>>;
+
+const perMinute = (count: number): Quota => ({ quota: count, window_seconds: 60 });
+
+/** Buckets that callers share. `null` sets no limit beyond that of the tenant. */
+function limitsOf(object: ObjectOf, quota: ReturnType<typeof quotaOf>) {
+	return object({
+		tenant: quota
+			.default(perMinute(6_000_000))
+			.meta({ description: "What all callers of the tenant have together." }),
+		operations: object({
+			sign: quota.nullable().default(perMinute(6_000_000)),
+			verify: quota.nullable().default(perMinute(6_000_000)),
+			read: quota.nullable().default(perMinute(600_000)),
+			list: quota.nullable().default(perMinute(60_000)),
+			manage: quota.nullable().default(perMinute(60_000)),
+			revoke: quota.nullable().default(perMinute(6_000)),
+		})
+			.prefault({})
+			.meta({ description: "By kind of operation; null for no limit beyond the tenant's." }),
+		roles: object({
+			admin: quota.nullable().default(null),
+			signer: quota.nullable().default(null),
+			verifier: quota.nullable().default(null),
+			auditor: quota.nullable().default(null),
+		})
+			.prefault({})
+			.meta({ description: "By the token's role; null for no limit beyond the tenant's." }),
+		reserve_percent: z
+			.int()
+			.min(0)
+			.max(90)
+			.default(20)
+			.meta({ description: "The part of every bucket that only critical operations may take." }),
+	});
+}
+
+function performanceOf(object: ObjectOf) {
+	return object({
+		enable_performance_mode: z.boolean().default(false),
+		memory_optimization: z.boolean().default(true),
+		cache_optimization: z.boolean().default(true),
+	});
+}
+
+function scalingOf(object: ObjectOf) {
+	return object({
+		enable_horizontal_scaling: z.boolean().default(false),
+		worker_processes: z.int().min(1).max(64).default(1),
+		shared_memory_size: z
+			.string()
+			.regex(/^[1-9][0-9]{0,4}[kmg]$/, 'must be a size such as "64m"')
+			.default("64m")
+			.meta({ description: "A number with k, m or g: KiB, MiB or GiB." }),
+		coordinator_shards: z
+			.int()
+			.min(1)
+			.max(limits.coordinatorShardsMax)
+			.default(1)
+			.meta({ description: "Objects among which the buckets of a busy tenant are divided." }),
+	});
+}
+
+function benchmarkingOf(object: ObjectOf) {
+	return object({
+		enable_benchmarks: z.boolean().default(false),
+		benchmark_interval_seconds: z.int().min(60).max(86_400).default(300),
+		performance_thresholds: object({
+			max_response_time_ms: z.int().min(1).max(60_000).default(100),
+			max_memory_usage_mb: z.int().min(1).max(128).default(128),
+			min_throughput_rps: z.int().min(1).max(1_000_000).default(1000),
+		}).prefault({}),
+	});
+}
+
+function configOf(object: ObjectOf, quota: ReturnType<typeof quotaOf>) {
+	return object({
+		performance_config: performanceOf(object).prefault({}),
+		scaling_config: scalingOf(object).prefault({}),
+		benchmarking_config: benchmarkingOf(object).prefault({}),
+		limits_config: limitsOf(object, quota).prefault({}),
+	});
+}
+
+const quota = quotaOf(z.strictObject).meta({
+	id: "Quota",
+	description:
+		"`quota` operations in `window_seconds`: the size of a bucket, and the time in which it fills.",
+});
+
+const wholeConfig = configOf(z.strictObject, quota);
+export type TenantConfig = z.infer<typeof wholeConfig>;
+
+/** A tenant's whole configuration as it is sent. What is left out has its default; what is not known is refused. */
+export const tenantConfig = wholeConfig.superRefine(keepTheWayBack).meta({ id: "TenantConfig" });
+
+/** The same as it is stored: fields that are younger than it get their defaults, unknown ones are passed over. */
+export const storedConfig = configOf(z.object, quotaOf(z.object));
+
+/**
+ * A change of the configuration is itself an operation under these limits. Where a bucket that it
+ * draws from can not hold one, in each shard and beyond the reserve, nobody could change it back.
+ */
+function keepTheWayBack(
+	{ limits_config, scaling_config }: TenantConfig,
+	context: z.RefinementCtx,
+): void {
+	const { tenant, operations, roles, reserve_percent: reserve } = limits_config;
+	const shards = scaling_config.coordinator_shards;
+	const beyondReserve = Math.ceil((100 * shards) / (100 - reserve));
+	const need = (quota: Quota | null, least: number, path: string[]) => {
+		if (quota === null || quota.quota >= least) return;
+		const message = `must be ${least} at least with coordinator_shards ${shards} and reserve_percent ${reserve}, or no admin could change it back`;
+		context.addIssue({ code: "custom", path: ["limits_config", ...path, "quota"], message });
+	};
+	need(tenant, beyondReserve, ["tenant"]);
+	need(roles.admin, beyondReserve, ["roles", "admin"]);
+	need(operations.manage, shards, ["operations", "manage"]);
+	need(operations.revoke, shards, ["operations", "revoke"]);
+}
+
+/** What a tenant has that never set anything. */
+export const defaultConfig: TenantConfig = tenantConfig.parse({});

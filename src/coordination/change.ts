@@ -1,0 +1,57 @@
+import { ok, type Result } from "../lib/result.ts";
+import { limits } from "../limits.ts";
+
+/** What a change needs of the tenant's coordinator. */
+export interface ChangeServices {
+	readonly coordinator: {
+		/** Notes that something of the tenant is about to change, before it is committed. */
+		announce(tenant: string, kind: ChangeKind): Promise<string>;
+		/** The change is committed: moves the epoch on. Answers how long leases of the old epoch can still live. */
+		confirm(tenant: string, change: string): Promise<{ readonly oldLeasesMs: number }>;
+		/** Nothing was changed: the epoch stays. */
+		withdraw(tenant: string, change: string): Promise<void>;
+	};
+	readonly forgetTenant: (tenant: string) => void;
+}
+
+/** `config` makes the coordinator read the tenant's configuration anew. */
+export type ChangeKind = "state" | "config";
+
+export interface ChangeOptions {
+	readonly kind?: ChangeKind;
+	/** Answer only when no lease of the old epoch can still be alive. */
+	readonly fence?: boolean;
+}
+
+/**
+ * A write that isolates must hear of: announced to the coordinator, committed by `write`, confirmed.
+ * Whatever stops it in between, the coordinator moves the epoch by itself after limits.changeTimeoutMs.
+ */
+export async function changing<T, E>(
+	{ coordinator, forgetTenant }: ChangeServices,
+	tenant: string,
+	{ kind = "state", fence = false }: ChangeOptions,
+	write: () => Promise<Result<T, E>>,
+): Promise<Result<T, E>> {
+	const change = await coordinator.announce(tenant, kind);
+	// Should this throw, nobody knows whether it was committed: the coordinator's alarm ends it.
+	const written = await write();
+	forgetTenant(tenant);
+	if (!written.ok) {
+		// Should it not be heard, the epoch moves without need.
+		await coordinator.withdraw(tenant, change).catch(() => {});
+		return written;
+	}
+	const { oldLeasesMs } = await coordinator
+		.confirm(tenant, change)
+		.catch(() => coordinator.confirm(tenant, change));
+	forgetTenant(tenant); // what was read between the commit and the new epoch
+	if (fence) await sleep(Math.min(oldLeasesMs, limits.fenceWaitMs));
+	return ok(written.value);
+}
+
+function sleep(milliseconds: number): Promise<void> {
+	return new Promise((resolve) => {
+		setTimeout(resolve, milliseconds);
+	});
+}

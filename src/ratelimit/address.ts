@@ -1,0 +1,83 @@
+import type { Clock } from "../lib/clock.ts";
+import { limits } from "../limits.ts";
+import { available, type Bucket, filled, fullBucket, take, waitMs } from "./bucket.ts";
+import type { LimitState } from "./messages.ts";
+
+export interface AddressLimits {
+	/** Spends from what an address may do before anyone knows who calls. */
+	spend(address: string, cost: number): AddressSpending;
+	/** Asks the platform's own limiter too, which counts the address over all isolates of a location. */
+	confirm(address: string): Promise<boolean>;
+}
+
+export interface AddressSpending {
+	readonly spent: boolean;
+	readonly limit: LimitState;
+	/** When it was not spent. */
+	readonly retryMs: number;
+}
+
+const policy = { quota: limits.addressQuota, windowMs: limits.addressWindowMs };
+
+/** Limits by address: the isolate's own memory first, which costs nothing, then the platform's limiter. */
+export function createAddressLimits(platform: RateLimit, clock: Clock): AddressLimits {
+	const buckets = new Map<string, Bucket>();
+
+	return {
+		spend(address, cost) {
+			const now = clock();
+			const bucket = filled(buckets.get(address) ?? fullBucket(policy, now), now);
+			const spent = available(bucket) >= cost;
+			const after = spent ? take(bucket, cost) : bucket;
+			// The one that was not seen for the longest goes: its bucket is the fullest.
+			buckets.delete(address);
+			buckets.set(address, after);
+			if (buckets.size > limits.addressesRemembered) {
+				const [oldest] = buckets.keys();
+				if (oldest !== undefined) buckets.delete(oldest);
+			}
+			return { spent, limit: stateOf(after), retryMs: waitMs(after, cost) };
+		},
+		async confirm(address) {
+			let timer: ReturnType<typeof setTimeout> | null = null;
+			// No answer is a refusal.
+			const late = new Promise<{ success: boolean }>((resolve) => {
+				timer = setTimeout(() => resolve({ success: false }), limits.addressTimeoutMs);
+			});
+			try {
+				return (await Promise.race([platform.limit({ key: address }), late])).success;
+			} catch {
+				return false;
+			} finally {
+				clearTimeout(timer);
+			}
+		},
+	};
+}
+
+function stateOf(bucket: Bucket): LimitState {
+	return {
+		name: "address",
+		quota: policy.quota,
+		windowSeconds: policy.windowMs / 1000,
+		remaining: available(bucket),
+		resetMs: waitMs(bucket, policy.quota),
+	};
+}
+
+/** Who calls, as far as the platform tells. A whole /64 of IPv6 is one caller: it is what one line is given. */
+export function addressOf(request: Request): string {
+	const address = request.headers.get("cf-connecting-ip") ?? "unknown";
+	if (!address.includes(":")) return address;
+	const [head = "", tail] = address.toLowerCase().split("::");
+	const groups = head.split(":").filter((group) => group !== "");
+	if (tail !== undefined) {
+		const after = tail.split(":").filter((group) => group !== "");
+		while (groups.length + after.length < 8) groups.push("0");
+		groups.push(...after);
+	}
+	return groups
+		.slice(0, 4)
+		.map((group) => group.replace(/^0+(?=.)/, ""))
+		.join(":");
+}

@@ -1,0 +1,66 @@
+import type { TenantConfig } from "../config/schema.ts";
+import { limits } from "../limits.ts";
+import type { LeaseAnswer, LeaseAsk } from "./messages.ts";
+
+/** What a tenant's coordinator offers by RPC (durable-objects/coordinator.ts). */
+export interface CoordinatorRpc {
+	lease(tenant: string, shard: number, ask: LeaseAsk): Promise<LeaseAnswer>;
+	/** For the other shards of a tenant: epoch and configuration, for as long as a lease. */
+	term(tenant: string, configVersion: number): Promise<LeaseAnswer>;
+	announce(tenant: string, kind: "state" | "config"): Promise<string>;
+	confirm(tenant: string, change: string): Promise<{ readonly oldLeasesMs: number }>;
+	withdraw(tenant: string, change: string): Promise<void>;
+}
+
+/** The coordinator did not answer, in time or at all. */
+export class CoordinatorUnavailable extends Error {
+	override readonly name = "CoordinatorUnavailable";
+}
+
+/** The first shard of a tenant has the tenant's name; it alone decides on the epoch. A tenant's name has no `#`. */
+export function coordinatorName(tenant: string, shard: number): string {
+	return shard === 0 ? tenant : `${tenant}#${shard}`;
+}
+
+/** The coordinators as an isolate calls them: each call has an end, and one way to fail. */
+export function createCoordinators(namespace: DurableObjectNamespace) {
+	const at = (tenant: string, shard = 0) =>
+		namespace.getByName(coordinatorName(tenant, shard)) as unknown as CoordinatorRpc;
+	return {
+		ask(tenant: string, config: TenantConfig, ask: LeaseAsk): Promise<LeaseAnswer> {
+			const shard = shardOf(ask.holder, config.scaling_config.coordinator_shards);
+			const call = at(tenant, shard).lease(tenant, shard, ask);
+			return inTime(call, limits.leaseTimeoutMs);
+		},
+		announce: (tenant: string, kind: "state" | "config") =>
+			inTime(at(tenant).announce(tenant, kind), limits.changeCallTimeoutMs),
+		confirm: (tenant: string, change: string) =>
+			inTime(at(tenant).confirm(tenant, change), limits.changeCallTimeoutMs),
+		withdraw: (tenant: string, change: string) =>
+			inTime(at(tenant).withdraw(tenant, change), limits.changeCallTimeoutMs),
+	};
+}
+
+/** Holders are random, so they spread by themselves. */
+function shardOf(holder: string, shards: number): number {
+	return Number.parseInt(holder.slice(0, 8), 16) % shards;
+}
+
+/** The value, or CoordinatorUnavailable: never a call that is waited for without an end. */
+async function inTime<T>(call: Promise<T>, milliseconds: number): Promise<T> {
+	let timer: ReturnType<typeof setTimeout> | null = null;
+	const late = new Promise<never>((_, reject) => {
+		timer = setTimeout(
+			() => reject(new CoordinatorUnavailable(`no answer in ${milliseconds} ms`)),
+			milliseconds,
+		);
+	});
+	try {
+		return await Promise.race([call, late]);
+	} catch (error) {
+		if (error instanceof CoordinatorUnavailable) throw error;
+		throw new CoordinatorUnavailable(error instanceof Error ? error.name : "unknown");
+	} finally {
+		clearTimeout(timer);
+	}
+}

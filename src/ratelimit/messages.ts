@@ -1,0 +1,71 @@
+import type { TenantConfig } from "../config/schema.ts";
+import type { Lane } from "./policy.ts";
+
+/**
+ * What an isolate and a tenant's coordinator say to each other. A lease is tokens to spend, the
+ * tenant's epoch and its configuration version, all for the same short time. Token counts are in
+ * hundredths of a token.
+ */
+export interface LeaseAsk {
+	/** The isolate, for this tenant: random, and new whenever its counts begin anew. */
+	readonly holder: string;
+	/** The configuration that the isolate has; the answer brings another one along. */
+	readonly configVersion: number;
+	readonly lanes: readonly LaneAsk[];
+}
+
+export interface LaneAsk {
+	readonly lane: Lane;
+	/** What the waiting request costs; 0 when none waits. */
+	readonly need: number;
+	/** What the isolate would like to have beside what it holds. */
+	readonly want: number;
+	/** What it holds, unspent. */
+	readonly held: number;
+	/** What it will not spend any more, since the holder began: spent, given back or lapsed. */
+	readonly done: number;
+	/** The part of `done` that it gave back unspent, while the lease still lived. */
+	readonly returned: number;
+}
+
+export type LeaseAnswer =
+	| {
+			readonly kind: "lease";
+			readonly epoch: number;
+			/** Counted from before the question was sent. */
+			readonly ttlMs: number;
+			readonly configVersion: number;
+			/** Only when it is another than the isolate has. */
+			readonly config: TenantConfig | null;
+			readonly lanes: readonly LaneAnswer[];
+	  }
+	| { readonly kind: "unknown_tenant" }
+	| { readonly kind: "overloaded" };
+
+export interface LaneAnswer {
+	readonly lane: string;
+	readonly granted: number;
+	/** Why less was granted than the waiting request needs. */
+	readonly refusal: Refusal | null;
+	/** Not to be asked again before: others want tokens too. 0 where there is enough. */
+	readonly pauseMs: number;
+	/** The bucket that has the least left. */
+	readonly limit: LimitState;
+}
+
+export interface Refusal {
+	/** The name of the bucket. */
+	readonly bucket: string;
+	/** Infinity (as -1) when the bucket never holds as much. */
+	readonly waitMs: number;
+}
+
+/** What the RateLimit headers tell. Tokens, not hundredths. */
+export interface LimitState {
+	readonly name: string;
+	readonly quota: number;
+	readonly windowSeconds: number;
+	readonly remaining: number;
+	/** Milliseconds until the bucket is full if nobody takes anything. */
+	readonly resetMs: number;
+}

@@ -1,0 +1,75 @@
+import type { Clock } from "../lib/clock.ts";
+import type { Random } from "../lib/random.ts";
+import { limits } from "../limits.ts";
+import type { PriorityClass } from "./policy.ts";
+
+/** How much worse it gets in each interval with trouble, and better in each one without. */
+const rise = 0.1;
+const fall = 0.02;
+
+/**
+ * Refuses part of the less important work while the isolate or what it depends on is overloaded.
+ * The part grows by steps and shrinks by smaller ones, so that it does not flap: low operations go
+ * first, normal ones only when all of the low ones are refused, critical ones never.
+ */
+export class Shedder {
+	readonly #clock: Clock;
+	readonly #random: Random;
+	#good = 0;
+	#bad = 0;
+	#inFlight = 0;
+	#level = 0;
+	#decidedAt = 0;
+
+	constructor(clock: Clock, random: Random) {
+		this.#clock = clock;
+		this.#random = random;
+	}
+
+	/** 0 when nothing is refused, 0.5 when all low operations are, 1 when all normal ones are too. */
+	get level(): number {
+		this.#decide();
+		return this.#level;
+	}
+
+	/** A dependency answered well, or slowly, or not at all. */
+	report(outcome: "ok" | "slow" | "failed"): void {
+		if (outcome === "ok") this.#good++;
+		else this.#bad++;
+	}
+
+	started(): void {
+		this.#inFlight++;
+	}
+
+	ended(): void {
+		this.#inFlight--;
+	}
+
+	refuses(priority: PriorityClass): boolean {
+		if (priority === "critical") return false;
+		const { level } = this;
+		if (level === 0) return false;
+		const part = priority === "low" ? 2 * level : 2 * level - 1;
+		return this.#draw() < part;
+	}
+
+	/** One step for each interval that has passed; without a sign of trouble it is a step down. */
+	#decide(): void {
+		const now = this.#clock();
+		const intervals = Math.floor((now - this.#decidedAt) / limits.shedIntervalMs);
+		if (intervals < 1) return;
+		const trouble =
+			this.#inFlight > limits.backlogRequests || (this.#bad > 0 && this.#bad >= this.#good);
+		if (trouble) this.#level = Math.min(1, this.#level + rise);
+		else this.#level = Math.max(0, this.#level - fall * Math.min(intervals, 1 / fall));
+		this.#good = 0;
+		this.#bad = 0;
+		this.#decidedAt = now;
+	}
+
+	#draw(): number {
+		const [high = 0, low = 0] = this.#random(2);
+		return (high * 256 + low) / 65_536;
+	}
+}

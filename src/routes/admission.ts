@@ -1,0 +1,149 @@
+import { allows, type Permission, permissions } from "../auth/roles.ts";
+import { authenticate, type Caller, readCredentials, unknownToken } from "../auth/tokens.ts";
+import { type Failure, fail } from "../errors.ts";
+import { err, ok, type Result } from "../lib/result.ts";
+import { limits } from "../limits.ts";
+import { addressOf } from "../ratelimit/address.ts";
+import type { Background, NoLease, Spending } from "../ratelimit/lease.ts";
+import type { LimitState } from "../ratelimit/messages.ts";
+import { laneOf, type Operation, operations } from "../ratelimit/policy.ts";
+import type { Services } from "../services.ts";
+import type { GuardedRoute } from "./route.ts";
+
+/** What becomes known of a request's limits while it is served; the answer's headers tell it. */
+export interface Meter {
+	limit: LimitState | null;
+}
+
+/** Who calls, and under which epoch of the tenant that is known. */
+export interface Admitted {
+	readonly caller: Caller;
+	readonly epoch: number;
+}
+
+/** What the limits count a request as, by the permission that it needs. */
+const operationOf = {
+	sign: "sign",
+	verify: "verify",
+	"keys:read": "read",
+	"keys:write": "manage",
+	"tokens:read": "list",
+	"tokens:write": "manage",
+	"config:read": "read",
+	"config:write": "manage",
+} as const satisfies Record<Permission, Operation>;
+
+export function operationFor(route: GuardedRoute): Operation {
+	return route.operation ?? operationOf[route.permission];
+}
+
+/**
+ * Who calls. What the isolate remembers of a token holds only under a lease of the same epoch; a token
+ * that it does not know is looked up, and its address pays for that whether or not it turns out good.
+ */
+export async function admit(
+	services: Services,
+	raw: Request,
+	meter: Meter,
+): Promise<Result<Admitted, Failure>> {
+	const { leases, tokenCache } = services;
+	const credentials = readCredentials(raw.headers.get("authorization"));
+	if (!credentials.ok) return (await limitAddress(services, raw, 1, meter)) ?? credentials;
+	const { tenant, hash } = credentials.value;
+	const before = leases.epochOf(tenant);
+	const known = tokenCache.get(tenant, hash);
+	if (!known) {
+		const refusal = await limitAddress(services, raw, limits.addressUnknownTokenCost, meter);
+		if (refusal) return refusal;
+	}
+	const term = leases.termNow(tenant) ?? (await leases.term(tenant));
+	if ("kind" in term) return term.kind === "unknown_tenant" ? unknownToken() : noLease(term);
+	const same = term.epoch === before;
+	const caller = await authenticate(services, credentials.value, same ? known : undefined);
+	return caller.ok ? ok({ caller: caller.value, epoch: term.epoch }) : caller;
+}
+
+/** Spends what an address may do; null when it was there. */
+export async function limitAddress(
+	{ addresses }: Pick<Services, "addresses">,
+	raw: Request,
+	cost: number,
+	meter: Meter,
+) {
+	if (cost === 0) return null;
+	const address = addressOf(raw);
+	const { spent, limit, retryMs } = addresses.spend(address, cost);
+	meter.limit = limit;
+	if (!spent) return limited("address", retryMs);
+	// The platform's limiter guards what costs a look-up; what is answered from memory is not worth asking.
+	if (cost < limits.addressUnknownTokenCost || (await addresses.confirm(address))) return null;
+	return limited("address", limits.addressRetryMs);
+}
+
+/**
+ * May this caller do this now: the role, the state of the service, and the tenant's limits, from
+ * which the operation's cost is spent. A refused role costs a read.
+ */
+export async function spend(
+	services: Services,
+	{ role, tenant, tokenId, rateLimit }: Caller,
+	route: GuardedRoute,
+	cost: number,
+	meter: Meter,
+	background: Background,
+): Promise<Result<null, Failure>> {
+	const { leases, shedder } = services;
+	const mayCall = allows(role, route.permission);
+	const operation = mayCall ? operationFor(route) : "read";
+	const priority = operations[operation].class;
+	if (shedder.refuses(priority)) return shed(priority);
+	const lane = laneOf(operation, role, rateLimit && { id: tokenId, ...rateLimit });
+	const parts = mayCall ? cost : operations.read.cost;
+	const spending =
+		leases.spendNow(tenant, lane, parts, background) ?? (await leases.spend(tenant, lane, parts));
+	const refusal = refusalOf(spending, meter);
+	if (refusal) return refusal;
+	return mayCall ? ok(null) : roleForbidden(role, route.permission);
+}
+
+function refusalOf(spending: Spending, meter: Meter) {
+	if (spending.kind === "unknown_tenant") return unknownToken();
+	if (spending.kind === "unavailable") return noLease(spending);
+	meter.limit = spending.limit;
+	if (spending.kind === "spent") return null;
+	meter.limit = { ...spending.limit, remaining: 0 };
+	if (spending.retryMs >= 0) return limited(spending.bucket, spending.retryMs);
+	return fail(
+		"cost_above_limit",
+		`The limit "${spending.bucket}" never holds as much as this request costs.`,
+	);
+}
+
+/** Nothing is ever allowed because nobody could be asked. */
+function noLease(reason: Extract<NoLease, { kind: "unavailable" }>) {
+	const detail = "The tenant's coordinator does not answer, and without it nothing is allowed.";
+	return err<Failure>({ code: "unavailable", detail, retryAfterMs: reason.retryMs });
+}
+
+function limited(bucket: string, retryMs: number) {
+	const seconds = Math.max(1, Math.ceil(retryMs / 1000));
+	const detail = `The limit "${bucket}" is used up; there is more in ${seconds} s.`;
+	const violatedPolicies = [bucket];
+	return err<Failure>({ code: "rate_limited", detail, retryAfterMs: retryMs, violatedPolicies });
+}
+
+function shed(priority: string) {
+	const detail = `The service is overloaded, and operations of the class "${priority}" wait.`;
+	return err<Failure>({ code: "overloaded", detail, retryAfterMs: limits.shedRetryMs });
+}
+
+export function lapsed() {
+	const detail =
+		"The lease ended, or a change to the tenant came in between; send the request again.";
+	return fail("lease_lapsed", detail);
+}
+
+function roleForbidden(role: string, permission: Permission) {
+	const allowed = permissions[permission].join(", ");
+	return fail("role_forbidden", `This needs the role ${allowed}; the token has ${role}.`);
+}

@@ -1,0 +1,192 @@
+import { refuseScoped } from "../auth/tokens.ts";
+import {
+	type ConfigChange,
+	listVersions,
+	putConfig as put,
+	readConfig,
+	readConfigVersion,
+	rollback,
+	type VersionedConfig,
+} from "../config/config.ts";
+import { changing } from "../coordination/change.ts";
+import type { ConfigVersionRow } from "../db/config.ts";
+import { type Failure, fail } from "../errors.ts";
+import { ok, type Result } from "../lib/result.ts";
+import * as schema from "../schemas/config.ts";
+import { cutVersionPage, readVersionPage } from "./pages.ts";
+import { type GuardedRequest, type Reply, route } from "./route.ts";
+
+const whole = "touch the configuration, which is for all of them";
+
+export const getConfig = route(
+	{
+		method: "get",
+		path: "/v1/config",
+		id: "getConfig",
+		tag: "Configuration",
+		summary: "Read the configuration",
+		description: "The current version, or another one. The `ETag` is its version, in quotes.",
+		permission: "config:read",
+		query: schema.getConfigQuery,
+		answer: { status: 200, description: "The configuration", schema: schema.configuration },
+		failures: ["config_version_not_found", "scoped_token_forbidden"],
+		examples: [{}, { query: { version: "1" } }],
+	},
+	async ({ services: { db }, caller, query }) => {
+		const refusal = refuseScoped(caller, whole);
+		if (refusal) return refusal;
+		const { version } = query;
+		if (version === undefined) return shown(ok(await readConfig(db, caller.tenant)));
+		return shown(await readConfigVersion(db, caller.tenant, version));
+	},
+);
+
+export const putConfig = route(
+	{
+		method: "put",
+		path: "/v1/config",
+		id: "putConfig",
+		tag: "Configuration",
+		summary: "Replace the configuration",
+		description:
+			'The body is the whole configuration: what it leaves out gets its default. The answer is the new version; a body that equals the current version makes none, and is answered with that. Send `If-Match: "3"` to replace version 3 and no other.',
+		permission: "config:write",
+		query: schema.changeConfigQuery,
+		body: schema.putConfigBody,
+		answer: { status: 200, description: "The configuration", schema: schema.configuration },
+		failures: ["precondition_failed", "concurrent_change", "scoped_token_forbidden"],
+		examples: [
+			{ body: { limits_config: { roles: { signer: { quota: 600, window_seconds: 60 } } } } },
+			{
+				query: { note: "Benchmarks on", fence: "true" },
+				body: { benchmarking_config: { enable_benchmarks: true } },
+			},
+		],
+		again: shownChange,
+	},
+	async (request) => {
+		const change = readChange(request);
+		if (!change.ok) return change;
+		return shown(await put(request.services.db, request.body, change.value));
+	},
+);
+
+export const listConfigVersions = route(
+	{
+		method: "get",
+		path: "/v1/config/versions",
+		id: "listConfigVersions",
+		tag: "Configuration",
+		summary: "List the versions of the configuration",
+		description:
+			"Newest first: who wrote each, when and why. What is in one, `GET /v1/config` shows.",
+		permission: "config:read",
+		operation: "list",
+		query: schema.listVersionsQuery,
+		answer: { status: 200, description: "A page of versions", schema: schema.versionPage },
+		failures: ["invalid_cursor", "scoped_token_forbidden"],
+		examples: [{ query: { limit: "20" } }],
+	},
+	async ({ services, caller, query }) => {
+		const refusal = refuseScoped(caller, whole);
+		if (refusal) return refusal;
+		const page = readVersionPage(query);
+		if (!page.ok) return page;
+		const found = await listVersions(services.db, caller.tenant, page.value);
+		const { rows, nextCursor } = cutVersionPage(found, page.value);
+		return ok({ json: { versions: rows.map(toVersion), nextCursor } });
+	},
+);
+
+export const rollbackConfig = route(
+	{
+		method: "post",
+		path: "/v1/config/rollback",
+		id: "rollbackConfig",
+		tag: "Configuration",
+		summary: "Go back to an earlier configuration",
+		description:
+			"Makes a new version with the content of an old one. It follows the rules of a replacement, `If-Match` among them.",
+		permission: "config:write",
+		query: schema.changeConfigQuery,
+		body: schema.rollbackBody,
+		answer: { status: 200, description: "The configuration", schema: schema.configuration },
+		failures: [
+			"config_version_not_found",
+			"precondition_failed",
+			"concurrent_change",
+			"scoped_token_forbidden",
+		],
+		examples: [{ body: { version: 1 } }],
+		again: shownChange,
+	},
+	async (request) => {
+		const change = readChange(request);
+		if (!change.ok) return change;
+		return shown(await rollback(request.services.db, request.body.version, change.value));
+	},
+);
+
+type ChangeQuery = { readonly fence?: boolean | undefined; readonly note?: string | undefined };
+
+/** Who asks for a change, on what it builds, and how it reaches the isolates. */
+function readChange({
+	services,
+	caller,
+	query: { fence = false, note },
+	raw,
+}: GuardedRequest<unknown, ChangeQuery, unknown>): Result<ConfigChange, Failure> {
+	const refusal = refuseScoped(caller, whole);
+	if (refusal) return refusal;
+	const expected = readIfMatch(raw.headers.get("if-match"));
+	if (!expected.ok) return expected;
+	const { tenant, tokenId } = caller;
+	return ok({
+		tenant,
+		createdBy: tokenId,
+		note: note ?? null,
+		expected: expected.value,
+		commit: (write) => changing(services, tenant, { kind: "config", fence }, write),
+	});
+}
+
+/**
+ * RFC 9110 section 13.1.1: the versions that are named, null for any. A weak tag, or one that is no
+ * version, matches nothing.
+ */
+function readIfMatch(header: string | null): Result<readonly number[] | null, Failure> {
+	if (header === null || header.trim() === "*") return ok(null);
+	const tags = header.split(",").map((tag) => tag.trim());
+	if (!tags.every((tag) => /^(W\/)?"[\x21\x23-\x7e]*"$/.test(tag))) {
+		return fail("invalid_request", 'If-Match must be a version in quotes, such as "3".');
+	}
+	return ok(
+		tags.flatMap((tag) => (/^"(0|[1-9][0-9]*)"$/.test(tag) ? [Number(tag.slice(1, -1))] : [])),
+	);
+}
+
+/** The version that was written, announced once more: nobody knows how far it came to be heard of. */
+async function shownChange(
+	{ services, caller: { tenant }, query }: GuardedRequest<unknown, ChangeQuery, unknown>,
+	version: string,
+) {
+	const options = { kind: "config", fence: query.fence ?? false } as const;
+	return changing(services, tenant, options, async () =>
+		shown(await readConfigVersion(services.db, tenant, Number(version))),
+	);
+}
+
+function shown(result: Result<VersionedConfig, Failure>): Result<Reply, Failure> {
+	if (!result.ok) return result;
+	const headers = { ETag: `"${result.value.version}"` };
+	return ok(Response.json(result.value, { headers }));
+}
+
+function toVersion(row: ConfigVersionRow) {
+	return {
+		version: row.version,
+		createdAt: row.created_at,
+		createdBy: row.created_by,
+		note: row.note,
+	};
+}

@@ -1,0 +1,65 @@
+import type { Failure } from "../errors.ts";
+import type { KeptAnswer, Outcome } from "../idempotency/answer.ts";
+import { parseIdempotencyKey } from "../idempotency/header.ts";
+import { type AttemptServices, once } from "../idempotency/once.ts";
+import { utf8 } from "../lib/bytes.ts";
+import { err, ok, type Result } from "../lib/result.ts";
+import type { GuardedRequest, GuardedRoute, Reply } from "./route.ts";
+
+type AnyRequest = GuardedRequest<unknown, unknown, unknown>;
+
+/**
+ * Runs `handle`; with an Idempotency-Key, once however often the request comes. `json` is the body as
+ * it came: what must be the same when the key comes again. Whatever `handle` refuses is not kept if
+ * it is a fault of ours, so what must hold of an answer belongs into it.
+ */
+export async function handleOnce(
+	route: GuardedRoute,
+	request: AnyRequest,
+	json: unknown,
+	handle: (request: AnyRequest) => Promise<Result<Reply, Failure>>,
+): Promise<Result<Reply, Failure>> {
+	const header = route.method === "get" ? null : request.raw.headers.get("idempotency-key");
+	if (header === null) return handle(request);
+	const key = parseIdempotencyKey(header);
+	if (!key.ok) return key;
+	const { services, caller, raw } = request;
+	const { tenant, tokenId } = caller;
+	const { pathname, search } = new URL(raw.url);
+	const { again } = route;
+	const own = (given: AttemptServices) => ({ ...request, services: { ...services, ...given } });
+	const done = await once(
+		services,
+		{ tenant, tokenId, key: key.value, method: raw.method, target: pathname + search, json },
+		{
+			run: async (given) => toOutcome(route, await handle(own(given))),
+			again: again
+				? async (given, resource) => toOutcome(route, await again(own(given), resource))
+				: null,
+		},
+	);
+	if (!done.ok) return done;
+	const { outcome, isReplay } = done.value;
+	if (outcome.ok) return ok(toResponse(outcome.value, isReplay));
+	return isReplay ? err({ ...outcome.error, isReplay }) : outcome;
+}
+
+async function toOutcome(route: GuardedRoute, reply: Result<Reply, Failure>): Promise<Outcome> {
+	if (!reply.ok) return reply;
+	if (reply.value instanceof Response) {
+		const { status, headers } = reply.value;
+		const body = new Uint8Array(await reply.value.arrayBuffer());
+		return ok({ status, headers: Object.fromEntries(headers), body });
+	}
+	const { status = route.answer.status, json } = reply.value;
+	if (json === undefined) return ok({ status, headers: {}, body: new Uint8Array() });
+	const headers = { "Content-Type": "application/json" };
+	return ok({ status, headers, body: utf8(JSON.stringify(json)) });
+}
+
+function toResponse({ status, headers, body }: KeptAnswer, isReplay: boolean): Response {
+	// 204 and 304 take no body, not even an empty one.
+	const response = new Response(body.length === 0 ? null : body, { status, headers });
+	if (isReplay) response.headers.set("Idempotency-Replayed", "true");
+	return response;
+}

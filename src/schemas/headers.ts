@@ -1,0 +1,17 @@
+import * as z from "zod";
+import { limits } from "../limits.ts";
+
+const hours = limits.idempotencyKeptMs / 3_600_000;
+
+/** Of every request that may change something or sign. Read by src/idempotency/header.ts, in either form. */
+export const idempotencyHeaders = z.object({
+	"Idempotency-Key": z
+		.string()
+		.min(1)
+		.max(limits.idempotencyKeyChars)
+		.optional()
+		.meta({
+			description: `Makes the request safe to repeat: for ${hours} hours the same key of the same token gets the first answer again, with \`Idempotency-Replayed: true\`. Visible ASCII, with or without quotes; a UUID is fine.`,
+			example: "8e03978e-40d5-43dd-bc93-6894a57f9324",
+		}),
+});

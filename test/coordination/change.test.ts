@@ -1,0 +1,168 @@
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Coordinator } from "../../src/index.ts";
+import { limits } from "../../src/limits.ts";
+import { serve } from "../../src/routes/serve.ts";
+import { sign } from "../../src/routes/signing.ts";
+import { createServices } from "../../src/services.ts";
+import { inBackground } from "../support/background.ts";
+import { hello, type Key, newKey } from "../support/keys.ts";
+import { newTenant, ownerSql, type Tenant } from "../support/tenant.ts";
+
+let tenant: Tenant;
+let token: string;
+let key: Key;
+beforeEach(async () => {
+	tenant = await newTenant();
+	token = await tenant.token("admin");
+	key = await newKey(tenant);
+});
+
+/** Another isolate, whose time is in the test's hands. */
+function isolate() {
+	let now = Date.now();
+	const services = createServices(env, () => now);
+	return {
+		services,
+		pass(milliseconds: number) {
+			now += milliseconds;
+		},
+		async sign() {
+			const request = new Request("https://edgesign.test/", {
+				method: "POST",
+				headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
+				body: JSON.stringify({ message: hello }),
+			});
+			return (await serve(sign, services, request, { key: key.id }, inBackground)).status;
+		},
+	};
+}
+
+function coordinatorOf({ id }: Tenant) {
+	return env.COORDINATOR.getByName(id) as unknown as DurableObjectStub<Coordinator>;
+}
+
+/** What the database has when the change of another isolate is committed, and no more. */
+async function commitDisable(): Promise<void> {
+	const text = "update keys set state = 'disabled' where tenant_id = $1 and id = $2";
+	await ownerSql().query(text, [tenant.id, key.id]);
+}
+
+/** As if the time of every announced change were over. */
+async function ringAlarm(): Promise<boolean> {
+	const stub = coordinatorOf(tenant);
+	await runInDurableObject(stub, (_, { storage }) => {
+		storage.sql.exec("update changes set due_at = 0");
+	});
+	return runDurableObjectAlarm(stub);
+}
+
+describe("a change that another isolate makes", () => {
+	it("is known when the lease is over, and not before it has to be", async () => {
+		const other = isolate();
+		expect(await other.sign()).toBe(200);
+		await tenant.call("POST", `/v1/keys/${key.id}/disable`);
+		other.pass(limits.leaseTtlMs - 1);
+		expect(await other.sign()).toBe(200);
+		other.pass(1);
+		expect(await other.sign()).toBe(409);
+	});
+
+	it("is known at once to the isolate that made it", async () => {
+		expect(
+			(await tenant.call("POST", `/v1/keys/${key.id}/sign`, { json: { message: hello } })).status,
+		).toBe(200);
+		await tenant.call("POST", `/v1/keys/${key.id}/disable`);
+		const after = await tenant.call("POST", `/v1/keys/${key.id}/sign`, {
+			json: { message: hello },
+		});
+		expect(after.status).toBe(409);
+	});
+
+	it("leaves no lease of before alive when its fenced answer is there", async () => {
+		const other = isolate();
+		expect(await other.sign()).toBe(200);
+		const start = Date.now();
+		const fenced = await tenant.call("POST", `/v1/keys/${key.id}/disable?fence=true`);
+		expect(fenced.status).toBe(200);
+		other.pass(Date.now() - start);
+		expect(await other.sign()).toBe(409);
+	});
+
+	it("is refused as a fence by a value that is neither true nor false", async () => {
+		const answer = await tenant.call("POST", `/v1/keys/${key.id}/disable?fence=yes`);
+		expect([answer.status, answer.json.errors[0].pointer]).toEqual([400, "/fence"]);
+	});
+});
+
+describe("a crash in the middle of a change", () => {
+	it("before the commit: the epoch moves without need, and all goes on", async () => {
+		const other = isolate();
+		expect(await other.sign()).toBe(200);
+		await coordinatorOf(tenant).announce(tenant.id, "state");
+		expect(await ringAlarm()).toBe(true);
+		other.pass(limits.leaseTtlMs);
+		expect(await other.sign()).toBe(200);
+	});
+
+	it("after the commit: the alarm moves the epoch, and every isolate hears of it", async () => {
+		const other = isolate();
+		expect(await other.sign()).toBe(200);
+		await coordinatorOf(tenant).announce(tenant.id, "state");
+		await commitDisable();
+		other.pass(limits.leaseTtlMs); // the epoch has not moved: what it remembers still counts
+		expect(await other.sign()).toBe(200);
+		expect(await ringAlarm()).toBe(true);
+		other.pass(limits.leaseTtlMs);
+		expect(await other.sign()).toBe(409);
+	});
+
+	it("after the confirmation: it is as if there was no crash", async () => {
+		const other = isolate();
+		expect(await other.sign()).toBe(200);
+		const change = await coordinatorOf(tenant).announce(tenant.id, "state");
+		await commitDisable();
+		await coordinatorOf(tenant).confirm(tenant.id, change);
+		other.pass(limits.leaseTtlMs);
+		expect(await other.sign()).toBe(409);
+	});
+
+	it("rings by itself, and is due when no commit can come any more", async () => {
+		await coordinatorOf(tenant).announce(tenant.id, "state");
+		const alarm = await runInDurableObject(coordinatorOf(tenant), (_, { storage }) =>
+			storage.getAlarm(),
+		);
+		const wait = (alarm ?? 0) - Date.now();
+		expect(wait).toBeGreaterThan(2 * limits.databaseTimeoutMs - 1_000);
+		expect(wait).toBeLessThanOrEqual(limits.changeTimeoutMs);
+	});
+
+	it("a change that came to nothing moves no epoch", async () => {
+		const epoch = () =>
+			runInDurableObject(coordinatorOf(tenant), (_, { storage }) =>
+				storage.sql.exec("select value from kept where name = 'epoch'").one(),
+			);
+		const before = await epoch();
+		expect((await tenant.call("POST", "/v1/keys/nothing/disable")).status).toBe(404);
+		expect(await epoch()).toEqual(before);
+		await tenant.call("POST", `/v1/keys/${key.id}/disable`);
+		expect(await epoch()).not.toEqual(before);
+	});
+});
+
+describe("an answer that took longer than its lease", () => {
+	it("is given when the renewed lease has the same epoch, and not when it moved", async () => {
+		const { services, pass } = isolate();
+		const epoch = async () => {
+			const term = await services.leases.term(tenant.id);
+			return "epoch" in term ? term.epoch : -1;
+		};
+		const held = await epoch();
+		pass(limits.leaseTtlMs);
+		expect(await services.leases.stillHolds(tenant.id, held)).toBe(true);
+		await tenant.call("POST", `/v1/keys/${key.id}/disable`);
+		pass(limits.leaseTtlMs);
+		expect(await services.leases.stillHolds(tenant.id, held)).toBe(false);
+	});
+});

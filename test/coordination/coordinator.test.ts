@@ -1,0 +1,118 @@
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { describe, expect, it } from "vitest";
+import type { Coordinator } from "../../src/index.ts";
+import { limits } from "../../src/limits.ts";
+import type { LaneAsk, LeaseAnswer } from "../../src/ratelimit/messages.ts";
+import { laneOf } from "../../src/ratelimit/policy.ts";
+import { newTenant, type Tenant } from "../support/tenant.ts";
+
+function coordinator(name: string) {
+	return env.COORDINATOR.getByName(name) as unknown as DurableObjectStub<Coordinator>;
+}
+
+const lane = laneOf("sign", "signer", null);
+
+function laneAsk(fields: Partial<LaneAsk> = {}): LaneAsk {
+	return { lane, need: 0, want: 0, held: 0, done: 0, returned: 0, ...fields };
+}
+
+async function ask(tenant: Tenant, fields: Partial<LaneAsk>, shard = 0, holder = "00000000") {
+	const name = shard === 0 ? tenant.id : `${tenant.id}#${shard}`;
+	const question = { holder, configVersion: -1, lanes: [laneAsk(fields)] };
+	return leased(await coordinator(name).lease(tenant.id, shard, question));
+}
+
+function leased(answer: LeaseAnswer) {
+	if (answer.kind !== "lease") throw new Error(answer.kind);
+	return answer;
+}
+
+async function configure(tenant: Tenant, json: unknown): Promise<void> {
+	const answer = await tenant.call("PUT", "/v1/config", { json });
+	expect(answer.status, answer.text).toBe(200);
+}
+
+const slow = { quota: 100, window_seconds: 3600 };
+
+describe("a coordinator", () => {
+	it("knows no tenant that does not exist, and stores nothing for it", async () => {
+		const stub = coordinator("nobody");
+		const question = { holder: "00000000", configVersion: -1, lanes: [laneAsk({ need: 100 })] };
+		expect(await stub.lease("nobody", 0, question)).toEqual({ kind: "unknown_tenant" });
+		const tables = await runInDurableObject(stub, (_, { storage }) =>
+			storage.sql.exec("select name from sqlite_master").toArray(),
+		);
+		expect(tables).toEqual([]);
+	});
+
+	// An eviction waits for what the object has begun, its time-outs included.
+	it("has its buckets and its epoch again after it was evicted", { timeout: 20_000 }, async () => {
+		const tenant = await newTenant();
+		await configure(tenant, { limits_config: { operations: { sign: slow } } });
+		const first = await ask(tenant, { want: 6_000 });
+		expect(first.lanes[0]?.granted).toBe(6_000);
+		await evictDurableObject(coordinator(tenant.id));
+		const second = await ask(tenant, { want: 10_000 }, 0, "11111111");
+		expect(second.epoch).toBe(first.epoch);
+		expect(second.configVersion).toBe(first.configVersion);
+		// 40 tokens are left, and the few that an hour's bucket gains in a moment are not there yet.
+		expect(second.lanes[0]?.granted).toBe(4_000);
+	});
+
+	it("sends the configuration to whoever has another one, and to nobody else", async () => {
+		const tenant = await newTenant();
+		const { config, configVersion } = await ask(tenant, {});
+		expect(config?.limits_config.reserve_percent).toBe(20);
+		const known = { holder: "00000000", configVersion, lanes: [] };
+		expect(leased(await coordinator(tenant.id).lease(tenant.id, 0, known)).config).toBeNull();
+		await configure(tenant, { limits_config: { reserve_percent: 30 } });
+		const news = leased(await coordinator(tenant.id).lease(tenant.id, 0, known));
+		expect(news.config?.limits_config.reserve_percent).toBe(30);
+		expect(news.configVersion).toBe(configVersion + 1);
+	});
+
+	it("lasts for a lease and no longer", async () => {
+		const tenant = await newTenant();
+		expect((await ask(tenant, {})).ttlMs).toBe(limits.leaseTtlMs);
+	});
+});
+
+describe("a coordinator in shards", () => {
+	const two = {
+		limits_config: { operations: { sign: slow } },
+		scaling_config: { coordinator_shards: 2 },
+	};
+
+	it("has one epoch and one configuration for all, and a lease of each ends with the first's", async () => {
+		const tenant = await newTenant();
+		await configure(tenant, two);
+		const [first, second] = [await ask(tenant, {}, 0), await ask(tenant, {}, 1)];
+		expect(second.epoch).toBe(first.epoch);
+		expect(second.configVersion).toBe(first.configVersion);
+		expect(second.ttlMs).toBeLessThanOrEqual(limits.leaseTtlMs);
+		expect(second.ttlMs).toBeGreaterThan(0);
+	});
+
+	it("hears of a new epoch within the life of a lease", async () => {
+		const tenant = await newTenant();
+		await configure(tenant, two);
+		const before = await ask(tenant, {}, 1);
+		await configure(tenant, { ...two, limits_config: { reserve_percent: 10 } });
+		await scheduler.wait(limits.leaseTtlMs);
+		const after = await ask(tenant, {}, 1);
+		expect(after.epoch).toBeGreaterThan(before.epoch);
+		expect(after.config?.limits_config.reserve_percent).toBe(10);
+	});
+
+	it("divides the buckets: no shard has more than its part, and one that joins begins empty", async () => {
+		const tenant = await newTenant();
+		await configure(tenant, two);
+		const [first, second] = [
+			await ask(tenant, { want: 10_000 }, 0),
+			await ask(tenant, { want: 10_000 }, 1),
+		];
+		expect(first.lanes[0]?.granted).toBe(5_000);
+		expect(second.lanes[0]?.granted).toBeLessThan(100);
+	});
+});
