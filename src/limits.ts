@@ -70,8 +70,8 @@ export const limits = {
 	leaseRenewMs: 1_000,
 	/** The demand that a lease is to cover until the next one, at the pace of late. */
 	leaseHorizonMs: 1_500,
-	/** Hundredths of a token that an isolate asks for when it knows nothing of its demand yet. */
-	leaseFirstTokens: 2_000,
+	/** How long a coordinator remembers a lease that was not renewed, for what is given back of it. */
+	leaseReportMs: 60_000,
 	/** Where tokens are scarce, an isolate asks for them no sooner than this after the last time. */
 	leasePauseMs: 250,
 	/** The shortest time over which demand is measured. */

@@ -52,13 +52,18 @@ interface LaneState {
 	endsAt: number;
 	done: number;
 	returned: number;
+	/** What the requests cost that wait for an answer. */
+	waiting: number;
 	/** Asked for since `demandFrom`, granted or not. */
 	demand: number;
 	demandFrom: number;
 	/** Hundredths of a token per millisecond, of late. */
 	pace: number;
-	/** What the coordinator said no to: what costs as much is refused here until then. */
-	refused: { readonly cost: number; readonly until: number; readonly bucket: string } | null;
+	/**
+	 * What the coordinator said no to: what costs as much is refused here until then. `cost` is null where
+	 * it gave less than was wanted: what is in hand can be spent, and a token more will be there then.
+	 */
+	refused: { readonly cost: number | null; readonly until: number; readonly bucket: string } | null;
 	limit: LimitState;
 }
 
@@ -143,7 +148,12 @@ export class LeaseBook {
 	async spend(tenant: string, lane: Lane, cost: number): Promise<Spending> {
 		const state = this.#stateOf(tenant);
 		const of = this.#laneOf(state, lane);
-		return this.#until(tenant, state, [{ of, cost }], () => this.#decide(state, of, cost));
+		of.waiting += cost;
+		try {
+			return await this.#until(tenant, state, [{ of, cost }], () => this.#decide(state, of, cost));
+		} finally {
+			of.waiting -= cost;
+		}
 	}
 
 	/** Asks, or waits for whoever of this isolate is asking, until there is a decision. */
@@ -182,11 +192,10 @@ export class LeaseBook {
 			return { kind: "spent", limit: withHand(of) };
 		}
 		const { refused } = of;
-		if (refused && cost >= refused.cost && now < refused.until) {
-			const retryMs = refused.until === Number.POSITIVE_INFINITY ? -1 : refused.until - now;
-			return { kind: "refused", limit: withHand(of), bucket: refused.bucket, retryMs };
-		}
-		return null;
+		if (!refused || now >= refused.until) return null;
+		if (refused.cost !== null && cost < refused.cost) return null;
+		const { bucket } = refused;
+		return { kind: "refused", limit: withHand(of), bucket, retryMs: retryMs(of, cost, now) };
 	}
 
 	#wantsRenewal(state: TenantState, of: LaneState): boolean {
@@ -255,7 +264,7 @@ export class LeaseBook {
 		);
 		if (answer.config && answer.configVersion >= state.configVersion) {
 			state.config = answer.config;
-			for (const of of state.lanes.values()) of.refused = null; // of other limits
+			for (const of of state.lanes.values()) handBack(of); // what was granted under other limits
 			state.configVersion = answer.configVersion;
 		}
 		const now = clock();
@@ -269,7 +278,8 @@ export class LeaseBook {
 				const until = refusal.waitMs < 0 ? Infinity : now + Math.max(refusal.waitMs, pauseMs);
 				of.refused = { cost: need, until, bucket: refusal.bucket };
 			} else {
-				of.refused = pauseMs > 0 ? { cost: 0, until: now + pauseMs, bucket: limit.name } : null;
+				const until = now + pauseMs;
+				of.refused = pauseMs > 0 ? { cost: null, until, bucket: limit.name } : null;
 			}
 		}
 	}
@@ -284,6 +294,7 @@ export class LeaseBook {
 			endsAt: 0,
 			done: 0,
 			returned: 0,
+			waiting: 0,
 			demand: 0,
 			demandFrom: now,
 			pace: 0,
@@ -328,6 +339,22 @@ function snapshot({ epoch, config }: TenantState): Term {
 	return { epoch, config };
 }
 
+/** When as much as that will be there: refusals are for a cost, and a larger one takes longer. -1 for never. */
+function retryMs({ refused, limit, tokens }: LaneState, cost: number, now: number): number {
+	const quota = limit.quota * tokenParts;
+	if (!refused || refused.until === Number.POSITIVE_INFINITY || cost > quota) return -1;
+	const more = Math.max(0, cost - (refused.cost ?? tokens + tokenParts));
+	return refused.until - now + Math.ceil((more * limit.windowSeconds * 1000) / quota);
+}
+
+/** Gives up what it has, and what it was refused. */
+function handBack(of: LaneState): void {
+	of.done += of.tokens;
+	of.returned += of.tokens;
+	of.tokens = 0;
+	of.refused = null;
+}
+
 /** What is left of the limit, with what the isolate has in hand. */
 function withHand({ limit, tokens }: LaneState): LimitState {
 	const { quota, remaining } = limit;
@@ -337,10 +364,7 @@ function withHand({ limit, tokens }: LaneState): LimitState {
 /** Takes stock of a lane: lapsed tokens are gone, tokens beyond the demand go back, the rest is told. */
 function prepareAsk(of: LaneState, need: number, now: number): LaneAsk {
 	const elapsed = now - of.demandFrom;
-	if (of.endsAt <= now) {
-		of.done += of.tokens;
-		of.tokens = 0;
-	}
+	if (of.endsAt <= now) handBack(of);
 	if (elapsed >= limits.leasePaceMs) {
 		const recent = of.demand / elapsed;
 		// A pace that rises is followed at once, one that falls half-way each time.
@@ -348,8 +372,8 @@ function prepareAsk(of: LaneState, need: number, now: number): LaneAsk {
 		of.demand = 0;
 		of.demandFrom = now;
 	}
-	const unknown = of.pace === 0 ? limits.leaseFirstTokens : 0;
-	const target = Math.max(Math.ceil(of.pace * limits.leaseHorizonMs), unknown);
+	// What wants to be spent now, and what will until the next lease if it goes on like this.
+	const target = Math.max(Math.ceil(of.pace * limits.leaseHorizonMs), of.waiting);
 	const surplus = of.tokens - 2 * target;
 	if (surplus > 0) {
 		of.tokens -= surplus;

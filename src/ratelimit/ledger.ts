@@ -23,6 +23,8 @@ interface Grant {
 	returned: number;
 	/** From then on nothing of it can be spent. */
 	endsAt: number;
+	/** Until then the isolate may still tell what it did not spend, and give it back. */
+	forgetAt: number;
 }
 
 /** A bucket as it is stored. */
@@ -104,7 +106,7 @@ export class Ledger {
 		for (const rule of rules) this.#fill(rule, now);
 		const reserveOf = (rule: BucketRule) => (mayTakeReserve(lane) ? 0 : rule.reserve);
 		const free = Math.min(...rules.map((rule) => available(this.#at(rule), reserveOf(rule))));
-		const share = Math.min(...rules.map((rule) => this.#shareOf(rule, reserveOf(rule))));
+		const share = Math.min(...rules.map((rule) => this.#shareOf(rule, reserveOf(rule), now)));
 		const wanted = Math.max(need, ask.want);
 		const granted = free < need ? 0 : Math.min(wanted, free, Math.max(need, share));
 		for (const rule of rules) {
@@ -113,6 +115,7 @@ export class Ledger {
 		}
 		grant.granted += granted;
 		grant.endsAt = now + limits.leaseTtlMs + limits.leaseGraceMs;
+		grant.forgetAt = now + limits.leaseReportMs;
 		return {
 			lane: lane.id,
 			granted,
@@ -130,7 +133,8 @@ export class Ledger {
 			// New, ended, or of an earlier life of this object: what it says it holds was taken then.
 			const { done, held, returned } = ask;
 			const buckets = rules.map(({ id }) => id);
-			const grant = { holder, buckets, granted: done + held, done, returned, endsAt: 0 };
+			const granted = done + held;
+			const grant = { holder, buckets, granted, done, returned, endsAt: 0, forgetAt: 0 };
 			this.#grants.set(name, grant);
 			return grant;
 		}
@@ -170,10 +174,10 @@ export class Ledger {
 	}
 
 	/** What is there, divided among those who draw from it. */
-	#shareOf(rule: BucketRule, reserve: number): number {
+	#shareOf(rule: BucketRule, reserve: number, now: number): number {
 		const holders = new Set<string>();
-		for (const { holder, buckets } of this.#grants.values()) {
-			if (buckets.includes(rule.id)) holders.add(holder);
+		for (const { holder, buckets, endsAt } of this.#grants.values()) {
+			if (endsAt > now && buckets.includes(rule.id)) holders.add(holder);
 		}
 		return Math.floor(available(this.#at(rule), reserve) / Math.max(1, holders.size));
 	}
@@ -219,7 +223,7 @@ export class Ledger {
 		const states = rules.map((rule) => {
 			const bucket = this.#at(rule);
 			const { quota, windowMs } = rule.policy;
-			const left = available(bucket, reserveOf(rule)) / quota;
+			const left = available(bucket, reserveOf(rule));
 			return { rule, left, resetMs: waitMs(bucket, quota), quota, windowMs };
 		});
 		const [first, ...others] = states;
@@ -232,7 +236,7 @@ export class Ledger {
 			name: rule.name,
 			quota: Math.round((quota * count) / tokenParts),
 			windowSeconds: windowMs / 1000,
-			remaining: Math.floor((left * quota * count) / tokenParts),
+			remaining: Math.floor((left * count) / tokenParts),
 			resetMs,
 		};
 	}
@@ -248,8 +252,8 @@ export class Ledger {
 	}
 
 	#dropEnded(now: number): void {
-		for (const [name, { endsAt }] of this.#grants) {
-			if (endsAt <= now) this.#grants.delete(name);
+		for (const [name, { forgetAt }] of this.#grants) {
+			if (forgetAt <= now) this.#grants.delete(name);
 		}
 	}
 }

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { allows } from "../auth/roles.ts";
+import type { Caller } from "../auth/tokens.ts";
 import { DatabaseUnavailable } from "../db/client.ts";
 import type { Failure } from "../errors.ts";
 import { EntriesUnavailable } from "../idempotency/once.ts";
@@ -76,16 +77,18 @@ async function answerCaller(
 ): Promise<Result<Reply, Failure>> {
 	let admitted = await admit(services, raw, meter);
 	if (!admitted.ok) return admitted;
-	const { cost } = operations[operationFor(route)];
-	const spent = await spend(services, admitted.value.caller, route, cost, meter, background);
-	if (!spent.ok) return spent;
+	const pay = (admittedCaller: Caller, cost: number) =>
+		spend(services, admittedCaller, route, cost, meter, background);
+	const usual = operations[operationFor(route)].cost;
+	// Where the body decides on the cost it is paid when that is read, as the usual one if it is no good.
+	const isEarly = !route.cost || !allows(admitted.value.caller.role, route.permission);
+	const early = isEarly ? await pay(admitted.value.caller, usual) : null;
+	if (early && !early.ok) return early;
 	const input = await readInput(route, raw, params);
+	const cost = input.ok && route.cost ? route.cost(input.value.body) : usual;
+	const late = isEarly ? null : await pay(admitted.value.caller, cost);
+	if (late && !late.ok) return late;
 	if (!input.ok) return input;
-	const more = (route.cost?.(input.value.body) ?? cost) - cost;
-	if (more > 0) {
-		const whole = await spend(services, admitted.value.caller, route, more, meter, background);
-		if (!whole.ok) return whole;
-	}
 	// A body can be held back for longer than a revocation takes: whoever did that is asked again.
 	if (!(await holds(services, admitted.value))) {
 		admitted = await admit(services, raw, meter);

@@ -56,8 +56,9 @@ describe("a coordinator", () => {
 		const second = await ask(tenant, { want: 10_000 }, 0, "11111111");
 		expect(second.epoch).toBe(first.epoch);
 		expect(second.configVersion).toBe(first.configVersion);
-		// 40 tokens are left, and the few that an hour's bucket gains in a moment are not there yet.
-		expect(second.lanes[0]?.granted).toBe(4_000);
+		// 40 tokens are left, and what an hour's bucket gains in a few seconds.
+		expect(second.lanes[0]?.granted).toBeGreaterThanOrEqual(4_000);
+		expect(second.lanes[0]?.granted).toBeLessThan(4_100);
 	});
 
 	it("sends the configuration to whoever has another one, and to nobody else", async () => {

@@ -80,6 +80,7 @@ describe("the migrations", () => {
 			"key_versions",
 			"spare_keys",
 			"config_versions",
+			"effects",
 		]) {
 			expect(await tablesOf()).toContain(table);
 		}
@@ -163,6 +164,10 @@ async function fillEveryTable(): Promise<void> {
 		"insert into config_versions (tenant_id, version, config, created_by) values ('main', 1, '{}', $1)",
 		[id],
 	);
+	await owner.query(
+		"insert into effects (tenant_id, id, attempt, resource) values ('main', $1, 1, 'payments')",
+		[id],
+	);
 }
 
 describe("the worker's role", () => {
@@ -203,6 +208,9 @@ describe("the worker's role", () => {
 		"delete from key_versions",
 		"select * from config_versions",
 		"insert into config_versions (tenant_id, version, config) values ('main', 2, '{}')",
+		"select * from effects",
+		`insert into effects (tenant_id, id, attempt) values ('main', ${anotherId}, 1) on conflict do nothing`,
+		"delete from effects",
 		"select * from spare_keys for update skip locked",
 		`insert into spare_keys (modulus_length, id, public_jwk, kek_id, sealed) values (2048, ${anotherId}, '{}', 'k', '')`,
 		"delete from spare_keys",
@@ -222,6 +230,7 @@ describe("the worker's role", () => {
 		["widen a token's limit", "update tokens set rate_quota = null, rate_window_seconds = null"],
 		["rewrite a configuration", "update config_versions set config = '{}'"],
 		["delete a configuration", "delete from config_versions"],
+		["rewrite what a request did", "update effects set resource = null"],
 		["exchange a public key", "update key_versions set public_jwk = '{}'"],
 		["move a version to another key", "update key_versions set version = 9"],
 		["empty a table", "truncate keys"],
@@ -315,6 +324,8 @@ describe("the schema's own rules", () => {
 			"insert into config_versions select * from config_versions",
 			"23505",
 		],
+		["an attempt before the first", "update effects set attempt = 0", "23514"],
+		["an effect a second time", "insert into effects select * from effects", "23505"],
 		["an unknown state", key("state", "'gone'"), "23514"],
 		["a deletion without its day", key("state", "'pending_deletion'"), "23514"],
 		["a day of deletion without the state", key("delete_at", "now()"), "23514"],
@@ -341,13 +352,14 @@ describe("the schema's own rules", () => {
 		await owner.query("rollback");
 	});
 
-	it("lead every index of a tenant's table with the tenant, but the two that jobs walk", async () => {
+	it("lead every index of a tenant's table with the tenant, but those that jobs walk", async () => {
 		const { rows } = await owner.query(
 			`select indexname, indexdef from pg_indexes where schemaname = 'public'
-			and tablename in ('tenants', 'tokens', 'keys', 'key_versions', 'config_versions')`,
+			and tablename in ('tenants', 'tokens', 'keys', 'key_versions', 'config_versions', 'effects')`,
 		);
 		const others = rows.filter(({ indexdef }) => !/\((tenant_id|id)[,)]/.test(indexdef));
 		expect(others.map(({ indexname }) => indexname).sort()).toEqual([
+			"effects_by_age",
 			"key_versions_by_kek",
 			"keys_due",
 		]);

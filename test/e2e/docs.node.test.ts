@@ -136,6 +136,14 @@ describe("the curl lines of the documentation page", () => {
 		expect(meaning(sent.at(-1))).toEqual(meaning(body));
 	});
 
+	it("send headers, whatever is in them", async () => {
+		const { curl } = await importScript<CurlScript>("curl.js");
+		const url = "https://edgesign.test/v1/keys/a/enable";
+		const headers = [["Idempotency-Key", `it's "one"`]];
+		const sent = argumentsOf(curl({ method: "POST", url, needsToken: false, headers }));
+		expect(sent).toEqual(["-X", "POST", url, "-H", `Idempotency-Key: it's "one"`]);
+	});
+
 	it("escape what is put into the path and the query", async () => {
 		const { curl, target } = await importScript<CurlScript>("curl.js");
 		const query = [
@@ -150,7 +158,13 @@ describe("the curl lines of the documentation page", () => {
 });
 
 interface CurlScript {
-	curl(request: { method: string; url: string; needsToken: boolean; body?: string }): string;
+	curl(request: {
+		method: string;
+		url: string;
+		needsToken: boolean;
+		headers?: string[][];
+		body?: string;
+	}): string;
 	target(path: string, params: string[][], query: string[][]): string;
 }
 

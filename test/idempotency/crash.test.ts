@@ -2,7 +2,8 @@ import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
 import { routes } from "../../src/app.ts";
 import { hashToken } from "../../src/auth/tokens.ts";
-import { DatabaseUnavailable } from "../../src/db/client.ts";
+import { type Database, DatabaseUnavailable } from "../../src/db/client.ts";
+import { fromBase64, toHex } from "../../src/lib/bytes.ts";
 import { limits } from "../../src/limits.ts";
 import { createServices } from "../../src/services.ts";
 import { exampleTenant } from "../support/fixtures.ts";
@@ -132,6 +133,24 @@ describe("an effect whose answer was lost", () => {
 		}
 		const answer = await ask(createServices(env), asked);
 		expect(await answer.json()).toMatchObject({ version: 2 });
+	});
+
+	it("is sealed under another IV in every attempt, though all have the same randomness", async () => {
+		const sealed: string[] = [];
+		const services = createServices(env);
+		const query: Database["query"] = async (statement, params) => {
+			if (statement.name !== "keys.insert") return services.db.query(statement, params);
+			sealed.push(String(params[9]));
+			throw new DatabaseUnavailable("keys.insert: TimeoutError");
+		};
+		const json = { name: "sealed", algorithm: "Ed25519" };
+		const asked = { id: "createKey", json, key: newIdempotencyKey(), token };
+		for (let attempt = 0; attempt < 3; attempt++) {
+			await ask({ ...services, db: { ...services.db, query } }, asked);
+		}
+		const ivs = sealed.map((text) => toHex(fromBase64(text)?.subarray(1, 13) ?? new Uint8Array()));
+		expect(ivs.every((iv) => /^[0-9a-f]{24}$/.test(iv))).toBe(true);
+		expect(new Set(ivs).size).toBe(3);
 	});
 
 	it("leaves a refusal as it is when there was none", async () => {

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { routes } from "../../src/app.ts";
 import { toBase64 } from "../../src/lib/bytes.ts";
+import { openApi } from "../../src/routes/documentation.ts";
 import { expectBaseHeaders, expectProblem } from "../support/answers.ts";
 import { exampleTenant, pathOf } from "../support/fixtures.ts";
 import { hello, newKey } from "../support/keys.ts";
@@ -204,6 +205,27 @@ describe("every route that changes rows", () => {
 		expect(writing.length).toBeGreaterThan(8);
 		for (const route of writing) {
 			expect(route.permission !== null && route.again, route.id).toBeTypeOf("function");
+		}
+	});
+});
+
+describe("the OpenAPI document", () => {
+	const document = openApi(routes);
+
+	it.each(routes)("tells whether $method $path takes a key, and what can come of it", (route) => {
+		const operation = document.paths?.[route.path]?.[route.method];
+		const headers = (operation?.parameters ?? []).flatMap((parameter) =>
+			"in" in parameter && parameter.in === "header" ? [parameter.name] : [],
+		);
+		const said = JSON.stringify(operation?.responses);
+		const isChanging = changing.includes(route);
+		expect(headers).toEqual(isChanging ? ["Idempotency-Key"] : []);
+		for (const code of [
+			"invalid_idempotency_key",
+			"idempotency_key_reused",
+			"idempotency_running",
+		]) {
+			expect(said.includes(code), code).toBe(isChanging);
 		}
 	});
 });

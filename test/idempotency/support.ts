@@ -22,7 +22,7 @@ export function newIdempotencyKey(): string {
 }
 
 /** Runs `work` on the storage of every object there is. */
-export async function inEveryObject<T>(
+async function inEveryObject<T>(
 	work: (storage: DurableObjectStorage) => T | Promise<T>,
 ): Promise<T[]> {
 	const ids = await listDurableObjectIds(namespace);

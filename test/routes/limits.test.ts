@@ -1,0 +1,211 @@
+import { env } from "cloudflare:workers";
+import { beforeAll, describe, expect, it } from "vitest";
+import { limits } from "../../src/limits.ts";
+import { createServices } from "../../src/services.ts";
+import { expectProblem } from "../support/answers.ts";
+import { hello, newKey } from "../support/keys.ts";
+import { type Answer, call, newTenant, type Tenant } from "../support/tenant.ts";
+
+const hour = 3600;
+
+/** A tenant with a key, and with these limits. */
+async function limitedTenant(limits_config: unknown): Promise<Tenant> {
+	const tenant = await newTenant();
+	await newKey(tenant, "Ed25519", { name: "payments" });
+	const answer = await tenant.call("PUT", "/v1/config", { json: { limits_config } });
+	expect(answer.status, answer.text).toBe(200);
+	return tenant;
+}
+
+function sign(tenant: Tenant, token?: string): Promise<Answer> {
+	const json = { message: hello };
+	return tenant.call("POST", "/v1/keys/payments/sign", { json, ...(token && { token }) });
+}
+
+/** What the headers tell, read as structured fields of the one form that we write. */
+function limitOf({ headers }: Answer) {
+	const policy = /^"([^"]+)";q=(\d+);w=(\d+)$/.exec(headers.get("ratelimit-policy") ?? "");
+	const state = /^"([^"]+)";r=(\d+);t=(\d+)$/.exec(headers.get("ratelimit") ?? "");
+	expect(policy?.[1]).toBe(state?.[1]);
+	const [quota, window] = [Number(policy?.[2]), Number(policy?.[3])];
+	const [remaining, reset] = [Number(state?.[2]), Number(state?.[3])];
+	expect(headers.get("x-ratelimit-limit")).toBe(String(quota));
+	expect(headers.get("x-ratelimit-remaining")).toBe(String(remaining));
+	expect(headers.get("x-ratelimit-reset")).toBe(String(reset));
+	return { name: policy?.[1], quota, window, remaining, reset };
+}
+
+function expectLimited(answer: Answer, name: string): number {
+	expectProblem(answer, 429, "rate_limited", { says: [`"${name}"`] });
+	expect(answer.json["violated-policies"]).toEqual([name]);
+	const retryAfter = Number(answer.headers.get("retry-after"));
+	expect(retryAfter).toBeGreaterThanOrEqual(1);
+	expect(limitOf(answer).remaining).toBe(0);
+	return retryAfter;
+}
+
+describe("a limit on an operation", () => {
+	const quota = 5;
+	let tenant: Tenant;
+	beforeAll(async () => {
+		const sign = { quota, window_seconds: hour };
+		tenant = await limitedTenant({ operations: { sign } });
+	});
+
+	it("counts down to nothing, and then is a 429 that says when there is more", async () => {
+		const left: number[] = [];
+		for (let i = 0; i < quota; i++) {
+			const answer = await sign(tenant);
+			expect(answer.status).toBe(200);
+			const { remaining, ...rest } = limitOf(answer);
+			expect(rest).toMatchObject({ name: "sign", quota, window: hour });
+			left.push(remaining);
+		}
+		expect(left).toEqual([4, 3, 2, 1, 0]);
+		const retryAfter = expectLimited(await sign(tenant), "sign");
+		// A token comes every twelve minutes.
+		expect(retryAfter).toBeGreaterThan(hour / quota - 10);
+		expect(retryAfter).toBeLessThanOrEqual(hour / quota);
+	});
+
+	it("leaves other operations alone", async () => {
+		expect((await tenant.call("GET", "/v1/keys/payments")).status).toBe(200);
+		const json = { message: hello, signature: "A".repeat(86) };
+		expect((await tenant.call("POST", "/v1/keys/payments/verify", { json })).status).toBe(200);
+	});
+
+	it("is another's as little as the tenant is", async () => {
+		const other = await newTenant();
+		await newKey(other, "Ed25519", { name: "payments" });
+		expect((await sign(other)).status).toBe(200);
+	});
+});
+
+describe("costs", () => {
+	it("of a batch are those of its items, and one that no bucket holds is refused for good", async () => {
+		const tenant = await limitedTenant({
+			operations: { sign: { quota: 10, window_seconds: hour } },
+		});
+		const batch = (count: number) =>
+			tenant.call("POST", "/v1/keys/payments/sign-batch", {
+				json: { items: Array.from({ length: count }, () => ({ message: hello })) },
+			});
+		const taken = await batch(4);
+		expect([taken.status, limitOf(taken).remaining]).toEqual([200, 6]);
+		expectProblem(await batch(11), 422, "cost_above_limit");
+		expect((await batch(5)).status).toBe(200);
+		expectLimited(await batch(5), "sign");
+	});
+
+	it("of a verification are half of a signature's", async () => {
+		const tenant = await limitedTenant({
+			operations: { verify: { quota: 2, window_seconds: hour } },
+		});
+		const json = { message: hello, signature: "A".repeat(86) };
+		const verify = () => tenant.call("POST", "/v1/keys/payments/verify", { json });
+		for (let i = 0; i < 4; i++) expect((await verify()).status).toBe(200);
+		expectLimited(await verify(), "verify");
+	});
+
+	it("of a key are what its algorithm costs", async () => {
+		const tenant = await limitedTenant({
+			operations: { manage: { quota: 30, window_seconds: hour } },
+		});
+		const create = (name: string, algorithm: string) =>
+			tenant.call("POST", "/v1/keys", { json: { name, algorithm } });
+		expect(limitOf(await create("small", "Ed25519")).remaining).toBe(29);
+		expect(limitOf(await create("large", "RS256")).remaining).toBe(9);
+		expectLimited(await create("larger", "RS256"), "manage");
+	});
+});
+
+describe("limits of roles and tokens", () => {
+	it("hold for all tokens of the role together, and for no other role", async () => {
+		const signer = { quota: 3, window_seconds: hour };
+		const tenant = await limitedTenant({ roles: { signer } });
+		const [one, two] = [await tenant.token("signer"), await tenant.token("signer")];
+		for (const token of [one, two, one]) expect((await sign(tenant, token)).status).toBe(200);
+		expectLimited(await sign(tenant, two), "signer");
+		expect((await sign(tenant)).status).toBe(200);
+	});
+
+	it("hold for a token that has one of its own, and for no other token", async () => {
+		const tenant = await newTenant();
+		await newKey(tenant, "Ed25519", { name: "payments" });
+		const json = { name: "ci", role: "signer", rateLimit: { quota: 2, windowSeconds: hour } };
+		const made = await tenant.call("POST", "/v1/tokens", { json });
+		const { token } = made.json;
+		for (let i = 0; i < 2; i++) expect((await sign(tenant, token)).status).toBe(200);
+		expectLimited(await sign(tenant, token), "token");
+		expect((await sign(tenant, await tenant.token("signer"))).status).toBe(200);
+	});
+
+	it("a caller whose role may not do it takes nothing of the operation's limit", async () => {
+		const tenant = await limitedTenant({
+			operations: { sign: { quota: 2, window_seconds: hour } },
+		});
+		const verifier = await tenant.token("verifier");
+		for (let i = 0; i < 5; i++) {
+			expectProblem(await sign(tenant, verifier), 403, "role_forbidden");
+		}
+		for (let i = 0; i < 2; i++) expect((await sign(tenant)).status).toBe(200);
+	});
+});
+
+describe("the reserve", () => {
+	it("is for signing: reads are refused while it lasts", async () => {
+		const tenant = await limitedTenant({ tenant: { quota: 20, window_seconds: hour } });
+		let read = await tenant.call("GET", "/v1/keys/payments");
+		for (let i = 0; i < 200 && read.status === 200; i++) {
+			read = await tenant.call("GET", "/v1/keys/payments");
+		}
+		expectLimited(read, "tenant");
+		// A fifth of 20 tokens was kept.
+		for (let i = 0; i < 4; i++) expect((await sign(tenant)).status).toBe(200);
+		expectLimited(await sign(tenant), "tenant");
+	});
+
+	it("and a tenant that has used up everything can still take a key out of use", async () => {
+		const tenant = await limitedTenant({ tenant: { quota: 10, window_seconds: hour } });
+		let signed = await sign(tenant);
+		for (let i = 0; i < 20 && signed.status === 200; i++) signed = await sign(tenant);
+		expectLimited(signed, "tenant");
+		expect((await tenant.call("POST", "/v1/keys/payments/disable")).status).toBe(200);
+	});
+});
+
+describe("callers who are not signed in", () => {
+	const headers = { "CF-Connecting-IP": "203.0.113.7" };
+
+	it("have what is left of their address in every answer", async () => {
+		const answer = await call("GET", "/v1/keys", { headers });
+		expectProblem(answer, 401, "missing_token");
+		const { name, quota, remaining } = limitOf(answer);
+		expect({ name, quota }).toEqual({ name: "address", quota: limits.addressQuota });
+		expect(remaining).toBeLessThan(quota);
+	});
+
+	it("are limited each by themselves", async () => {
+		const services = createServices(env, () => 0);
+		const left = (address: string) => {
+			const { limit } = services.addresses.spend(address, 1);
+			return limit.quota - limit.remaining;
+		};
+		expect([left("203.0.113.7"), left("203.0.113.7"), left("203.0.113.8")]).toEqual([1, 2, 1]);
+	});
+});
+
+describe("every answer of a route with a limit", () => {
+	it.each([
+		["200", "GET", "/v1/keys", undefined],
+		["400", "POST", "/v1/keys", { nonsense: true }],
+		["404", "GET", "/v1/keys/nothing", undefined],
+		["409", "POST", "/v1/keys", { name: "taken", algorithm: "Ed25519" }],
+	])("tells what is left, also with %s", async (status, method, path, json) => {
+		const tenant = await newTenant();
+		await newKey(tenant, "Ed25519", { name: "taken" });
+		const answer = await tenant.call(method, path, json === undefined ? {} : { json });
+		expect(String(answer.status)).toBe(status);
+		expect(limitOf(answer).quota).toBeGreaterThan(0);
+	});
+});
