@@ -45,7 +45,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		const tenancy = await this.#tenancyOf(tenant, shard);
 		if (!tenancy) return { kind: "unknown_tenant" };
 		const { config } = tenancy;
-		const ledger = this.#books(shard);
+		const ledger = this.#books();
 		if (ledger.holders > limits.leaseGrants) return { kind: "overloaded" };
 		const now = this.#clock();
 		const count = config.scaling_config.coordinator_shards;
@@ -181,7 +181,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		return { epoch: answer.epoch, configVersion: answer.configVersion, config };
 	}
 
-	#books(shard: number): Ledger {
+	#books(): Ledger {
 		if (this.#ledger) return this.#ledger;
 		const rows = this.#sql.exec("select id, level, at, quota, window_ms from buckets").toArray();
 		const stored = rows.map((row): StoredBucket => {
@@ -196,7 +196,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		});
 		const lastLeaseAt = Number(this.#kept("lastLeaseAt") ?? 0);
 		const noneHeldFrom = lastLeaseAt + limits.leaseTtlMs + limits.leaseGraceMs;
-		this.#ledger = new Ledger(stored, noneHeldFrom, shard === 0);
+		this.#ledger = new Ledger(stored, noneHeldFrom);
 		return this.#ledger;
 	}
 

@@ -69,9 +69,9 @@ export function waitMs({ policy, level }: Bucket, tokens: number, reserveTokens 
 	return Math.max(0, Math.ceil((wanted - level) / policy.quota));
 }
 
-/** The same share of another size: a limit that is changed neither gives a new burst nor takes the old one away. */
+/** Another size, as full as before: half of a bucket stays half of it, also where it is divided among shards. */
 export function resized({ policy: old, level, at }: Bucket, policy: BucketPolicy): Bucket {
 	if (old.quota === policy.quota && old.windowMs === policy.windowMs) return { policy, level, at };
-	const tokens = Math.floor(level / old.windowMs);
-	return { policy, level: Math.min(tokens, policy.quota) * policy.windowMs, at };
+	const share = level / capacityOf(old);
+	return { policy, level: Math.floor(share * policy.quota) * policy.windowMs, at };
 }

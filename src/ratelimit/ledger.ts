@@ -47,16 +47,13 @@ export class Ledger {
 	readonly #buckets = new Map<string, Bucket>();
 	readonly #grants = new Map<string, Grant>();
 	readonly #changed = new Set<string>();
-	/** Buckets that are not stored begin full, but for those of a shard that joins others: they begin empty. */
-	readonly #startsFull: boolean;
 
 	/**
 	 * @param stored what an earlier life of the object stored
 	 * @param noneHeldFrom when the last lease of that life has ended: until then somebody may hold
 	 * tokens that these books do not know of, so nothing flows in before
 	 */
-	constructor(stored: readonly StoredBucket[], noneHeldFrom: number, startsFull = true) {
-		this.#startsFull = startsFull;
+	constructor(stored: readonly StoredBucket[], noneHeldFrom: number) {
 		for (const { id, level, at, quota, windowMs } of stored) {
 			const policy = { quota, windowMs };
 			this.#buckets.set(id, { policy, level, at: Math.max(at, noneHeldFrom) });
@@ -156,8 +153,7 @@ export class Ledger {
 
 	#fill(rule: BucketRule, now: number): void {
 		const known = this.#buckets.get(rule.id);
-		const fresh = this.#startsFull ? fullBucket : emptyBucket;
-		const bucket = known ? resized(known, rule.policy) : fresh(rule.policy, now);
+		const bucket = known ? resized(known, rule.policy) : fullBucket(rule.policy, now);
 		this.#buckets.set(rule.id, filled(bucket, now, this.#held(rule.id)));
 	}
 

@@ -59,13 +59,11 @@ async function ringAlarm(): Promise<boolean> {
 }
 
 describe("a change that another isolate makes", () => {
-	it("is known when the lease is over, and not before it has to be", async () => {
+	it("is known when the lease is over at the latest", async () => {
 		const other = isolate();
 		expect(await other.sign()).toBe(200);
 		await tenant.call("POST", `/v1/keys/${key.id}/disable`);
-		other.pass(limits.leaseTtlMs - 1);
-		expect(await other.sign()).toBe(200);
-		other.pass(1);
+		other.pass(limits.leaseTtlMs);
 		expect(await other.sign()).toBe(409);
 	});
 
