@@ -246,7 +246,9 @@ async function addKey(
 	const first = await seal(services, caller, { id, version: 1, algorithm }, material);
 	try {
 		const key = { id, name, algorithm, tags, createdBy: caller.tokenId, first };
-		return ok(describe(await insertKey(services.db, caller.tenant, key)));
+		const inserted = await insertKey(services.db, caller.tenant, key);
+		services.forgetTenant(caller.tenant); // the key set that is shown has one more
+		return ok(describe(inserted));
 	} catch (error) {
 		if (isUniqueViolation(error, "keys_by_name")) return nameTaken(name);
 		throw error;
