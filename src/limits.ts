@@ -76,7 +76,8 @@ export const limits = {
 	leasePauseMs: 250,
 	/** The shortest time over which demand is measured. */
 	leasePaceMs: 100,
-	leaseTimeoutMs: 1_000,
+	/** Long enough for a coordinator that wakes and has to ask Postgres first. */
+	leaseTimeoutMs: 3_000,
 	/** An answer of the coordinator that takes longer is a sign of overload. */
 	leaseSlowMs: 250,
 	/** After a coordinator failed to answer it is left alone for as long. */

@@ -29,7 +29,7 @@ export function createCoordinators(namespace: DurableObjectNamespace) {
 	return {
 		ask(tenant: string, config: TenantConfig, ask: LeaseAsk): Promise<LeaseAnswer> {
 			const shard = shardOf(ask.holder, config.scaling_config.coordinator_shards);
-			const call = at(tenant, shard).lease(tenant, shard, ask);
+			const call = at(tenant, shard).lease(tenant, shard, ask).catch(orOverloaded);
 			return inTime(call, limits.leaseTimeoutMs);
 		},
 		announce: (tenant: string, kind: "state" | "config") =>
@@ -39,6 +39,14 @@ export function createCoordinators(namespace: DurableObjectNamespace) {
 		withdraw: (tenant: string, change: string) =>
 			inTime(at(tenant).withdraw(tenant, change), limits.changeCallTimeoutMs),
 	};
+}
+
+/** The platform marks the errors of an object that has too much to do: asking again makes it worse. */
+function orOverloaded(error: unknown): LeaseAnswer {
+	if (error instanceof Error && "overloaded" in error && error.overloaded === true) {
+		return { kind: "overloaded" };
+	}
+	throw error;
 }
 
 /** Holders are random, so they spread by themselves. */

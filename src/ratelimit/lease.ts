@@ -175,6 +175,12 @@ export class LeaseBook {
 			}
 			const lanes = needs.map(({ of }) => of);
 			const answer = await this.#ask(tenant, state, lanes, needs[0]?.cost).catch(() => null);
+			// An object that was just restarted fails fast, and once. One that is slow is not asked again.
+			const isQuick = clock() - now < limits.leaseSlowMs && attempt === 0;
+			if (answer === null && isQuick) {
+				await sleep(limits.leaseFailurePauseMs);
+				continue;
+			}
 			if (answer?.kind === "unknown_tenant") return answer;
 			if (answer?.kind !== "lease") break;
 		}
@@ -227,7 +233,11 @@ export class LeaseBook {
 			);
 			const { holder, configVersion, config } = state;
 			const answer = await ask(tenant, config, { holder, configVersion, lanes: asks });
-			if (answer.kind === "overloaded") throw new Error("the coordinator is overloaded");
+			if (answer.kind === "overloaded") {
+				state.failedUntil = clock() + limits.leaseFailurePauseMs;
+				onAnswer?.("failed");
+				return answer;
+			}
 			if (answer.kind === "unknown_tenant") this.#forget(tenant);
 			if (answer.kind === "lease") this.#apply(tenant, state, answer, askedAt, need);
 			onAnswer?.(clock() - askedAt > limits.leaseSlowMs ? "slow" : "ok");
