@@ -17,6 +17,8 @@ export interface Env {
 	COORDINATOR: DurableObjectNamespace;
 	/** Answers kept by Idempotency-Key: objects by tenant and part of the keys. */
 	IDEMPOTENCY: DurableObjectNamespace;
+	/** The audit log: objects by tenant, region and shard. */
+	AUDIT_LOG: DurableObjectNamespace;
 	/** The platform's own limiter, for callers who are not signed in. */
 	ADDRESSES: RateLimit;
 }
@@ -48,7 +50,10 @@ export function readConfig(env: Env): Config {
 	};
 }
 
-type TextVariable = Exclude<keyof Env, "ASSETS" | "COORDINATOR" | "IDEMPOTENCY" | "ADDRESSES">;
+type TextVariable = Exclude<
+	keyof Env,
+	"ASSETS" | "COORDINATOR" | "IDEMPOTENCY" | "AUDIT_LOG" | "ADDRESSES"
+>;
 
 function required(env: Env, name: TextVariable): string {
 	const value = env[name];

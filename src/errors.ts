@@ -73,6 +73,10 @@ export const errorTable = {
 	rate_limited: { status: 429, title: "A rate limit is used up" },
 	cost_above_limit: { status: 422, title: "The request costs more than its limit ever holds" },
 
+	// The audit log
+	audit_unavailable: { status: 503, title: "The record could not be made durable" },
+	audit_backlog_full: { status: 503, title: "The audit log takes no more records for now" },
+
 	// Ours
 	overloaded: { status: 503, title: "Less important work is refused for now" },
 	lease_lapsed: {

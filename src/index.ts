@@ -3,6 +3,7 @@ import type { Env } from "./env.ts";
 import { runScheduled } from "./jobs/schedule.ts";
 import { servicesOf } from "./services.ts";
 
+export { AuditLog } from "../durable-objects/audit-log.ts";
 export { Coordinator } from "../durable-objects/coordinator.ts";
 export { Idempotency } from "../durable-objects/idempotency.ts";
 

@@ -133,6 +133,38 @@ export const limits = {
 	/** Longer than any attempt can come after the first one. */
 	effectsKeptHours: 48,
 
+	// Audit log
+	/** An id has 12 bits for the number of a record in its request. */
+	recordsPerAppend: 4096,
+	/** Durable Objects that a tenant's records of one region are spread over. */
+	auditShardsMax: 16,
+	/** Of each call to an object of the log. */
+	auditTimeoutMs: 5_000,
+	/** Appends that are written together; one that is larger is written alone. */
+	auditBlockBytes: 256 * 1024,
+	/** What an object keeps for Postgres: at 5,000 signatures a second, more than an hour and a half. */
+	auditBacklogRecords: 30_000_000,
+	/** An object may have 10 GB. */
+	auditBacklogBytes: 8_000_000_000,
+	/** From the first record that waits until it is moved, so that more of them go together. */
+	auditMoveDelayMs: 1_000,
+	/** Records moved by one statement, and up to a block more. */
+	auditMoveRecords: 5_000,
+	auditMovesPerAlarm: 20,
+	auditMoveRetryMs: 1_000,
+	auditMoveRetryMsMax: 30_000,
+	/** How long an object knows what was appended under an Idempotency-Key: longer than it can come again. */
+	auditRepeatedKeptMs: 25 * 3600 * 1000,
+	auditRepeatedDeletedPerAlarm: 5_000,
+	/** A change that was made has this long to bring its record to the log by itself. */
+	auditOutboxWaitSeconds: 60,
+	auditOutboxPerRun: 500,
+	/** Each takes the time-out of a call. */
+	auditOutboxFailuresPerRun: 5,
+	/** Partitions that are made ahead. */
+	auditPartitionDaysAhead: 7,
+	auditAddressChars: 64,
+
 	// Isolate memory caches
 	cacheKeysEntries: 10_000,
 	cacheKeysBytes: 16 * 1024 * 1024,

@@ -1,4 +1,5 @@
 import { Redis } from "@upstash/redis/cloudflare";
+import { type AuditLogs, createAuditLogs } from "./audit/log.ts";
 import type { CachedToken } from "./auth/tokens.ts";
 import { memoryStore } from "./cache/memory.ts";
 import type { Store } from "./cache/store.ts";
@@ -34,6 +35,9 @@ export interface Services {
 	/** The objects that keep the answers to requests with an Idempotency-Key. */
 	readonly entries: EntryObjects;
 	readonly entrySeals: EntrySeals;
+	/** The objects of the audit log, and which of a tenant's shards this isolate writes to. */
+	readonly audit: AuditLogs;
+	readonly auditShard: (tenant: string) => number;
 	readonly tokenCache: Store<CachedToken>;
 	readonly keyCache: Store<LoadedKey>;
 	readonly versionCache: Store<LoadedVersion>;
@@ -71,6 +75,8 @@ export function createServices(
 		forgetTenant: dropTenant,
 		onAnswer: (outcome) => shedder.report(outcome),
 	});
+	// Isolates are many and their draws are even, so the shards are too.
+	const [draw = 0] = random(1);
 	return {
 		config,
 		db: createDatabase(config),
@@ -86,6 +92,9 @@ export function createServices(
 		// The binding does not know its class; durable-objects/idempotency.ts has these methods.
 		entries: (object) => env.IDEMPOTENCY.getByName(object) as unknown as EntryObject,
 		entrySeals: createEntrySeals(config.keyEncryptionKeys, random),
+		audit: createAuditLogs(env.AUDIT_LOG),
+		auditShard: (tenant) =>
+			draw % (leases.termNow(tenant)?.config.scaling_config.audit_shards ?? 1),
 		...caches,
 		forgetTenant(tenant) {
 			dropTenant(tenant);

@@ -75,6 +75,12 @@ function scalingOf(object: ObjectOf) {
 			.max(limits.coordinatorShardsMax)
 			.default(1)
 			.meta({ description: "Objects among which the buckets of a busy tenant are divided." }),
+		audit_shards: z
+			.int()
+			.min(1)
+			.max(limits.auditShardsMax)
+			.default(1)
+			.meta({ description: "Objects in each region that a busy tenant's audit records go to." }),
 	});
 }
 

@@ -12,10 +12,21 @@ export interface Statement {
 	 * or changed. Rows are its answer exactly when it had its effect (db/effects.ts).
 	 */
 	readonly effect?: string;
+	/** The columns of its answer that say what the effect was on, for the audit log (db/audit-outbox.ts). */
+	readonly target?: TargetColumns;
+}
+
+export interface TargetColumns {
+	/** A UUID. */
+	readonly id?: string;
+	readonly name?: string;
+	/** An integer. */
+	readonly version?: string;
+	readonly algorithm?: string;
 }
 
 /** A value that Postgres takes as a parameter. Bytes travel as base64 and are decoded in the statement. */
-export type Param = string | number | boolean | null | readonly string[];
+export type Param = string | number | boolean | null | readonly (string | null)[];
 
 export interface Database {
 	/** One statement in one round trip. */

@@ -50,6 +50,7 @@ const statements = {
 	insert: {
 		name: "config.insert",
 		effect: "version",
+		target: { version: "version" },
 		text: `insert into config_versions as c (tenant_id, version, config, created_by, note)
 			values ($1, $2, $3::jsonb, $4, $5)
 			returning ${summary}, c.config`,

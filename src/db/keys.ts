@@ -70,6 +70,8 @@ const keyColumns = `k.id, k.name, k.algorithm, k.state, k.has_private, k.current
 const versionColumns = `v.version, v.public_jwk, v.kek_id,
 	replace(encode(v.sealed, 'base64'), E'\\n', '') as sealed, ${iso("v.created_at", "version_created_at")}`;
 
+const keyTarget = { id: "id", name: "name", version: "current_version", algorithm: "algorithm" };
+
 /** A key whose day of deletion has come is gone, whether or not the purge has met it yet. */
 const alive = "(k.delete_at is null or k.delete_at > now())";
 
@@ -93,6 +95,7 @@ const statements = {
 	insert: {
 		name: "keys.insert",
 		effect: "id",
+		target: keyTarget,
 		with: `k as (
 				insert into keys (tenant_id, id, name, algorithm, tags, created_by, has_private)
 				values ($1, $2, $3, $4, $5::jsonb, $6, $9::text is not null)
@@ -107,6 +110,7 @@ const statements = {
 	rotate: {
 		name: "keys.rotate",
 		effect: "id",
+		target: keyTarget,
 		with: `k as (
 				update keys set current_version = $3, updated_at = now()
 				where tenant_id = $1 and id = $2 and current_version = $3 - 1 and state = $7
@@ -121,6 +125,7 @@ const statements = {
 	update: {
 		name: "keys.update",
 		effect: "id",
+		target: keyTarget,
 		text: `update keys k set
 				name = coalesce($4, k.name),
 				tags = coalesce($5::jsonb, k.tags),
@@ -133,6 +138,7 @@ const statements = {
 	move: {
 		name: "keys.move",
 		effect: "id",
+		target: keyTarget,
 		text: `update keys k set
 				state = $4,
 				delete_at = case when $4 = 'pending_deletion' then now() + make_interval(days => $5) end,

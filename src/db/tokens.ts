@@ -42,6 +42,7 @@ const statements = {
 	insert: {
 		name: "tokens.insert",
 		effect: "id",
+		target: { id: "id", name: "name" },
 		text: `insert into tokens as t
 				(tenant_id, id, name, role, secret_hash, key_patterns, created_by, expires_at,
 					rate_quota, rate_window_seconds)
@@ -56,8 +57,9 @@ const statements = {
 	revoke: {
 		name: "tokens.revoke",
 		effect: "id",
+		target: { id: "id", name: "name" },
 		text: `update tokens t set revoked_at = coalesce(t.revoked_at, now())
-			where t.tenant_id = $1 and t.id = $2 returning t.id`,
+			where t.tenant_id = $1 and t.id = $2 returning t.id, t.name`,
 	},
 } as const satisfies Record<string, Statement>;
 

@@ -1,10 +1,14 @@
+import type { AuditLogs } from "../audit/log.ts";
 import type { Clock } from "../lib/clock.ts";
 import { describeError, type Log } from "../observe/log.ts";
 import { refillSpareKeys, type SpareServices } from "../signing/spares.ts";
+import { makeAuditPartitions } from "./audit-partitions.ts";
+import { deliverAudit } from "./deliver-audit.ts";
 import { purgeOldEffects } from "./purge-effects.ts";
 import { purgeDueKeys } from "./purge-keys.ts";
 
 export interface JobServices extends SpareServices {
+	readonly audit: AuditLogs;
 	readonly clock: Clock;
 	readonly log: Log;
 }
@@ -14,7 +18,13 @@ export type Job = (services: JobServices) => Promise<number>;
 
 /** The clock of the service: cron expression (UTC) to jobs. wrangler.toml lists the same expressions. */
 export const schedule: Readonly<Record<string, Readonly<Record<string, Job>>>> = {
-	"* * * * *": { purgeDueKeys, purgeOldEffects, refillSpareKeys },
+	"* * * * *": {
+		purgeDueKeys,
+		purgeOldEffects,
+		refillSpareKeys,
+		makeAuditPartitions,
+		deliverAudit,
+	},
 };
 
 /** Runs the jobs of one tick. One that fails is logged and does not keep the others from running. */

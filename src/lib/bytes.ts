@@ -53,6 +53,16 @@ export function toHex(bytes: Uint8Array): string {
 	return text;
 }
 
+/** The bytes of hexadecimal that is well formed. */
+export function fromHex(text: string): Bytes {
+	if (native) return Uint8Array.fromHex(text);
+	const bytes = new Uint8Array(text.length / 2);
+	for (let i = 0; i < bytes.length; i++) {
+		bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
+	}
+	return bytes;
+}
+
 export function utf8(text: string): Bytes {
 	return encoder.encode(text) as Bytes; // never over shared memory
 }

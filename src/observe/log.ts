@@ -21,13 +21,31 @@ export type LogEvent =
 			readonly milliseconds: number;
 			readonly count: number;
 	  }
-	| { readonly event: "job_failed"; readonly job: string; readonly error: string };
+	| { readonly event: "job_failed"; readonly job: string; readonly error: string }
+	| ({ readonly event: "audit_moved" } & MoveFigures)
+	| ({ readonly event: "audit_move_failed"; readonly error: string } & MoveFigures);
+
+/** Of an object of the audit log: what it moved to Postgres, and what waits there. */
+interface MoveFigures {
+	readonly place: string;
+	readonly records: number;
+	readonly milliseconds: number;
+	readonly backlogRecords: number;
+	readonly backlogBytes: number;
+	/** The age of the oldest record that waits. */
+	readonly oldestMs: number;
+	/** Writes to storage since the last report, and how long the slowest of them took. */
+	readonly writes: number;
+	readonly slowestWriteMs: number;
+}
 
 const levelOf: Record<LogEvent["event"], LogLevel> = {
 	request_failed: "error",
 	dependency_unavailable: "warn",
 	job_done: "debug",
 	job_failed: "error",
+	audit_moved: "debug",
+	audit_move_failed: "warn",
 };
 
 export type Log = (event: LogEvent) => void;

@@ -68,7 +68,13 @@ const pagePolicy =
 
 /** Codes that any route can answer, and those that any guarded route or any route with a body can. */
 const everyRoute: readonly ErrorCode[] = ["internal", "unavailable"];
-const guardedRoutes: readonly ErrorCode[] = ["missing_token", "invalid_token", "role_forbidden"];
+const guardedRoutes: readonly ErrorCode[] = [
+	"missing_token",
+	"invalid_token",
+	"role_forbidden",
+	"audit_unavailable",
+	"audit_backlog_full",
+];
 const withInput: readonly ErrorCode[] = ["invalid_request", "unknown_field"];
 const withBody: readonly ErrorCode[] = [
 	"invalid_json",

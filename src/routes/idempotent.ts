@@ -4,6 +4,7 @@ import { parseIdempotencyKey } from "../idempotency/header.ts";
 import { type AttemptServices, once } from "../idempotency/once.ts";
 import { utf8 } from "../lib/bytes.ts";
 import { err, ok, type Result } from "../lib/result.ts";
+import type { Told } from "./audited.ts";
 import type { GuardedRequest, GuardedRoute, Reply } from "./route.ts";
 
 type AnyRequest = GuardedRequest<unknown, unknown, unknown>;
@@ -17,12 +18,12 @@ export async function handleOnce(
 	route: GuardedRoute,
 	request: AnyRequest,
 	json: unknown,
-	handle: (request: AnyRequest) => Promise<Result<Reply, Failure>>,
-): Promise<Result<Reply, Failure>> {
-	const header = route.method === "get" ? null : request.raw.headers.get("idempotency-key");
+	handle: (request: AnyRequest) => Promise<Told>,
+): Promise<Told> {
+	const header = keyOf(route, request.raw);
 	if (header === null) return handle(request);
 	const key = parseIdempotencyKey(header);
-	if (!key.ok) return key;
+	if (!key.ok) return untold(key);
 	const { services, caller, raw } = request;
 	const { tenant, tokenId } = caller;
 	const { pathname, search } = new URL(raw.url);
@@ -34,17 +35,41 @@ export async function handleOnce(
 		{
 			run: async (given) => toOutcome(route, await handle(own(given))),
 			again: again
-				? async (given, resource) => toOutcome(route, await again(own(given), resource))
+				? async (given, resource) => toOutcome(route, untold(await again(own(given), resource)))
 				: null,
 		},
 	);
-	if (!done.ok) return done;
+	if (!done.ok) return untold(done);
 	const { outcome, isReplay } = done.value;
-	if (outcome.ok) return ok(toResponse(outcome.value, isReplay));
-	return isReplay ? err({ ...outcome.error, isReplay }) : outcome;
+	const { record = null } = outcome;
+	if (outcome.ok) return { result: ok(toResponse(outcome.value, isReplay)), record, isReplay };
+	const { error } = outcome;
+	return { result: err(isReplay ? { ...error, isReplay } : error), record, isReplay };
 }
 
-async function toOutcome(route: GuardedRoute, reply: Result<Reply, Failure>): Promise<Outcome> {
+/** Whether the same request may come again, with the same record. */
+export function isKeyed(route: GuardedRoute, raw: Request): boolean {
+	return keyOf(route, raw) !== null;
+}
+
+function keyOf(route: GuardedRoute, raw: Request): string | null {
+	return route.method === "get" ? null : raw.headers.get("idempotency-key");
+}
+
+/** There is nothing to record of it. */
+function untold(result: Result<Reply, Failure>): Told {
+	return { result, record: null };
+}
+
+async function toOutcome(route: GuardedRoute, { result, record }: Told): Promise<Outcome> {
+	const answer = await toAnswer(route, result);
+	return record ? { ...answer, record } : answer;
+}
+
+async function toAnswer(
+	route: GuardedRoute,
+	reply: Result<Reply, Failure>,
+): Promise<Result<KeptAnswer, Failure>> {
 	if (!reply.ok) return reply;
 	if (reply.value instanceof Response) {
 		const { status, headers } = reply.value;

@@ -1,4 +1,5 @@
 import type * as z from "zod";
+import type { Deed } from "../audit/deed.ts";
 import type { Permission } from "../auth/roles.ts";
 import type { Caller } from "../auth/tokens.ts";
 import type { ErrorCode, Failure } from "../errors.ts";
@@ -16,7 +17,14 @@ export interface RouteRequest<Params, Query, Body> {
 }
 
 /** A value for the answer's JSON, or a finished Response where it is not JSON. */
-export type Reply = Response | { readonly status?: number; readonly json: unknown };
+export type Reply =
+	| Response
+	| {
+			readonly status?: number;
+			readonly json: unknown;
+			/** What has to be in the audit log before it is answered. */
+			readonly deed?: Deed;
+	  };
 
 export interface Answer {
 	readonly status: number;

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { AuditUnavailable } from "../audit/log.ts";
 import { allows } from "../auth/roles.ts";
 import type { Caller } from "../auth/tokens.ts";
 import { DatabaseUnavailable } from "../db/client.ts";
@@ -21,10 +22,11 @@ import {
 	operationFor,
 	spend,
 } from "./admission.ts";
-import { handleOnce } from "./idempotent.ts";
+import { refusal, released, type Witnessed, witness } from "./audited.ts";
+import { handleOnce, isKeyed } from "./idempotent.ts";
 import { check, readJson } from "./input.ts";
 import { jsonResponse, problemResponse, withBaseHeaders } from "./problem.ts";
-import type { GuardedRoute, PublicRoute, Reply, Route } from "./route.ts";
+import type { GuardedRequest, GuardedRoute, PublicRoute, Reply, Route } from "./route.ts";
 
 /**
  * Answers one request of a route: who calls, whether the role and the limits allow it, whether the
@@ -44,7 +46,7 @@ export async function serve(
 		const reply =
 			route.permission === null
 				? await answerAnyone(route, services, raw, params, meter)
-				: await answerCaller(route, services, raw, params, { meter, background });
+				: await answerCaller(route, services, raw, params, { requestId, meter, background });
 		return reply.ok
 			? toResponse(route, reply.value, requestId, meter)
 			: problemResponse(reply.error, requestId, meter.limit);
@@ -68,26 +70,40 @@ async function answerAnyone(
 	return input.ok ? route.handle({ services, raw, ...input.value }) : input;
 }
 
+interface Attending {
+	readonly requestId: string;
+	readonly meter: Meter;
+	readonly background: Background;
+}
+
 async function answerCaller(
 	route: GuardedRoute,
 	services: Services,
 	raw: Request,
 	params: Readonly<Record<string, string>>,
-	{ meter, background }: { readonly meter: Meter; readonly background: Background },
+	{ requestId, meter, background }: Attending,
 ): Promise<Result<Reply, Failure>> {
 	let admitted = await admit(services, raw, meter);
 	if (!admitted.ok) return admitted;
-	const pay = (admittedCaller: Caller, cost: number) =>
-		spend(services, admittedCaller, route, cost, meter, background);
 	const usual = operations[operationFor(route)].cost;
+	const witnessed = { services, route, raw, requestId, params };
+	const pay = async (caller: Caller, cost: number) => {
+		const paid = await spend(services, caller, route, cost, meter, background);
+		if (paid.ok) return null;
+		return released(
+			services,
+			refusal({ ...witnessed, caller, cost: operations.read.cost }, paid.error),
+			false,
+		);
+	};
 	// Where the body decides on the cost it is paid when that is read, as the usual one if it is no good.
 	const isEarly = !route.cost || !allows(admitted.value.caller.role, route.permission);
 	const early = isEarly ? await pay(admitted.value.caller, usual) : null;
-	if (early && !early.ok) return early;
+	if (early) return early;
 	const input = await readInput(route, raw, params);
 	const cost = input.ok && route.cost ? route.cost(input.value.body) : usual;
 	const late = isEarly ? null : await pay(admitted.value.caller, cost);
-	if (late && !late.ok) return late;
+	if (late) return late;
 	if (!input.ok) return input;
 	// A body can be held back for longer than a revocation takes: whoever did that is asked again.
 	if (!(await holds(services, admitted.value))) {
@@ -95,14 +111,28 @@ async function answerCaller(
 		if (!admitted.ok) return admitted;
 		if (!allows(admitted.value.caller.role, route.permission)) return lapsed();
 	}
-	const { caller, epoch } = admitted.value;
+	const { value: current } = admitted;
+	const { caller } = current;
 	const request = { services, raw, caller, ...input.value };
-	return handleOnce(route, request, input.value.json, async (own) => {
-		const reply = await route.handle(own);
-		// What was changed was changed; but a signature or a secret is not told on what held once.
-		if (changes(route) || (await holds(services, { caller, epoch }))) return reply;
-		return lapsed();
+	return answerOnce(current, { ...witnessed, caller, cost }, request, input.value.json);
+}
+
+/** Runs the handler, and releases its answer when that is on record and still stands. */
+async function answerOnce(
+	admitted: Admitted,
+	witnessed: Witnessed,
+	request: GuardedRequest<unknown, unknown, unknown>,
+	json: unknown,
+): Promise<Result<Reply, Failure>> {
+	const { services, route } = witnessed;
+	// What was changed was changed; but a signature or a secret is not told on what held once.
+	const stands = async () => changes(route) || (await holds(services, admitted));
+	const told = await handleOnce(route, request, json, async (own) => {
+		const reply = await witness(witnessed, own);
+		return (await stands()) ? reply : { result: lapsed(), record: null };
 	});
+	const result = await released(services, told, isKeyed(route, request.raw));
+	return told.isReplay || (await stands()) ? result : lapsed();
 }
 
 /** Whether the handler's effect is what the request was for, rather than its answer. */
@@ -197,6 +227,14 @@ function explain(route: Route, services: Services, error: unknown, requestId: st
 			code: "unavailable",
 			detail:
 				"What keeps the answers by Idempotency-Key does not answer. Repeat the request with the same key.",
+		};
+	}
+	if (error instanceof AuditUnavailable) {
+		services.log({ event: "dependency_unavailable", ...entry });
+		return {
+			code: "audit_unavailable",
+			detail:
+				"The audit log does not answer, and nothing is told without its record. Repeat the request, with the same Idempotency-Key if it has one.",
 		};
 	}
 	services.log({ event: "request_failed", ...entry });

@@ -1,4 +1,6 @@
 import type * as z from "zod";
+import type { Deed } from "../audit/deed.ts";
+import type { Target } from "../audit/record.ts";
 import { type ErrorCode, type Failure, fail } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { limits } from "../limits.ts";
@@ -59,7 +61,10 @@ export const sign = route(
 			encoding,
 			version,
 		});
-		return signed.ok ? ok({ json: signed.value }) : signed;
+		if (!signed.ok) return signed;
+		const { answer, keyName, bytes } = signed.value;
+		const item = { number: 0, outcome: "ok", input: input.value, signature: bytes };
+		return ok({ json: answer, deed: { target: keyTarget(answer, keyName), items: [item], of: 1 } });
 	},
 );
 
@@ -90,7 +95,10 @@ export const verify = route(
 			encoding,
 			version,
 		});
-		return verified.ok ? ok({ json: verified.value }) : verified;
+		if (!verified.ok) return verified;
+		const { answer } = verified.value;
+		const given = [{ ok: true, value: { input: input.value } }] as const;
+		return ok({ json: answer, deed: failedDeed(given, [verified], version) });
 	},
 );
 
@@ -125,20 +133,24 @@ export const signBatch = route(
 	async ({ services, caller, params, body }) => {
 		const items = body.items.map((item) => readItem(schema.signItem, item));
 		const { encoding, version } = body;
-		const signed = await signing.signBatch(services, caller, params.key, {
-			items: items.map((item) => (item.value.ok ? toInput(item.value.value) : item.value)),
-			encoding,
-			version,
-		});
+		const inputs = items.map(({ value }) => (value.ok ? toInput(value.value) : value));
+		const request = { items: inputs, encoding, version };
+		const signed = await signing.signBatch(services, caller, params.key, request);
 		if (!signed.ok) return signed;
-		const { key, answers } = signed.value;
+		const { key, keyName, answers } = signed.value;
 		const results = answers.map((answer, index) => {
 			const { reference } = items[index] ?? {};
 			if (!answer.ok) return { reference, error: toItemError(answer.error) };
-			const { signature, recoveryId } = answer.value;
+			const { signature, recoveryId } = answer.value.answer;
 			return { reference, signature, recoveryId };
 		});
-		return ok({ json: { ...key, encoding, results } });
+		const made = answers.flatMap((answer, number) => {
+			const input = inputs[number];
+			if (!answer.ok || !input?.ok) return [];
+			return [{ number, outcome: "ok", input: input.value, signature: answer.value.bytes }];
+		});
+		const deed = { target: keyTarget(key, keyName), items: made, of: items.length };
+		return ok({ json: { ...key, encoding, results }, deed });
 	},
 );
 
@@ -166,19 +178,17 @@ export const verifyBatch = route(
 	async ({ services, caller, params, body }) => {
 		const items = body.items.map((item) => readItem(schema.verifyItem, item));
 		const { encoding, version } = body;
-		const verified = await signing.verifyBatch(services, caller, params.key, {
-			items: items.map((item) => (item.value.ok ? toSigned(item.value.value) : item.value)),
-			encoding,
-			version,
-		});
+		const given = items.map(({ value }) => (value.ok ? toSigned(value.value) : value));
+		const request = { items: given, encoding, version };
+		const verified = await signing.verifyBatch(services, caller, params.key, request);
 		if (!verified.ok) return verified;
 		const results = verified.value.map((answer, index) => {
 			const { reference } = items[index] ?? {};
 			return answer.ok
-				? { reference, ...answer.value }
+				? { reference, ...answer.value.answer }
 				: { reference, error: toItemError(answer.error) };
 		});
-		return ok({ json: { results } });
+		return ok({ json: { results }, deed: failedDeed(given, verified.value, version) });
 	},
 );
 
@@ -210,7 +220,11 @@ export const signJwt = route(
 			return fail("invalid_request", detail, [{ pointer, code: "invalid_request", detail }]);
 		}
 		const signed = await signToken(services, caller, params.key, body);
-		return signed.ok ? ok({ json: signed.value }) : signed;
+		if (!signed.ok) return signed;
+		const { answer, keyName, input: bytes, bytes: signature } = signed.value;
+		const input = { kind: "message", bytes } as const;
+		const items = [{ number: 0, outcome: "ok", input, signature }];
+		return ok({ json: answer, deed: { target: keyTarget(answer, keyName), items, of: 1 } });
 	},
 );
 
@@ -262,6 +276,33 @@ export const verifyStateless = route(
 		return verified.ok ? ok({ json: { valid: verified.value } }) : verified;
 	},
 );
+
+interface ShownKey {
+	readonly keyId: string;
+	readonly version: number;
+	readonly algorithm: string;
+}
+
+function keyTarget({ keyId: id, version, algorithm }: ShownKey, name: string): Target {
+	return { id, name, version, algorithm };
+}
+
+/** The signatures that did not verify: of a verification nothing else is recorded. */
+function failedDeed(
+	given: readonly Result<{ readonly input: Input }, Failure>[],
+	answers: readonly Result<signing.Verified, Failure>[],
+	version: number | undefined,
+): Deed {
+	const key = answers.find((answer) => answer.ok)?.value.key;
+	const { id = null, name = "", algorithm = "" } = key ?? {};
+	const items = answers.flatMap((answer, number) => {
+		const item = given[number];
+		if (!answer.ok || answer.value.answer.valid || !item?.ok) return [];
+		const { input } = item.value;
+		return [{ number, outcome: "invalid", input, signature: answer.value.bytes }];
+	});
+	return { target: { id, name, version: version ?? 0, algorithm }, items, of: answers.length };
+}
 
 interface MessageOrDigest {
 	readonly message?: Bytes | undefined;

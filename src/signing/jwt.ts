@@ -5,6 +5,7 @@ import { ok, type Result } from "../lib/result.ts";
 import type { PublicJwk } from "../model.ts";
 import { type LoadServices, loadUsableKey, signerOf } from "./loaded.ts";
 import { signingVersion } from "./sign.ts";
+import type { Bytes } from "./types.ts";
 
 export interface JwtRequest {
 	readonly claims: Readonly<Record<string, unknown>>;
@@ -21,6 +22,15 @@ export interface JwtAnswer {
 	readonly keyId: string;
 	readonly version: number;
 	readonly algorithm: string;
+}
+
+/** A JWT as it is answered, and what else the audit log wants to know of it. */
+export interface SignedJwt {
+	readonly answer: JwtAnswer;
+	readonly keyName: string;
+	/** What was signed (RFC 7515 section 5.1), and the signature in its raw form. */
+	readonly input: Bytes;
+	readonly bytes: Bytes;
 }
 
 /** Header members (RFC 7515 section 4.1) that the service sets, or that would turn a verifier to another key. */
@@ -45,7 +55,7 @@ export async function signJwt(
 	caller: Caller,
 	ref: string,
 	request: JwtRequest,
-): Promise<Result<JwtAnswer, Failure>> {
+): Promise<Result<SignedJwt, Failure>> {
 	const key = await loadUsableKey(services, caller, ref);
 	if (!key.ok) return key;
 	const { algorithm, row } = key.value;
@@ -67,14 +77,16 @@ export async function signJwt(
 	const lifetime = expiresIn === undefined ? {} : { exp: now + expiresIn };
 	const claims = { iat: now, ...own, ...lifetime };
 	const signed = `${base64UrlJson(header)}.${base64UrlJson(claims)}`;
-	const signature = await signer.value(utf8(signed));
-	return ok({
-		token: `${signed}.${toBase64Url(signature.bytes)}`,
+	const input = utf8(signed);
+	const { bytes } = await signer.value(input);
+	const answer = {
+		token: `${signed}.${toBase64Url(bytes)}`,
 		kid,
 		keyId: row.id,
 		version: version.value.version,
 		algorithm: algorithm.name,
-	});
+	};
+	return ok({ answer, keyName: row.name, input, bytes });
 }
 
 /** `kid` of a version: in the header of what it signs and in the JWKS. */

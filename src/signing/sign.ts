@@ -13,7 +13,7 @@ import {
 } from "./loaded.ts";
 import { publicOnly } from "./refusals.ts";
 import { decodeSignature, encodeSignature } from "./signature.ts";
-import type { Algorithm, Encoding, Input } from "./types.ts";
+import type { Algorithm, Bytes, Encoding, Input } from "./types.ts";
 
 export interface SignRequest {
 	readonly input: Input;
@@ -31,6 +31,14 @@ export interface SignAnswer {
 	readonly recoveryId?: number;
 }
 
+/** A signature as it is answered, and what else the audit log wants to know of it. */
+export interface Signed {
+	readonly answer: SignAnswer;
+	readonly keyName: string;
+	/** The signature in its raw form. */
+	readonly bytes: Bytes;
+}
+
 export interface VerifyRequest extends SignRequest {
 	readonly signature: string;
 }
@@ -41,13 +49,21 @@ export interface VerifyAnswer {
 	readonly version?: number;
 }
 
+/** A verification as it is answered, and what else the audit log wants to know of it. */
+export interface Verified {
+	readonly answer: VerifyAnswer;
+	readonly key: LoadedKey["row"];
+	/** The signature in its raw form. */
+	readonly bytes: Bytes;
+}
+
 /** The main job. Authentication and role were checked before; key scope is checked by the look-up. */
 export async function sign(
 	services: LoadServices,
 	caller: Caller,
 	ref: string,
 	request: SignRequest,
-): Promise<Result<SignAnswer, Failure>> {
+): Promise<Result<Signed, Failure>> {
 	const key = await loadUsableKey(services, caller, ref);
 	if (!key.ok) return key;
 	const version = await signingVersion(services, key.value, request.version);
@@ -64,7 +80,8 @@ export interface BatchRequest<Item> {
 
 export interface SignBatchAnswer {
 	readonly key: { readonly keyId: string; readonly version: number; readonly algorithm: string };
-	readonly answers: readonly Result<SignAnswer, Failure>[];
+	readonly keyName: string;
+	readonly answers: readonly Result<Signed, Failure>[];
 }
 
 /** One item of a batch fails by itself; what concerns the key fails them all. */
@@ -82,7 +99,7 @@ export async function signBatch(
 	const refusal = refuseEncoding(algorithm, encoding);
 	if (refusal) return refusal;
 	if (!version.value.sealed) return publicOnly(row.name);
-	const answers: Result<SignAnswer, Failure>[] = [];
+	const answers: Result<Signed, Failure>[] = [];
 	for (const [index, item] of items.entries()) {
 		await giveWay(index);
 		if (!item.ok) answers.push(item);
@@ -92,7 +109,7 @@ export async function signBatch(
 		}
 	}
 	const shown = { keyId: row.id, version: version.value.version, algorithm: algorithm.name };
-	return ok({ key: shown, answers });
+	return ok({ key: shown, keyName: row.name, answers });
 }
 
 export async function verify(
@@ -100,7 +117,7 @@ export async function verify(
 	caller: Caller,
 	ref: string,
 	request: VerifyRequest,
-): Promise<Result<VerifyAnswer, Failure>> {
+): Promise<Result<Verified, Failure>> {
 	const key = await loadUsableKey(services, caller, ref);
 	if (!key.ok) return key;
 	const versions = await verifyingVersions(services, key.value, request.version);
@@ -112,7 +129,7 @@ export async function verifyBatch(
 	caller: Caller,
 	ref: string,
 	{ items, encoding, version }: BatchRequest<Pick<VerifyRequest, "input" | "signature">>,
-): Promise<Result<readonly Result<VerifyAnswer, Failure>[], Failure>> {
+): Promise<Result<readonly Result<Verified, Failure>[], Failure>> {
 	const key = await loadUsableKey(services, caller, ref);
 	if (!key.ok) return key;
 	const refusal = refuseEncoding(key.value.algorithm, encoding);
@@ -125,7 +142,7 @@ export async function verifyBatch(
 			`${items.length} items with ${versions.value.length} versions each are more than ${limits.batchVerifications}; name the version.`,
 		);
 	}
-	const answers: Result<VerifyAnswer, Failure>[] = [];
+	const answers: Result<Verified, Failure>[] = [];
 	for (const [index, item] of items.entries()) {
 		await giveWay(index);
 		if (!item.ok) answers.push(item);
@@ -174,7 +191,7 @@ async function signWith(
 	key: LoadedKey,
 	version: LoadedVersion,
 	{ input, encoding }: SignRequest,
-): Promise<Result<SignAnswer, Failure>> {
+): Promise<Result<Signed, Failure>> {
 	const { algorithm } = key;
 	const refusal = refuseInput(algorithm, input) ?? refuseEncoding(algorithm, encoding);
 	if (refusal) return refusal;
@@ -187,8 +204,9 @@ async function signWith(
 		keyId: key.row.id,
 		version: version.version,
 		algorithm: algorithm.name,
+		...(recoveryId !== undefined && { recoveryId }),
 	};
-	return ok(recoveryId === undefined ? answer : { ...answer, recoveryId });
+	return ok({ answer, keyName: key.row.name, bytes });
 }
 
 async function verifyWith(
@@ -196,19 +214,20 @@ async function verifyWith(
 	key: LoadedKey,
 	versions: readonly LoadedVersion[],
 	{ input, encoding, signature }: VerifyRequest,
-): Promise<Result<VerifyAnswer, Failure>> {
+): Promise<Result<Verified, Failure>> {
 	const { algorithm } = key;
 	const refusal = refuseInput(algorithm, input);
 	if (refusal) return refusal;
 	const bytes = decodeSignature(algorithm, signature, encoding);
 	if (!bytes.ok) return bytes;
+	const told = (answer: VerifyAnswer) => ok({ answer, key: key.row, bytes: bytes.value });
 	for (const version of versions) {
 		const verifier = await verifierOf(services, key, version, input.kind);
 		if (await verifier(input.bytes, bytes.value)) {
-			return ok({ valid: true, version: version.version });
+			return told({ valid: true, version: version.version });
 		}
 	}
-	return ok({ valid: false });
+	return told({ valid: false });
 }
 
 /** What the algorithm can not sign or verify: a digest where it takes none, or one of another length. */

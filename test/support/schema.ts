@@ -13,6 +13,9 @@ const tables = [
 	"spare_keys",
 	"config_versions",
 	"effects",
+	"audit_events",
+	"audit_chains",
+	"audit_outbox",
 ];
 
 export interface OwnSchema {

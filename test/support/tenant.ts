@@ -19,6 +19,7 @@ declare global {
 			ASSETS: Fetcher;
 			COORDINATOR: DurableObjectNamespace;
 			IDEMPOTENCY: DurableObjectNamespace;
+			AUDIT_LOG: DurableObjectNamespace;
 			ADDRESSES: RateLimit;
 		}
 		interface GlobalProps {

@@ -1,0 +1,321 @@
+import { DurableObject } from "cloudflare:workers";
+import { type Block, buildBlock } from "../src/audit/block.ts";
+import { type ChainHead, type ChainName, chainStart } from "../src/audit/chain.ts";
+import { type Appended, type AuditLogRpc, readPlace } from "../src/audit/log.ts";
+import { moveBlocks } from "../src/audit/move.ts";
+import { appendId, countRecords } from "../src/audit/record.ts";
+import { createDatabase, type Database } from "../src/db/client.ts";
+import { type Config, type Env, readConfig } from "../src/env.ts";
+import { systemClock } from "../src/lib/clock.ts";
+import { systemRandom } from "../src/lib/random.ts";
+import { uuidv7 } from "../src/lib/uuid.ts";
+import { limits } from "../src/limits.ts";
+import { createLog, describeError, type Log } from "../src/observe/log.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/**
+ * `written_bytes` counts from the chain's beginning to the block's end, as `moved_bytes` does: what
+ * waits for Postgres is a difference, however many blocks there are. Times are milliseconds.
+ */
+const schema = `
+	create table if not exists chain (
+		id text not null,
+		moved_sequence integer not null,
+		moved_link blob not null,
+		moved_bytes integer not null
+	);
+	create table if not exists blocks (
+		sequence integer primary key,
+		count integer not null,
+		link blob not null,
+		written_bytes integer not null,
+		written_at integer not null,
+		bytes blob not null
+	);
+	create table if not exists repeated (
+		id blob primary key,
+		sequence integer not null,
+		appended_at integer not null
+	) without rowid;
+	create index if not exists repeated_by_age on repeated (appended_at)`;
+
+type BlockRow = {
+	sequence: number;
+	count: number;
+	link: ArrayBuffer;
+	written_bytes: number;
+	written_at: number;
+	bytes: ArrayBuffer;
+};
+
+type ChainRow = {
+	id: string;
+	moved_sequence: number;
+	moved_link: ArrayBuffer;
+	moved_bytes: number;
+};
+
+/** A chain up to some place, and the bytes that it took. */
+interface Extent extends ChainHead {
+	readonly bytes: number;
+}
+
+/** An append that waits to be written. */
+interface Waiting {
+	readonly records: Bytes;
+	readonly count: number;
+	readonly isRepeated: boolean;
+	readonly tell: (answer: Appended) => void;
+	readonly fail: (error: unknown) => void;
+}
+
+/**
+ * A part of a tenant's audit log: records are durable here before what they are about is told, each
+ * linked to the one before it, and move to Postgres in bulk. One object for a tenant, region and shard.
+ */
+export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
+	readonly #sql = this.ctx.storage.sql;
+	readonly #config: Config;
+	readonly #db: Database;
+	readonly #log: Log;
+	readonly #chain: ChainName;
+	/** The end of what is written, and of what Postgres has. */
+	#written: Extent;
+	#moved: Extent;
+	#waiting: Waiting[] = [];
+	#isWriting = false;
+	/** When the alarm rings; null for never. */
+	#alarmAt: number | null = null;
+	#failures = 0;
+	/** Since the last report. */
+	#writes = { count: 0, slowestMs: 0 };
+
+	constructor(context: DurableObjectState, env: Env) {
+		super(context, env);
+		this.#config = readConfig(env);
+		this.#db = createDatabase(this.#config);
+		this.#log = createLog(this.#config.logLevel);
+		this.#sql.exec(schema);
+		const row = this.#chainRow() ?? this.#beginChain();
+		this.#chain = { ...readPlace(this.#place), id: row.id };
+		this.#moved = {
+			sequence: row.moved_sequence,
+			link: new Uint8Array(row.moved_link),
+			bytes: row.moved_bytes,
+		};
+		this.#written = this.#lastWritten() ?? this.#moved;
+		context.blockConcurrencyWhile(async () => {
+			this.#alarmAt = await context.storage.getAlarm();
+		});
+	}
+
+	append(records: Bytes, isRepeated: boolean): Promise<Appended> {
+		const count = countRecords(records); // throws for what is no append, before it is among others
+		const { promise, resolve: tell, reject: fail } = Promise.withResolvers<Appended>();
+		this.#waiting.push({ records, count, isRepeated, tell, fail });
+		if (!this.#isWriting) void this.#writeAll();
+		return promise;
+	}
+
+	/** Writes what waits, and then what came to wait meanwhile: the more there is, the more go together. */
+	async #writeAll(): Promise<void> {
+		this.#isWriting = true;
+		while (this.#waiting.length > 0) {
+			const together = this.#takeWaiting();
+			try {
+				const start = systemClock();
+				const answers = this.ctx.storage.transactionSync(() => this.#write(together, start));
+				await this.ctx.storage.sync();
+				this.#writes.count++;
+				this.#writes.slowestMs = Math.max(this.#writes.slowestMs, systemClock() - start);
+				for (const [index, { tell }] of together.entries()) tell(answers[index] ?? "full");
+			} catch (error) {
+				for (const { fail } of [...together, ...this.#waiting]) fail(error);
+				// What is in memory may be ahead of what is stored: the next one begins from storage.
+				this.ctx.abort("the audit log could not be written");
+			}
+		}
+		this.#isWriting = false;
+	}
+
+	#takeWaiting(): Waiting[] {
+		let bytes = 0;
+		let count = 0;
+		for (const { records } of this.#waiting) {
+			bytes += records.length;
+			if (count > 0 && bytes > limits.auditBlockBytes) break;
+			count++;
+		}
+		return this.#waiting.splice(0, count);
+	}
+
+	#write(together: readonly Waiting[], now: number): Appended[] {
+		const taken: Bytes[] = [];
+		let { sequence, bytes } = this.#written;
+		const answers = together.map(({ records, count, isRepeated }): Appended => {
+			if (isRepeated && this.#isKnown(records)) return "kept";
+			if (sequence + count - this.#moved.sequence > limits.auditBacklogRecords) return "full";
+			if (bytes + records.length - this.#moved.bytes > limits.auditBacklogBytes) return "full";
+			taken.push(records);
+			sequence += count;
+			bytes += records.length;
+			if (isRepeated) {
+				this.#sql.exec(
+					"insert into repeated (id, sequence, appended_at) values (?, ?, ?)",
+					...[appendId(records), sequence, now],
+				);
+			}
+			return "kept";
+		});
+		if (taken.length > 0) this.#writeBlock(taken, bytes, now);
+		return answers;
+	}
+
+	#writeBlock(appends: readonly Bytes[], writtenBytes: number, now: number): void {
+		const block = buildBlock(this.#written, appends);
+		this.#sql.exec(
+			`insert into blocks (sequence, count, link, written_bytes, written_at, bytes)
+			values (?, ?, ?, ?, ?, ?)`,
+			...[block.sequence, block.count, block.link, writtenBytes, now, block.bytes],
+		);
+		const sequence = this.#written.sequence + block.count;
+		this.#written = { sequence, link: block.link, bytes: writtenBytes };
+		this.#ringAt(now + limits.auditMoveDelayMs);
+	}
+
+	#isKnown(records: Bytes): boolean {
+		const rows = this.#sql.exec("select 1 from repeated where id = ?", appendId(records));
+		return rows.toArray().length > 0;
+	}
+
+	/** Moves records to Postgres, some at a time, and comes back for the rest. */
+	override async alarm(): Promise<void> {
+		this.#alarmAt = null;
+		const start = systemClock();
+		const { sequence: before } = this.#moved;
+		try {
+			for (let move = 0; move < limits.auditMovesPerAlarm; move++) {
+				if (!(await this.#moveSome())) break;
+			}
+			this.#failures = 0;
+			this.#report(start, this.#moved.sequence - before, null);
+		} catch (error) {
+			this.#failures++;
+			this.#report(start, this.#moved.sequence - before, error);
+		}
+		this.#forgetRepeated(systemClock());
+		this.#ringAgain(systemClock());
+	}
+
+	/** The oldest records; false when there are none. They are dropped here only when Postgres has them. */
+	async #moveSome(): Promise<boolean> {
+		const blocks = this.#oldestBlocks();
+		const last = blocks.at(-1);
+		if (!last) return false;
+		const head = await moveBlocks(this.#db, this.#chain, this.#moved, blocks.map(toBlock));
+		this.ctx.storage.transactionSync(() => {
+			this.#sql.exec("delete from blocks where sequence <= ?", last.sequence);
+			this.#sql.exec(
+				"update chain set moved_sequence = ?, moved_link = ?, moved_bytes = ?",
+				...[head.sequence, head.link, last.written_bytes],
+			);
+		});
+		this.#moved = { ...head, bytes: last.written_bytes };
+		return true;
+	}
+
+	#oldestBlocks(): BlockRow[] {
+		const blocks: BlockRow[] = [];
+		let count = 0;
+		for (const row of this.#sql.exec<BlockRow>("select * from blocks order by sequence")) {
+			blocks.push(row);
+			count += row.count;
+			if (count >= limits.auditMoveRecords) break;
+		}
+		return blocks;
+	}
+
+	/** What can not come again any more: too old for its request, and moved. */
+	#forgetRepeated(now: number): void {
+		this.#sql.exec(
+			`delete from repeated where id in (select id from repeated
+				where appended_at <= ? and sequence <= ? order by appended_at limit ?)`,
+			...[
+				now - limits.auditRepeatedKeptMs,
+				this.#moved.sequence,
+				limits.auditRepeatedDeletedPerAlarm,
+			],
+		);
+	}
+
+	#ringAgain(now: number): void {
+		if (this.#failures > 0) {
+			const pause = limits.auditMoveRetryMs * 2 ** Math.min(this.#failures - 1, 10);
+			this.#ringAt(now + Math.min(pause, limits.auditMoveRetryMsMax));
+		} else if (this.#written.sequence > this.#moved.sequence) {
+			this.#ringAt(now);
+		}
+		const query = "select min(appended_at) as at from repeated where sequence <= ?";
+		const { at } = this.#sql.exec<{ at: number | null }>(query, this.#moved.sequence).one();
+		if (at !== null) this.#ringAt(Math.max(now, at + limits.auditRepeatedKeptMs));
+	}
+
+	/** No later than that. */
+	#ringAt(time: number): void {
+		if (this.#alarmAt !== null && this.#alarmAt <= time) return;
+		this.#alarmAt = time;
+		this.ctx.storage.setAlarm(time);
+	}
+
+	#report(start: number, records: number, error: unknown): void {
+		if (records === 0 && error === null) return;
+		const now = systemClock();
+		const query = "select written_at from blocks order by sequence limit 1";
+		const [oldest] = this.#sql.exec<{ written_at: number }>(query).toArray();
+		const figures = {
+			place: this.#place,
+			records,
+			milliseconds: now - start,
+			backlogRecords: this.#written.sequence - this.#moved.sequence,
+			backlogBytes: this.#written.bytes - this.#moved.bytes,
+			oldestMs: oldest ? now - oldest.written_at : 0,
+			writes: this.#writes.count,
+			slowestWriteMs: this.#writes.slowestMs,
+		};
+		this.#writes = { count: 0, slowestMs: 0 };
+		if (error === null) this.#log({ event: "audit_moved", ...figures });
+		else this.#log({ event: "audit_move_failed", ...figures, error: describeError(error) });
+	}
+
+	#chainRow(): ChainRow | undefined {
+		return this.#sql.exec<ChainRow>("select * from chain").toArray()[0];
+	}
+
+	#beginChain(): ChainRow {
+		const id = uuidv7(systemClock, systemRandom);
+		const { link } = chainStart({ ...readPlace(this.#place), id });
+		this.#sql.exec(
+			"insert into chain (id, moved_sequence, moved_link, moved_bytes) values (?, 0, ?, 0)",
+			...[id, link],
+		);
+		return { id, moved_sequence: 0, moved_link: link.buffer, moved_bytes: 0 };
+	}
+
+	#lastWritten(): Extent | null {
+		const [row] = this.#sql.exec<BlockRow>("select * from blocks order by sequence desc limit 1");
+		if (!row) return null;
+		const sequence = row.sequence + row.count - 1;
+		return { sequence, link: new Uint8Array(row.link), bytes: row.written_bytes };
+	}
+
+	get #place(): string {
+		const { name } = this.ctx.id;
+		if (!name) throw new Error("an object of the audit log has a name");
+		return name;
+	}
+}
+
+function toBlock({ sequence, count, link, bytes }: BlockRow): Block {
+	return { sequence, count, link: new Uint8Array(link), bytes: new Uint8Array(bytes) };
+}

@@ -1,0 +1,65 @@
+import { concat } from "../lib/bytes.ts";
+import { type ChainHead, leafOf, linked } from "./chain.ts";
+import { type EncodedRecord, splitAppend } from "./record.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** Appends that were written together, in their order: one row of an object. */
+export interface Block {
+	/** Of its first record in the chain. */
+	readonly sequence: number;
+	readonly count: number;
+	/** Of its last record. */
+	readonly link: Bytes;
+	/** Each append behind its length (4). */
+	readonly bytes: Bytes;
+}
+
+/** A record in its place of the chain. */
+export interface LinkedRecord extends EncodedRecord {
+	readonly sequence: number;
+	readonly link: Bytes;
+}
+
+const lengthBytes = 4;
+
+/** Puts appends behind the head of a chain; at least one. */
+export function buildBlock(head: ChainHead, appends: readonly Bytes[]): Block {
+	const parts: Bytes[] = [];
+	let last = head;
+	for (const append of appends) {
+		const length = new Uint8Array(lengthBytes);
+		new DataView(length.buffer).setUint32(0, append.length);
+		parts.push(length, append);
+		for (const record of splitAppend(append)) last = linked(last, leafOf(record));
+	}
+	const count = last.sequence - head.sequence;
+	return { sequence: head.sequence + 1, count, link: last.link, bytes: concat(...parts) };
+}
+
+/** The records of a block, linked to what is before it. Throws when they do not end in the block's link. */
+export function readBlock(before: ChainHead, block: Block): LinkedRecord[] {
+	const records: LinkedRecord[] = [];
+	let last = before;
+	for (const append of appendsOf(block.bytes)) {
+		for (const record of splitAppend(append)) {
+			last = linked(last, leafOf(record));
+			records.push({ ...record, ...last });
+		}
+	}
+	const isWhole =
+		block.sequence === before.sequence + 1 &&
+		records.length === block.count &&
+		last.link.every((byte, at) => byte === block.link[at]);
+	if (!isWhole) throw new Error(`the block at ${block.sequence} does not follow its chain`);
+	return records;
+}
+
+function* appendsOf(bytes: Bytes): Generator<Bytes> {
+	const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+	for (let at = 0; at < bytes.length; ) {
+		const from = at + lengthBytes;
+		at = from + view.getUint32(at);
+		yield bytes.subarray(from, at);
+	}
+}

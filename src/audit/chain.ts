@@ -1,0 +1,47 @@
+import { sha256 } from "@noble/hashes/sha2.js";
+import { withLengths } from "../lib/bytes.ts";
+import type { EncodedRecord } from "./record.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** What a hash is of, as its first byte: no two kinds can be taken for each other (RFC 6962 section 2.1). */
+const leafPrefix = Uint8Array.of(0x00);
+const linkPrefix = Uint8Array.of(0x02);
+const chainPrefix = Uint8Array.of(0x03);
+
+/** Which records a chain has, in the order of one object's life. */
+export interface ChainName {
+	/** UUIDv7, new with every storage: one that was lost begins another chain, and never forks one. */
+	readonly id: string;
+	readonly tenant: string;
+	readonly region: string;
+	readonly shard: number;
+}
+
+/** Where a chain is: how many records it has, and the link of the last one. */
+export interface ChainHead {
+	readonly sequence: number;
+	readonly link: Bytes;
+}
+
+/** What the first record is linked to: the chain's own name, so no record can be moved to another one. */
+export function chainStart({ id, tenant, region, shard }: ChainName): ChainHead {
+	const parts = withLengths(["edgesign-chain-v1", id, tenant, region, String(shard)]);
+	return { sequence: 0, link: hashed(chainPrefix, parts) };
+}
+
+/** SHA-256 of 0x00 and the record's canonical bytes. */
+export function leafOf({ head, item }: EncodedRecord): Bytes {
+	return hashed(leafPrefix, head, item);
+}
+
+/** The chain with one record more: its link is SHA-256 of 0x02, the link before it and the leaf. */
+export function linked({ sequence, link }: ChainHead, leaf: Bytes): ChainHead {
+	return { sequence: sequence + 1, link: hashed(linkPrefix, link, leaf) };
+}
+
+function hashed(...parts: readonly Uint8Array[]): Bytes {
+	const hash = sha256.create();
+	for (const part of parts) hash.update(part);
+	return hash.digest() as Bytes; // never over shared memory
+}

@@ -1,0 +1,181 @@
+import { limits } from "../limits.ts";
+import { Reader, Writer } from "./wire.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** What all records of a request have in common. */
+export interface RecordHead {
+	/** UUIDv7 of the record number 0: when it was done is in it. From newRecordId. */
+	readonly id: string;
+	readonly requestId: string;
+	readonly tenant: string;
+	/** Who did it; null for the service itself. */
+	readonly tokenId: string | null;
+	/** The operationId of the route. */
+	readonly action: string;
+	readonly target: Target;
+	/** Of the caller; empty where it is not known. */
+	readonly address: string;
+}
+
+/** What it was done with or to: a key, a token, or a version of the configuration. */
+export interface Target {
+	readonly id: string | null;
+	/** Empty where it has none, or it is not known. */
+	readonly name: string;
+	/** Of the key or the configuration; 0 for none. */
+	readonly version: number;
+	/** Of the key; empty for none. */
+	readonly algorithm: string;
+}
+
+/** What one record of a request says by itself. */
+export interface RecordItem {
+	/** Its place in the request, from 0. */
+	readonly number: number;
+	/** What `input` is the SHA-256 of; null where nothing was signed or verified. */
+	readonly inputKind: "message" | "digest" | null;
+	/** SHA-256 of the message, or of the digest that was sent in its place. */
+	readonly input: Bytes | null;
+	/** SHA-256 of the signature in its raw form. */
+	readonly signature: Bytes | null;
+	/** In hundredths of a token. */
+	readonly cost: number;
+	/** `ok`, `invalid` for a signature that did not verify, else the code of the refusal. */
+	readonly outcome: string;
+}
+
+/** A whole record; its `id` has its number in it. */
+export type AuditRecord = RecordHead & RecordItem;
+
+/** A record as it is written: the bytes of its head, which others may share, and its own. */
+export interface EncodedRecord {
+	readonly head: Bytes;
+	readonly item: Bytes;
+}
+
+const format = 1;
+const inputKinds = [null, "message", "digest"] as const;
+const headCapacity = 320;
+const itemCapacity = 80;
+/** What an item has before its outcome. */
+const itemFixedBytes = 2 + 1 + 32 + 32 + 4;
+
+/**
+ * The records of one request as an append: `length of the head (2) | head | items`. A record's
+ * canonical bytes are its head and its item behind each other (docs/storage.md).
+ */
+export function encodeAppend(head: RecordHead, items: readonly RecordItem[]): Bytes {
+	const headBytes = encodeHead(head);
+	const writer = new Writer(2 + headBytes.length + items.length * itemCapacity);
+	writer.uint16(headBytes.length);
+	writer.bytes(headBytes);
+	for (const item of items) writeItem(writer, item);
+	return writer.done();
+}
+
+function encodeHead({ target, ...head }: RecordHead): Bytes {
+	const writer = new Writer(headCapacity);
+	writer.uint8(format);
+	writer.uuid(head.id);
+	writer.uuid(head.requestId);
+	writer.uuid(head.tokenId);
+	writer.uuid(target.id);
+	writer.uint32(target.version);
+	writer.text(head.tenant);
+	writer.text(head.action);
+	writer.text(target.name);
+	writer.text(target.algorithm);
+	writer.text(head.address);
+	return writer.done();
+}
+
+function writeItem(writer: Writer, item: RecordItem): void {
+	writer.uint16(item.number);
+	writer.uint8(inputKinds.indexOf(item.inputKind));
+	writer.digest(item.input);
+	writer.digest(item.signature);
+	writer.uint32(item.cost);
+	writer.text(item.outcome);
+}
+
+/** The records of an append, each in its bytes, in their order. Throws where the bytes are no append. */
+export function splitAppend(append: Bytes): EncodedRecord[] {
+	const reader = new Reader(append);
+	const head = reader.bytes(reader.uint16());
+	const records: EncodedRecord[] = [];
+	while (!reader.isAtEnd) {
+		const from = reader.at;
+		reader.bytes(itemFixedBytes);
+		reader.bytes(reader.uint16());
+		records.push({ head, item: reader.since(from) });
+	}
+	return records;
+}
+
+export function countRecords(append: Bytes): number {
+	return splitAppend(append).length;
+}
+
+/** The id of an append: that of its record number 0. Nothing else of it is read. */
+export function appendId(append: Bytes): Bytes {
+	return append.subarray(idAt, idAt + 16);
+}
+
+const idAt = 2 + 1;
+
+export function decodeRecord({ head, item }: EncodedRecord): AuditRecord {
+	const common = decodeHead(head);
+	const own = readItem(new Reader(item));
+	return { ...common, ...own, id: numberedId(common.id, own.number) };
+}
+
+function decodeHead(bytes: Bytes): RecordHead {
+	const reader = new Reader(bytes);
+	const found = reader.uint8();
+	if (found !== format) throw new RangeError(`a record of the format ${found}`);
+	const [id, requestId, tokenId, targetId] = [1, 2, 3, 4].map(() => reader.uuid());
+	if (!id || !requestId) throw new RangeError("a record without an id");
+	const version = reader.uint32();
+	const [tenant, action, name, algorithm, address] = [1, 2, 3, 4, 5].map(() => reader.text());
+	return {
+		id,
+		requestId,
+		tokenId: tokenId ?? null,
+		tenant: tenant ?? "",
+		action: action ?? "",
+		target: { id: targetId ?? null, name: name ?? "", version, algorithm: algorithm ?? "" },
+		address: address ?? "",
+	};
+}
+
+function readItem(reader: Reader): RecordItem {
+	return {
+		number: reader.uint16(),
+		inputKind: inputKinds[reader.uint8()] ?? null,
+		input: reader.digest(),
+		signature: reader.digest(),
+		cost: reader.uint32(),
+		outcome: reader.text(),
+	};
+}
+
+/** Where a UUIDv7 has 12 bits that are the record's number: the digits after its version. */
+const numberAt = 15;
+const numberDigits = 3;
+
+/** A new id for the record number 0 out of a UUIDv7. */
+export function firstId(uuid: string): string {
+	return numberedId(uuid, 0);
+}
+
+function numberedId(uuid: string, number: number): string {
+	if (number >= limits.recordsPerAppend) throw new RangeError("too many records in an append");
+	const digits = number.toString(16).padStart(numberDigits, "0");
+	return uuid.slice(0, numberAt) + digits + uuid.slice(numberAt + numberDigits);
+}
+
+/** When it was done, in milliseconds since the epoch. */
+export function timeOf({ id }: Pick<RecordHead, "id">): number {
+	return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
+}

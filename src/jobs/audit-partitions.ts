@@ -1,0 +1,8 @@
+import { ensurePartitions } from "../db/audit-events.ts";
+import type { Database } from "../db/client.ts";
+import { limits } from "../limits.ts";
+
+/** Makes the audit log's partitions ahead of time; how many were missing. */
+export async function makeAuditPartitions({ db }: { readonly db: Database }): Promise<number> {
+	return ensurePartitions(db, limits.auditPartitionDaysAhead);
+}
