@@ -16,6 +16,7 @@ describe("the default configuration", () => {
 			worker_processes: 1,
 			shared_memory_size: "64m",
 			coordinator_shards: 1,
+			audit_shards: 1,
 		});
 		expect(benchmarking_config).toStrictEqual({
 			enable_benchmarks: false,

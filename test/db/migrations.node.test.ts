@@ -81,6 +81,9 @@ describe("the migrations", () => {
 			"spare_keys",
 			"config_versions",
 			"effects",
+			"audit_events",
+			"audit_chains",
+			"audit_outbox",
 		]) {
 			expect(await tablesOf()).toContain(table);
 		}
@@ -168,6 +171,25 @@ async function fillEveryTable(): Promise<void> {
 		"insert into effects (tenant_id, id, attempt, resource) values ('main', $1, 1, 'payments')",
 		[id],
 	);
+	for (const at of ["now()", "'2000-01-01'"]) {
+		await owner.query(
+			`insert into audit_events (tenant_id, at, id, request_id, action, target_name, version,
+				algorithm, address, cost, outcome, chain, sequence, link)
+			values ('main', ${at}, $1, $1, 'sign', '', 0, '', '', 0, 'ok', $1, 1, sha256('link'))
+			on conflict do nothing`,
+			[id],
+		);
+	}
+	await owner.query(
+		`insert into audit_chains (tenant_id, id, region, shard) values ('main', $1, 'weur', 0)
+		on conflict do nothing`,
+		[id],
+	);
+	await owner.query(
+		`insert into audit_outbox (tenant_id, id, at, place, request_id, token_id, action, address, cost)
+		values ('main', $1, now(), 'main/weur/0', $1, $1, 'createKey', '', 0) on conflict do nothing`,
+		[id],
+	);
 }
 
 describe("the worker's role", () => {
@@ -211,6 +233,17 @@ describe("the worker's role", () => {
 		"select * from effects",
 		`insert into effects (tenant_id, id, attempt) values ('main', ${anotherId}, 1) on conflict do nothing`,
 		"delete from effects",
+		"select * from audit_events",
+		`insert into audit_events select tenant_id, at, ${anotherId}, request_id, token_id, action,
+			target_id, target_name, version, algorithm, address, input_kind, input, signature, cost,
+			outcome, chain, sequence, link from audit_events on conflict do nothing`,
+		"select * from audit_chains",
+		`insert into audit_chains values ('main', ${anotherId}, 'weur', 1) on conflict do nothing`,
+		"select * from audit_outbox",
+		`insert into audit_outbox select tenant_id, ${anotherId}, at, place, request_id, token_id,
+			action, address, cost from audit_outbox`,
+		"delete from audit_outbox",
+		"select audit_ensure_partitions(7)",
 		"select * from spare_keys for update skip locked",
 		`insert into spare_keys (modulus_length, id, public_jwk, kek_id, sealed) values (2048, ${anotherId}, '{}', 'k', '')`,
 		"delete from spare_keys",
@@ -231,6 +264,18 @@ describe("the worker's role", () => {
 		["rewrite a configuration", "update config_versions set config = '{}'"],
 		["delete a configuration", "delete from config_versions"],
 		["rewrite what a request did", "update effects set resource = null"],
+		["rewrite a record", "update audit_events set outcome = 'ok'"],
+		["delete a record", "delete from audit_events"],
+		["lock a record", "select * from audit_events for update"],
+		["rewrite a partition", "update audit_events_default set outcome = 'ok'"],
+		["read past the table", "select * from audit_events_default"],
+		["add to a partition", "insert into audit_events_default select * from audit_events"],
+		["drop a partition", "drop table audit_events_default"],
+		["detach a partition", "alter table audit_events detach partition audit_events_default"],
+		["empty the log", "truncate audit_events"],
+		["rename a chain", "update audit_chains set region = 'eeur'"],
+		["delete a chain", "delete from audit_chains"],
+		["rewrite the record of a change", "update audit_outbox set action = 'sign'"],
 		["exchange a public key", "update key_versions set public_jwk = '{}'"],
 		["move a version to another key", "update key_versions set version = 9"],
 		["empty a table", "truncate keys"],
@@ -326,6 +371,9 @@ describe("the schema's own rules", () => {
 		],
 		["an attempt before the first", "update effects set attempt = 0", "23514"],
 		["an effect a second time", "insert into effects select * from effects", "23505"],
+		["a record a second time", "insert into audit_events select * from audit_events", "23505"],
+		["a link of another length", "update audit_events set link = 'short'", "23514"],
+		["a digest of another length", "update audit_events set input = 'short'", "23514"],
 		["an unknown state", key("state", "'gone'"), "23514"],
 		["a deletion without its day", key("state", "'pending_deletion'"), "23514"],
 		["a day of deletion without the state", key("delete_at", "now()"), "23514"],
@@ -355,10 +403,12 @@ describe("the schema's own rules", () => {
 	it("lead every index of a tenant's table with the tenant, but those that jobs walk", async () => {
 		const { rows } = await owner.query(
 			`select indexname, indexdef from pg_indexes where schemaname = 'public'
-			and tablename in ('tenants', 'tokens', 'keys', 'key_versions', 'config_versions', 'effects')`,
+			and (tablename in ('tenants', 'tokens', 'keys', 'key_versions', 'config_versions', 'effects')
+				or tablename like 'audit_%')`,
 		);
 		const others = rows.filter(({ indexdef }) => !/\((tenant_id|id)[,)]/.test(indexdef));
 		expect(others.map(({ indexname }) => indexname).sort()).toEqual([
+			"audit_outbox_by_age",
 			"effects_by_age",
 			"key_versions_by_kek",
 			"keys_due",

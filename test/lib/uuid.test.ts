@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../src/lib/clock.ts";
 import { systemRandom } from "../../src/lib/random.ts";
-import { isUuid, uuidv7 } from "../../src/lib/uuid.ts";
+import { isUuid, uuidBytes, uuidText, uuidv7 } from "../../src/lib/uuid.ts";
 
 const zeros = (byteCount: number) => new Uint8Array(byteCount);
 const ones = (byteCount: number) => new Uint8Array(byteCount).fill(0xff);
@@ -36,6 +36,13 @@ describe("uuidv7", () => {
 		expect(new Set(ids).size).toBe(1_000);
 		for (const id of ids) expect(isUuid(id)).toBe(true);
 	});
+});
+
+it("the bytes of a UUID are written as it, and the other way round", () => {
+	const text = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f";
+	const bytes = uuidBytes(text);
+	expect([bytes.length, bytes[0], bytes[15]]).toEqual([16, 0x01, 0x8f]);
+	expect(uuidText(bytes)).toBe(text);
 });
 
 describe("isUuid", () => {
