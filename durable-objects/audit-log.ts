@@ -1,11 +1,12 @@
 import { DurableObject } from "cloudflare:workers";
-import { type Block, buildBlock } from "../src/audit/block.ts";
+import { type Block, buildBlock, splitBlock } from "../src/audit/block.ts";
 import { type ChainHead, type ChainName, chainStart } from "../src/audit/chain.ts";
 import { type Appended, type AuditLogRpc, readPlace } from "../src/audit/log.ts";
 import { moveBlocks } from "../src/audit/move.ts";
 import { appendId, countRecords } from "../src/audit/record.ts";
 import { createDatabase, type Database } from "../src/db/client.ts";
 import { type Config, type Env, readConfig } from "../src/env.ts";
+import { concat } from "../src/lib/bytes.ts";
 import { systemClock } from "../src/lib/clock.ts";
 import { systemRandom } from "../src/lib/random.ts";
 import { uuidv7 } from "../src/lib/uuid.ts";
@@ -61,10 +62,13 @@ interface Extent extends ChainHead {
 	readonly bytes: number;
 }
 
-/** An append that waits to be written. */
+/** A call's appends, which wait to be written. */
 interface Waiting {
-	readonly records: Bytes;
+	readonly appends: Bytes;
+	/** Of records. */
 	readonly count: number;
+	/** Of the first append. */
+	readonly id: Bytes;
 	readonly isRepeated: boolean;
 	readonly tell: (answer: Appended) => void;
 	readonly fail: (error: unknown) => void;
@@ -110,10 +114,13 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 		});
 	}
 
-	append(records: Bytes, isRepeated: boolean): Promise<Appended> {
-		const count = countRecords(records); // throws for what is no append, before it is among others
+	append(appends: Bytes, isRepeated: boolean): Promise<Appended> {
+		// Throws for what is no append, before it is among others.
+		const split = splitBlock(appends);
+		const count = split.reduce((sum, append) => sum + countRecords(append), 0);
+		const id = appendId(split[0] ?? appends);
 		const { promise, resolve: tell, reject: fail } = Promise.withResolvers<Appended>();
-		this.#waiting.push({ records, count, isRepeated, tell, fail });
+		this.#waiting.push({ appends, count, id, isRepeated, tell, fail });
 		if (!this.#isWriting) void this.#writeAll();
 		return promise;
 	}
@@ -142,8 +149,8 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 	#takeWaiting(): Waiting[] {
 		let bytes = 0;
 		let count = 0;
-		for (const { records } of this.#waiting) {
-			bytes += records.length;
+		for (const { appends } of this.#waiting) {
+			bytes += appends.length;
 			if (count > 0 && bytes > limits.auditBlockBytes) break;
 			count++;
 		}
@@ -153,17 +160,17 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 	#write(together: readonly Waiting[], now: number): Appended[] {
 		const taken: Bytes[] = [];
 		let { sequence, bytes } = this.#written;
-		const answers = together.map(({ records, count, isRepeated }): Appended => {
-			if (isRepeated && this.#isKnown(records)) return "kept";
+		const answers = together.map(({ appends, count, id, isRepeated }): Appended => {
+			if (isRepeated && this.#isKnown(id)) return "kept";
 			if (sequence + count - this.#moved.sequence > limits.auditBacklogRecords) return "full";
-			if (bytes + records.length - this.#moved.bytes > limits.auditBacklogBytes) return "full";
-			taken.push(records);
+			if (bytes + appends.length - this.#moved.bytes > limits.auditBacklogBytes) return "full";
+			taken.push(appends);
 			sequence += count;
-			bytes += records.length;
+			bytes += appends.length;
 			if (isRepeated) {
 				this.#sql.exec(
 					"insert into repeated (id, sequence, appended_at) values (?, ?, ?)",
-					...[appendId(records), sequence, now],
+					...[id, sequence, now],
 				);
 			}
 			return "kept";
@@ -172,8 +179,8 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 		return answers;
 	}
 
-	#writeBlock(appends: readonly Bytes[], writtenBytes: number, now: number): void {
-		const block = buildBlock(this.#written, appends);
+	#writeBlock(taken: readonly Bytes[], writtenBytes: number, now: number): void {
+		const block = buildBlock(this.#written, concat(...taken));
 		this.#sql.exec(
 			`insert into blocks (sequence, count, link, written_bytes, written_at, bytes)
 			values (?, ?, ?, ?, ?, ?)`,
@@ -184,9 +191,8 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 		this.#ringAt(now + limits.auditMoveDelayMs);
 	}
 
-	#isKnown(records: Bytes): boolean {
-		const rows = this.#sql.exec("select 1 from repeated where id = ?", appendId(records));
-		return rows.toArray().length > 0;
+	#isKnown(id: Bytes): boolean {
+		return this.#sql.exec("select 1 from repeated where id = ?", id).toArray().length > 0;
 	}
 
 	/** Moves records to Postgres, some at a time, and comes back for the rest. */

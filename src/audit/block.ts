@@ -23,29 +23,45 @@ export interface LinkedRecord extends EncodedRecord {
 
 const lengthBytes = 4;
 
-/** Puts appends behind the head of a chain; at least one. */
-export function buildBlock(head: ChainHead, appends: readonly Bytes[]): Block {
-	const parts: Bytes[] = [];
-	let last = head;
-	for (const append of appends) {
-		const length = new Uint8Array(lengthBytes);
-		new DataView(length.buffer).setUint32(0, append.length);
-		parts.push(length, append);
-		for (const record of splitAppend(append)) last = linked(last, leafOf(record));
+/** Appends as a block has them. */
+export function joinAppends(appends: readonly Bytes[]): Bytes {
+	return concat(
+		...appends.flatMap((append) => {
+			const length = new Uint8Array(lengthBytes);
+			new DataView(length.buffer).setUint32(0, append.length);
+			return [length, append];
+		}),
+	);
+}
+
+/** The appends of a block's bytes. Throws a RangeError where they are none. */
+export function splitBlock(bytes: Bytes): Bytes[] {
+	const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+	const appends: Bytes[] = [];
+	for (let at = 0; at < bytes.length; ) {
+		const from = at + lengthBytes;
+		at = from + view.getUint32(at);
+		if (at > bytes.length) throw new RangeError("the bytes end too early");
+		appends.push(bytes.subarray(from, at));
 	}
+	return appends;
+}
+
+/** Puts a block's bytes behind the head of a chain. */
+export function buildBlock(head: ChainHead, bytes: Bytes): Block {
+	let last = head;
+	for (const record of splitBlock(bytes).flatMap(splitAppend)) last = linked(last, leafOf(record));
 	const count = last.sequence - head.sequence;
-	return { sequence: head.sequence + 1, count, link: last.link, bytes: concat(...parts) };
+	return { sequence: head.sequence + 1, count, link: last.link, bytes };
 }
 
 /** The records of a block, linked to what is before it. Throws when they do not end in the block's link. */
 export function readBlock(before: ChainHead, block: Block): LinkedRecord[] {
 	const records: LinkedRecord[] = [];
 	let last = before;
-	for (const append of appendsOf(block.bytes)) {
-		for (const record of splitAppend(append)) {
-			last = linked(last, leafOf(record));
-			records.push({ ...record, ...last });
-		}
+	for (const record of splitBlock(block.bytes).flatMap(splitAppend)) {
+		last = linked(last, leafOf(record));
+		records.push({ ...record, ...last });
 	}
 	const isWhole =
 		block.sequence === before.sequence + 1 &&
@@ -53,13 +69,4 @@ export function readBlock(before: ChainHead, block: Block): LinkedRecord[] {
 		last.link.every((byte, at) => byte === block.link[at]);
 	if (!isWhole) throw new Error(`the block at ${block.sequence} does not follow its chain`);
 	return records;
-}
-
-function* appendsOf(bytes: Bytes): Generator<Bytes> {
-	const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-	for (let at = 0; at < bytes.length; ) {
-		const from = at + lengthBytes;
-		at = from + view.getUint32(at);
-		yield bytes.subarray(from, at);
-	}
 }

@@ -22,7 +22,7 @@ export async function deliverAudit({
 	for (const row of due) {
 		const note = { ...row, requestId: row.request_id, tokenId: row.token_id };
 		try {
-			const appended = await audit.append(appendOfChange(row.tenant_id, note, row), true);
+			const appended = await audit.appendOnce(appendOfChange(row.tenant_id, note, row));
 			if (appended === "kept") delivered++;
 		} catch (error) {
 			failures.push(error); // of one object: the others get theirs

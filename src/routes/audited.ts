@@ -10,6 +10,7 @@ import type { Result } from "../lib/result.ts";
 import { isUuid, uuidv7 } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
 import { describeError } from "../observe/log.ts";
+import type { Background } from "../ratelimit/lease.ts";
 import type { Services } from "../services.ts";
 import { check } from "./input.ts";
 import type { GuardedRequest, GuardedRoute, Reply } from "./route.ts";
@@ -34,6 +35,7 @@ export interface Witnessed {
 	readonly params: Readonly<Record<string, string>>;
 	/** In hundredths of a token. */
 	readonly cost: number;
+	readonly background: Background;
 }
 
 /** Refusals that say something of the caller, or of what was wanted of a key that is out of use. */
@@ -79,7 +81,7 @@ async function bring(
 	{ requestId, route }: Witnessed,
 ): Promise<void> {
 	try {
-		await audit.append(record, true);
+		await audit.appendOnce(record);
 	} catch (error) {
 		const entry = { requestId, route: route.id, error: describeError(error) };
 		log({ event: "dependency_unavailable", ...entry });
@@ -111,13 +113,15 @@ export function refusal(witnessed: Witnessed, error: Failure): Told {
 	return { result, record: { place, records } };
 }
 
-/** The answer, once its record is durable. */
+/** The answer, once its record is durable. `isKeyed`: the same record may come again. */
 export async function released(
-	{ audit }: Services,
+	{ services: { audit }, background }: Pick<Witnessed, "services" | "background">,
 	{ result, record }: Told,
-	isRepeated: boolean,
+	isKeyed: boolean,
 ): Promise<Result<Reply, Failure>> {
-	if (!record || (await audit.append(record, isRepeated)) === "kept") return result;
+	if (!record) return result;
+	const append = isKeyed ? audit.appendOnce(record) : audit.append(record, background);
+	if ((await append) === "kept") return result;
 	const detail =
 		"Postgres has not taken the audit log's records for long, and nothing is done without one.";
 	return fail("audit_backlog_full", detail);

@@ -86,12 +86,12 @@ async function answerCaller(
 	let admitted = await admit(services, raw, meter);
 	if (!admitted.ok) return admitted;
 	const usual = operations[operationFor(route)].cost;
-	const witnessed = { services, route, raw, requestId, params };
+	const witnessed = { services, route, raw, requestId, params, background };
 	const pay = async (caller: Caller, cost: number) => {
 		const paid = await spend(services, caller, route, cost, meter, background);
 		if (paid.ok) return null;
 		return released(
-			services,
+			witnessed,
 			refusal({ ...witnessed, caller, cost: operations.read.cost }, paid.error),
 			false,
 		);
@@ -131,7 +131,7 @@ async function answerOnce(
 		const reply = await witness(witnessed, own);
 		return (await stands()) ? reply : { result: lapsed(), record: null };
 	});
-	const result = await released(services, told, isKeyed(route, request.raw));
+	const result = await released(witnessed, told, isKeyed(route, request.raw));
 	return told.isReplay || (await stands()) ? result : lapsed();
 }
 

@@ -36,7 +36,7 @@ async function letNotesWait(tenant: string): Promise<void> {
 function withoutLog(services = createServices(env)): Services {
 	return {
 		...services,
-		audit: { append: () => Promise.reject(new AuditUnavailable("gone")) },
+		audit: { ...services.audit, appendOnce: () => Promise.reject(new AuditUnavailable("gone")) },
 	};
 }
 
@@ -168,11 +168,13 @@ describe("a change", () => {
 		}
 		const services = createServices(env);
 		const { audit } = services;
-		const append: Services["audit"]["append"] = (call, isRepeated) =>
+		const appendOnce: Services["audit"]["appendOnce"] = (call) =>
 			call.place.startsWith(other.id)
 				? Promise.reject(new AuditUnavailable("gone"))
-				: audit.append(call, isRepeated);
-		await expect(deliverAudit({ ...services, audit: { append } })).rejects.toThrow("gone");
+				: audit.appendOnce(call);
+		await expect(deliverAudit({ ...services, audit: { ...audit, appendOnce } })).rejects.toThrow(
+			"gone",
+		);
 		expect(await recordsFor(tenant, "createKey")).toHaveLength(1);
 		expect(await notesOf(other.id)).toHaveLength(1);
 		await deliverAudit(services);

@@ -1,6 +1,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { AuditLog } from "../../durable-objects/audit-log.ts";
+import { joinAppends } from "../../src/audit/block.ts";
 import { limits } from "../../src/limits.ts";
 import { ownerSql } from "../support/tenant.ts";
 import {
@@ -30,7 +31,7 @@ beforeEach(() => {
 });
 
 function append(records: Bytes, isRepeated = false) {
-	return objectAt(place).append(records, isRepeated);
+	return objectAt(place).append(joinAppends([records]), isRepeated);
 }
 
 async function idsThatWait(): Promise<string[]> {

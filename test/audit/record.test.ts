@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { buildBlock, readBlock } from "../../src/audit/block.ts";
+import { buildBlock, joinAppends, readBlock } from "../../src/audit/block.ts";
 import { chainStart, leafOf, linked } from "../../src/audit/chain.ts";
 import {
 	appendId,
@@ -241,14 +241,14 @@ describe("a block", () => {
 			fc.property(heads, fc.array(itemLists, { minLength: 1, maxLength: 5 }), (anyHead, lists) => {
 				const start = chainStart(chain);
 				const appends = lists.map((list) => encodeAppend(anyHead, list));
-				const block = buildBlock(start, appends);
+				const block = buildBlock(start, joinAppends(appends));
 				const records = readBlock(start, block);
 				expect(records.map(({ sequence }) => sequence)).toEqual(
 					lists.flat().map((_, index) => index + 1),
 				);
 				expect(records.at(-1)?.link).toEqual(block.link);
 				const next = { sequence: block.count, link: block.link };
-				const more = buildBlock(next, appends);
+				const more = buildBlock(next, joinAppends(appends));
 				expect(more.sequence).toBe(block.count + 1);
 				expect(readBlock(next, more)).toHaveLength(block.count);
 			}),
@@ -257,7 +257,7 @@ describe("a block", () => {
 
 	it("is refused when it was changed, or stands in another place", async () => {
 		const start = chainStart(chain);
-		const block = buildBlock(start, [encodeAppend(head, await items())]);
+		const block = buildBlock(start, joinAppends([encodeAppend(head, await items())]));
 		const changed = block.bytes.slice();
 		changed[40] = (changed[40] ?? 0) ^ 1;
 		const other = chainStart({ ...chain, shard: 3 });

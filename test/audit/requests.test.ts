@@ -50,7 +50,10 @@ function withLog(
 	const { audit } = services;
 	return {
 		...services,
-		audit: { append: (call, isRepeated) => append(call, () => audit.append(call, isRepeated)) },
+		audit: {
+			append: (call, background) => append(call, () => audit.append(call, background)),
+			appendOnce: (call) => append(call, () => audit.appendOnce(call)),
+		},
 	};
 }
 

@@ -130,6 +130,26 @@ it("moves what was written before workerd was killed, though nobody asks for any
 	expect(await breaks()).toEqual([]);
 }, 60_000);
 
+it("answers those who wait, though others hang up who came at the same time", async () => {
+	const statuses: number[] = [];
+	for (let round = 0; round < 40; round++) {
+		const hangUp = new AbortController();
+		const send = (signal?: AbortSignal) =>
+			fetch(`${stack.urls[0]}/v1/keys/log/sign`, {
+				method: "POST",
+				headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+				body: JSON.stringify({ message: btoa(`round ${round}`) }),
+				...(signal && { signal }),
+			});
+		const gone = Array.from({ length: 8 }, () => send(hangUp.signal).catch(() => null));
+		const here = Array.from({ length: 8 }, () => send());
+		setTimeout(() => hangUp.abort(), round % 8);
+		for (const { status } of await Promise.all(here)) statuses.push(status);
+		await Promise.all(gone);
+	}
+	expect(statuses.filter((status) => status !== 200)).toEqual([]);
+});
+
 /** Where a chain in Postgres is not what its records make. */
 async function breaks(): Promise<string[]> {
 	const chains = await database.query("select * from audit_chains");

@@ -1,0 +1,117 @@
+import { describe, expect, it } from "vitest";
+import { splitBlock } from "../../src/audit/block.ts";
+import {
+	type Appended,
+	type AuditLogRpc,
+	AuditUnavailable,
+	createAuditLogs,
+} from "../../src/audit/log.ts";
+import { limits } from "../../src/limits.ts";
+import { inBackground } from "../support/background.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** A log whose objects note what they get, and answer what the test says. */
+function logOf(answer: (appends: Bytes[]) => Promise<Appended>) {
+	const calls: {
+		readonly place: string;
+		readonly appends: number[];
+		readonly isRepeated: boolean;
+	}[] = [];
+	const getByName = (place: string): AuditLogRpc => ({
+		append(bytes, isRepeated) {
+			const appends = splitBlock(bytes);
+			calls.push({ place, appends: appends.map(([first = 0]) => first), isRepeated });
+			return answer(appends);
+		},
+	});
+	const log = createAuditLogs({ getByName } as unknown as DurableObjectNamespace);
+	return { log, calls };
+}
+
+const appendOf = (first: number, length = 200) => new Uint8Array(length).fill(first);
+
+describe("appends that come at the same time", () => {
+	it("go to their object in one call, in their order, and are answered alike", async () => {
+		const { log, calls } = logOf(async () => "kept");
+		const answers = await Promise.all(
+			[1, 2, 3, 4].map((first) =>
+				log.append(
+					{ place: first === 3 ? "b/weur/0" : "a/weur/0", records: appendOf(first) },
+					inBackground,
+				),
+			),
+		);
+		expect(answers).toEqual(["kept", "kept", "kept", "kept"]);
+		expect(calls).toEqual([
+			{ place: "a/weur/0", appends: [1, 2, 4], isRepeated: false },
+			{ place: "b/weur/0", appends: [3], isRepeated: false },
+		]);
+	});
+
+	it("are more calls when they are more than a block holds", async () => {
+		const { log, calls } = logOf(async () => "kept");
+		const half = limits.auditBlockBytes / 2;
+		await Promise.all(
+			[1, 2, 3].map((first) =>
+				log.append({ place: "a/weur/0", records: appendOf(first, half) }, inBackground),
+			),
+		);
+		expect(calls.map(({ appends }) => appends)).toEqual([[1, 2], [3]]);
+	});
+
+	it("do not wait for a call that is under way", async () => {
+		const { promise, resolve } = Promise.withResolvers<Appended>();
+		const { log, calls } = logOf(([first]) =>
+			first?.[0] === 1 ? promise : Promise.resolve("kept"),
+		);
+		const slow = log.append({ place: "a/weur/0", records: appendOf(1) }, inBackground);
+		await expect.poll(() => calls.length).toBe(1);
+		expect(await log.append({ place: "a/weur/0", records: appendOf(2) }, inBackground)).toBe(
+			"kept",
+		);
+		resolve("kept");
+		expect(await slow).toBe("kept");
+	});
+
+	it("all learn that the object has failed, or is full", async () => {
+		for (const answer of [() => Promise.reject(new Error("gone")), async () => "full" as const]) {
+			const { log } = logOf(answer);
+			const settled = await Promise.allSettled(
+				[1, 2].map((first) =>
+					log.append({ place: "a/weur/0", records: appendOf(first) }, inBackground),
+				),
+			);
+			for (const one of settled) {
+				if (one.status === "fulfilled") expect(one.value).toBe("full");
+				else expect(one.reason).toBeInstanceOf(AuditUnavailable);
+			}
+			expect(new Set(settled.map(({ status }) => status)).size).toBe(1);
+		}
+	});
+
+	it(
+		"do not wait for ever for whoever sends them",
+		async () => {
+			const { log } = logOf(() => new Promise(() => {}));
+			await expect(
+				log.append({ place: "a/weur/0", records: appendOf(1) }, inBackground),
+			).rejects.toThrow(AuditUnavailable);
+		},
+		3 * limits.auditTimeoutMs,
+	);
+
+	it("that may come again go by themselves", async () => {
+		const { log, calls } = logOf(async () => "kept");
+		await Promise.all([
+			log.appendOnce({ place: "a/weur/0", records: appendOf(1) }),
+			log.append({ place: "a/weur/0", records: appendOf(2) }, inBackground),
+			log.appendOnce({ place: "a/weur/0", records: appendOf(3) }),
+		]);
+		expect(calls.map(({ appends, isRepeated }) => [appends, isRepeated])).toEqual([
+			[[1], true],
+			[[3], true],
+			[[2], false],
+		]);
+	});
+});
