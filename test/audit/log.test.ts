@@ -74,6 +74,19 @@ describe("appends that come at the same time", () => {
 		expect(await slow).toBe("kept");
 	});
 
+	it("are sent by work that the platform is asked to finish, one for each call", async () => {
+		const { promise, resolve } = Promise.withResolvers<Appended>();
+		const { log } = logOf(() => promise);
+		const work: Promise<unknown>[] = [];
+		const answers = [1, 2].map((first) =>
+			log.append({ place: "a/weur/0", records: appendOf(first) }, (one) => work.push(one)),
+		);
+		expect(work).toHaveLength(1);
+		resolve("kept");
+		await Promise.all(work);
+		expect(await Promise.all(answers)).toEqual(["kept", "kept"]);
+	});
+
 	it("all learn that the object has failed, or is full", async () => {
 		for (const answer of [() => Promise.reject(new Error("gone")), async () => "full" as const]) {
 			const { log } = logOf(answer);
