@@ -50,14 +50,14 @@ export interface AuditLogs {
 
 type Background = (work: Promise<unknown>) => void;
 
-/** What is told to the requests of a group; a plain value, because they may not share more than that. */
-type Heard = Appended | "failed";
-
 /** Appends of requests that came at the same time to one object. */
 interface Group {
 	readonly appends: Bytes[];
-	readonly tell: ((heard: Heard) => void)[];
 	bytes: number;
+	/** What all of them are told; null until it is known. */
+	heard: Appended | "failed" | null;
+	/** Settles then. */
+	sent: Promise<void>;
 }
 
 export function createAuditLogs(namespace: DurableObjectNamespace): AuditLogs {
@@ -72,33 +72,39 @@ export function createAuditLogs(namespace: DurableObjectNamespace): AuditLogs {
 	}
 
 	async function sendGroup(place: string, group: Group): Promise<void> {
-		await new Promise<void>((resolve) => {
-			setTimeout(resolve, 0);
-		});
+		await sleep(0);
 		if (open.get(place) === group) open.delete(place);
-		const heard = await send(place, group.appends, false).catch(() => "failed" as const);
-		for (const tell of group.tell) tell(heard);
+		group.heard = await send(place, group.appends, false).catch(() => "failed" as const);
 	}
 
 	return {
 		appendOnce: ({ place, records }) => inTime(send(place, [records], true)),
 		async append({ place, records }, background) {
-			const { promise, resolve } = Promise.withResolvers<Heard>();
-			let group = open.get(place);
-			const isFirst = !group || group.bytes + records.length > limits.auditBlockBytes;
-			if (!group || isFirst) {
-				group = { appends: [], tell: [], bytes: 0 };
-				open.set(place, group);
-			}
+			const joined = open.get(place);
+			const fits = joined && joined.bytes + records.length <= limits.auditBlockBytes;
+			const group: Group = fits
+				? joined
+				: { appends: [], bytes: 0, heard: null, sent: Promise.resolve() };
 			group.appends.push(records);
-			group.tell.push(resolve);
 			group.bytes += records.length;
-			if (isFirst) background(sendGroup(place, group));
-			const heard = await inTime(promise);
-			if (heard === "failed") throw new AuditUnavailable("the call failed");
-			return heard;
+			if (!fits) {
+				open.set(place, group);
+				group.sent = sendGroup(place, group);
+				background(group.sent); // for the others, should this caller hang up
+			}
+			// Beside a timer of its own, which ends with the request: what was a part of this request may be
+			// out of reach where it goes on after another one's promise.
+			await Promise.race([group.sent, sleep(limits.auditTimeoutMs)]);
+			if (group.heard === "kept" || group.heard === "full") return group.heard;
+			throw new AuditUnavailable(group.heard ?? "not heard of in time");
 		},
 	};
+}
+
+function sleep(milliseconds: number): Promise<void> {
+	return new Promise((resolve) => {
+		setTimeout(resolve, milliseconds);
+	});
 }
 
 async function inTime<T>(call: Promise<T>): Promise<T> {
