@@ -116,6 +116,17 @@ describe("a crash in the middle of a change", () => {
 		expect(await other.sign()).toBe(409);
 	});
 
+	it("and none, but a commit later than the alarm: its confirmation moves the epoch once more", async () => {
+		const other = isolate();
+		const change = await coordinatorOf(tenant).announce(tenant.id, "state");
+		expect(await ringAlarm()).toBe(true);
+		expect(await other.sign()).toBe(200); // the epoch is that of the alarm
+		await commitDisable();
+		await coordinatorOf(tenant).confirm(tenant.id, change);
+		other.pass(limits.leaseTtlMs);
+		expect(await other.sign()).toBe(409);
+	});
+
 	it("after the confirmation: it is as if there was no crash", async () => {
 		const other = isolate();
 		expect(await other.sign()).toBe(200);
