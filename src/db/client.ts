@@ -99,8 +99,11 @@ function labelled(statement: Statement): string {
 	return `/* ${statement.name} */ ${steps}${statement.text}`;
 }
 
-/** Classes 08 (connection), 53 (resources), 57 (shutdown, cancelled): the server could not, rather than would not. */
-const unavailableStates = /^(08|53|57)/;
+/**
+ * Classes 08 (connection), 53 (resources), 57 (shutdown, cancelled), and the time-outs of transactions:
+ * the server could not, rather than would not.
+ */
+const unavailableStates = /^(08|53|57|25P03|25P04)/;
 
 function translate(name: string, error: unknown): Error {
 	const state = error instanceof NeonDbError ? error.code : undefined;
