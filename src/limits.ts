@@ -116,8 +116,6 @@ export const limits = {
 	/** When the platform's limiter refuses it does not say for how long; its window is a minute. */
 	addressRetryMs: 60_000,
 	shedRetryMs: 2_000,
-	/** How often a request is admitted anew because the epoch moved while its body came in. */
-	admissionAttempts: 3,
 	/** Announcing and confirming a change, each: a new configuration is read in between. */
 	changeCallTimeoutMs: 6_000,
 	changeRetryMs: 1_000,

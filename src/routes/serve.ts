@@ -13,8 +13,8 @@ import type { Background } from "../ratelimit/lease.ts";
 import { operations } from "../ratelimit/policy.ts";
 import type { Services } from "../services.ts";
 import {
-	type Admitted,
 	admit,
+	holds,
 	lapsed,
 	limitAddress,
 	type Meter,
@@ -109,12 +109,6 @@ async function answerCaller(
 function changes(route: GuardedRoute): boolean {
 	const operation = operationFor(route);
 	return operation === "manage" || operation === "revoke";
-}
-
-/** Whether what was read under this epoch is still true; a question to nobody while the lease lives. */
-function holds({ leases }: Services, { caller, epoch }: Admitted): boolean | Promise<boolean> {
-	const term = leases.termNow(caller.tenant);
-	return term ? term.epoch === epoch : leases.stillHolds(caller.tenant, epoch);
 }
 
 interface Input {

@@ -20,7 +20,7 @@ export function seeded(seed: number): () => number {
 }
 
 /** A clock that moves when it is told to, by a millisecond, and runs what was put off until then. */
-export class VirtualTime {
+class VirtualTime {
 	now = 0;
 	readonly #due = new Map<number, (() => void)[]>();
 
