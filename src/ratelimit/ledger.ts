@@ -16,6 +16,7 @@ import { fairShare } from "./share.ts";
 
 /** What an isolate has of a lane, as far as the coordinator knows: it may hold `granted - done`. */
 interface Grant {
+	readonly isCritical: boolean;
 	/** The buckets that it was taken from. */
 	readonly accounts: readonly Account[];
 	granted: number;
@@ -67,6 +68,14 @@ interface Drawing {
 	readonly reserve: number;
 }
 
+/** What an isolate asks of a lane, and what it is to get. */
+interface LaneQuestion {
+	readonly ask: LaneAsk;
+	readonly grant: Grant;
+	readonly drawings: readonly Drawing[];
+	granted: number;
+}
+
 /**
  * A coordinator's books: the buckets, and who holds how much of them. Plain arithmetic with the time
  * as a parameter; the Durable Object stores what `takeChanges` names before an answer leaves it.
@@ -107,20 +116,19 @@ export class Ledger {
 	): LaneAnswer[] {
 		this.#dropEnded(now);
 		if (this.#accounts.size > limits.bucketsPerTenant) this.#dropFull(now);
-		return lanes.map((ask) => {
-			const reserveOf = (rule: BucketRule) => (mayTakeReserve(ask.lane) ? 0 : rule.reserve);
-			const drawings = rulesFor(ask.lane, config, shard).map((rule) => ({
-				account: this.#accountOf(rule, now),
-				rule,
-				reserve: reserveOf(rule),
-			}));
-			const grant = this.#settle(`${holder} ${ask.lane.id}`, ask, drawings, now);
+		const questions = lanes.map((ask) => {
+			const question = this.#book(holder, ask, config, shard, now);
+			const { grant } = question;
 			if (number > grant.question) {
 				grant.question = number;
 				this.#takeStock(grant, ask, isComplete);
 			}
-			return this.#grant(grant, ask, drawings, shard, now);
+			return question;
 		});
+		for (const question of questions) if (question.grant.isCritical) this.#grant(question, now);
+		for (const question of questions) if (!question.grant.isCritical) this.#grant(question, now);
+		// Only now is it known what is left: a refusal names a time at which nobody here comes first.
+		return questions.map((question) => answerTo(question, shard));
 	}
 
 	/** What has changed since this was last asked: buckets to store, and the ids of those to forget. */
@@ -140,33 +148,37 @@ export class Ledger {
 		return { changed, dropped };
 	}
 
-	#grant(
-		grant: Grant,
-		ask: LaneAsk,
-		drawings: readonly Drawing[],
-		shard: Shard,
-		now: number,
-	): LaneAnswer {
-		const { lane, need, want, held } = ask;
-		grant.target = Math.max(need, want + held);
+	#grant(question: LaneQuestion, now: number): void {
+		const { grant, drawings, ask } = question;
+		grant.target = Math.max(ask.need, ask.want + ask.held);
 		grant.endsAt = now + limits.leaseTtlMs + limits.leaseGraceMs;
 		grant.forgetAt = now + limits.leaseReportMs;
 		const free = Math.min(...drawings.map(freeOf));
-		const wanted = Math.max(need, want);
 		const share = Math.min(...drawings.map((of) => shareOf(of, grant, now)));
-		const granted = free < need ? 0 : Math.min(wanted, free, Math.max(need, share));
+		const granted = free < ask.need ? 0 : Math.min(wantedBy(ask), free, Math.max(ask.need, share));
 		for (const { account } of drawings) account.bucket = take(account.bucket, granted);
 		grant.granted += granted;
 		grant.recent = recentOf(grant, now) + granted;
 		grant.askedAt = now;
 		this.#hold(grant, granted);
-		return {
-			lane: lane.id,
-			granted,
-			refusal: granted < need ? refusal(drawings, need) : null,
-			pauseMs: granted < wanted ? pause(drawings, free - granted) : 0,
-			limit: tightest(drawings, shard),
-		};
+		question.granted = granted;
+	}
+
+	#book(
+		holder: string,
+		ask: LaneAsk,
+		config: TenantConfig,
+		shard: Shard,
+		now: number,
+	): LaneQuestion {
+		const isCritical = mayTakeReserve(ask.lane);
+		const drawings = rulesFor(ask.lane, config, shard).map((rule) => ({
+			account: this.#accountOf(rule, now),
+			rule,
+			reserve: isCritical ? 0 : rule.reserve,
+		}));
+		const grant = this.#settle(`${holder} ${ask.lane.id}`, ask, drawings, isCritical, now);
+		return { ask, grant, drawings, granted: 0 };
 	}
 
 	/** Brings the books up to what the isolate tells of its lane, and gives back what it gave back. */
@@ -174,6 +186,7 @@ export class Ledger {
 		name: string,
 		{ done, held, returned }: LaneAsk,
 		drawings: readonly Drawing[],
+		isCritical: boolean,
 		now: number,
 	): Grant {
 		const known = this.#grants.get(name);
@@ -189,7 +202,7 @@ export class Ledger {
 				target: 0,
 				recent: 0,
 			};
-			const grant = { accounts, ...counts, askedAt: 0, endsAt: 0, forgetAt: 0 };
+			const grant = { isCritical, accounts, ...counts, askedAt: 0, endsAt: 0, forgetAt: 0 };
 			this.#grants.set(name, grant);
 			for (const account of accounts) account.grants.add(grant);
 			this.#hold(grant, held);
@@ -277,6 +290,20 @@ export class Ledger {
 	}
 }
 
+function wantedBy({ need, want }: LaneAsk): number {
+	return Math.max(need, want);
+}
+
+function answerTo({ ask, drawings, granted }: LaneQuestion, shard: Shard): LaneAnswer {
+	return {
+		lane: ask.lane.id,
+		granted,
+		refusal: granted < ask.need ? refusal(drawings, ask.need) : null,
+		pauseMs: granted < wantedBy(ask) ? pause(drawings) : 0,
+		limit: tightest(drawings, shard),
+	};
+}
+
 function freeOf({ account, reserve }: Drawing): number {
 	return available(account.bucket, reserve);
 }
@@ -284,12 +311,14 @@ function freeOf({ account, reserve }: Drawing): number {
 /**
  * What is there and what was granted of late, divided among those who draw from it by what they want
  * of it, less what this one was granted of late: who came first gets no more than who comes next.
+ * Critical operations share with each other, and leave what they do not want.
  */
 function shareOf(drawing: Drawing, grant: Grant, now: number): number {
 	const claims: number[] = [];
 	let pool = freeOf(drawing);
 	for (const other of drawing.account.grants) {
 		if (other !== grant && other.askedAt + limits.leaseClaimMs <= now) continue;
+		if (grant.isCritical && !other.isCritical) continue;
 		const recent = recentOf(other, now);
 		pool += recent;
 		claims.push(recent + 2 * other.target); // it may grow as much until they come again
@@ -303,7 +332,8 @@ function recentOf({ recent, askedAt }: Grant, now: number): number {
 }
 
 /** How long whoever got less than they wanted is to make do with it. */
-function pause(drawings: readonly Drawing[], left: number): number {
+function pause(drawings: readonly Drawing[]): number {
+	const left = Math.min(...drawings.map(freeOf));
 	// What is left is for others, who come for it as often; if they do not come, it is soon free again.
 	const inflow = Math.max(
 		...drawings.map(({ rule: { policy } }) => policy.quota / policy.windowMs),

@@ -114,6 +114,33 @@ describe("the ledger", () => {
 		expect(a({ lane: sign, want: all }, 0).granted).toBe(2_000);
 	});
 
+	it("gives critical operations what they want before the others share", () => {
+		const ledger = new Ledger([], 0);
+		const [signer, lister] = [holder(ledger, "a"), holder(ledger, "b")];
+		let [signs, lists] = [0, 0];
+		for (let now = 0; now <= 30_000; now += 100) {
+			lists += lister({ lane: list, done: lists, want: all }, now).granted;
+			signs += signer({ done: signs, want: 80 }, now).granted;
+		}
+		expect(signs).toBe(301 * 80); // four fifths of what flows in
+		expect(lists).toBeGreaterThan(0);
+	});
+
+	it("refuses a lane only when it is known what the others of the same question were granted", () => {
+		const ledger = new Ledger([], 0);
+		holder(ledger, "b")({ want: 9_000 }, 0);
+		const ask = { need: 0, want: 0, held: 0, done: 0, returned: 0 };
+		const lanes = [
+			{ ...ask, lane: list, need: 100 },
+			{ ...ask, lane: sign, want: 1_000 },
+		];
+		const question = { holder: "a", number: 1, isComplete: true, lanes };
+		const [refused, signed] = ledger.lease(question, config, shard, 0);
+		expect(signed?.granted).toBe(1_000);
+		// The reserve is to fill first, and then a token above it.
+		expect(refused?.refusal?.waitMs).toBe(2_100);
+	});
+
 	it("says when there will be enough, and never when there never will be", () => {
 		const ledger = new Ledger([], 0);
 		const a = holder(ledger, "a");
