@@ -119,6 +119,8 @@ export const limits = {
 	/** Announcing and confirming a change, each: a new configuration is read in between. */
 	changeCallTimeoutMs: 6_000,
 	changeRetryMs: 1_000,
+	/** From its announcement on, the time in which the last statement of a change may begin. */
+	changeWriteMs: 10_000,
 	/** An announced change that nobody confirms ends in a new epoch after this: longer than any commit takes. */
 	changeTimeoutMs: 15_000,
 	/** The most that a fenced change waits after its commit: a lease's life and its grace. */

@@ -1,4 +1,5 @@
 import { NeonDbError, neon, neonConfig } from "@neondatabase/serverless";
+import type { Clock } from "../lib/clock.ts";
 import { limits } from "../limits.ts";
 
 /** One SQL statement under the name that statistics, plans and logs know it by. */
@@ -55,6 +56,23 @@ export function isCheckViolation(error: unknown, constraint: string): boolean {
 	return (
 		error instanceof DatabaseError && error.sqlState === "23514" && error.constraint === constraint
 	);
+}
+
+/** The same database, for calls that begin before that time: what is not done by then is not done at all. */
+export function closingAt(db: Database, clock: Clock, time: number): Database {
+	const stillOpen = () => {
+		if (clock() >= time) throw new DatabaseUnavailable("the time for this change is over");
+	};
+	return {
+		async query(statement, params) {
+			stillOpen();
+			return db.query(statement, params);
+		},
+		async transaction(calls) {
+			stillOpen();
+			return db.transaction(calls);
+		},
+	};
 }
 
 export interface DatabaseAddress {
