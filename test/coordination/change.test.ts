@@ -171,13 +171,13 @@ describe("a change that takes too long", () => {
 			return db.query<{ state: string }>(statement, [key.id]);
 		};
 		const change = changing(services, tenant.id, {}, async (db) => {
-			expect(await state(db)).toEqual([{ state: "active" }]);
+			expect(await state(db)).toEqual([{ state: "enabled" }]);
 			pass(limits.changeWriteMs);
 			await db.query({ name: "test.write", text: "update keys set state = 'disabled'" }, []);
 			return ok(null);
 		});
 		await expect(change).rejects.toThrow(DatabaseUnavailable);
-		expect(await state(services.db)).toEqual([{ state: "active" }]);
+		expect(await state(services.db)).toEqual([{ state: "enabled" }]);
 		const ends = limits.changeWriteMs + limits.databaseTransactionMs;
 		expect(ends).toBeLessThan(limits.changeTimeoutMs);
 	});
