@@ -22,6 +22,9 @@ export default defineConfig({
 					name: "workerd",
 					include: ["test/**/*.test.ts"],
 					exclude: ["test/**/*.node.test.ts"],
+					// The first request of a file loads the whole service: on a busy machine that takes seconds.
+					testTimeout: 30_000,
+					hookTimeout: 30_000,
 				},
 			},
 			{

@@ -1,8 +1,15 @@
 import { cpus, loadavg, release, totalmem, type } from "node:os";
-import { type Interval, median, pairedRatio, percentile } from "./stats.ts";
+import { type Interval, median, pairedDifference, pairedRatio, percentile } from "./stats.ts";
 
 /** CPU s: a second of the server's processor time, which other work on the machine takes no part of. */
-export type Unit = "operations/s" | "requests/s" | "requests/CPU s" | "signatures/s" | "ms";
+export type Unit =
+	| "operations/s"
+	| "requests/s"
+	| "requests/CPU s"
+	| "signatures/s"
+	| "ms"
+	| "µs"
+	| "calls";
 
 /** One measured line: what the table prints and the JSON keeps. */
 export interface Figure {
@@ -12,6 +19,8 @@ export interface Figure {
 	/** The median of the samples. */
 	readonly value: number;
 	readonly samples: number;
+	/** Of the value, where that is the median of differences. */
+	readonly interval?: Interval;
 	readonly percentiles?: Readonly<Record<string, number>>;
 	/** What ran in turn with it, and the ratio of the two: above 1 is faster than `beside`. */
 	readonly beside?: { readonly name: string; readonly value: number; readonly ratio: Interval };
@@ -47,6 +56,32 @@ export function pairedFigure(
 function ratioGoal({ median: middle, low, high }: Interval, least: number): Goal {
 	const met = middle >= least;
 	return { text: `>= ${least}`, met, sure: met ? low >= least : high < least };
+}
+
+/** By how much more one takes than the other, measured in pairs, with a goal that it has to stay below. */
+export function differenceFigure(
+	line: Pick<Figure, "id" | "unit" | "notes">,
+	values: readonly number[],
+	beside: { readonly name: string; readonly values: readonly number[] },
+	below?: number,
+): Figure {
+	const interval = pairedDifference(values, beside.values);
+	const { median: middle, low, high } = interval;
+	const met = below !== undefined && middle < below;
+	return {
+		...line,
+		value: middle,
+		samples: values.length,
+		interval,
+		beside: {
+			name: beside.name,
+			value: median(beside.values),
+			ratio: pairedRatio(beside.values, values),
+		},
+		...(below !== undefined && {
+			goal: { text: `< ${below}`, met, sure: met ? high < below : low >= below },
+		}),
+	};
 }
 
 const shares = { p50: 0.5, p95: 0.95, p99: 0.99 } as const;

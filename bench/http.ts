@@ -3,16 +3,18 @@ import { projectConfig } from "../local/stack.ts";
 import { startGenerator } from "./generator.ts";
 import { measureBatches } from "./http-batch.ts";
 import { measureCreation } from "./http-create.ts";
+import { measureLimiter } from "./http-limiter.ts";
 import { measureSign } from "./http-sign.ts";
 import type { Plan } from "./plan.ts";
 import { createService, type HttpBench } from "./service.ts";
-import { benchConfig, type Ground, startWorker } from "./workers.ts";
+import { benchConfig, type Ground, startWorker, variantConfig } from "./workers.ts";
 
 /** The groups of figures that are measured together, and what measures them. */
 const groups: Readonly<Record<string, (plan: Plan, bench: HttpBench) => Promise<void>>> = {
 	"http/sign": measureSign,
 	"http/batch": measureBatches,
 	"http/create": measureCreation,
+	limiter: measureLimiter,
 };
 
 /** The service over HTTP, with a real PostgreSQL behind it, beside a worker that does nothing. */
@@ -28,6 +30,8 @@ export async function runHttp(plan: Plan, ground: Ground): Promise<void> {
 		service: createService(worker, services.adminToken),
 		empty,
 		generator,
+		startVariant: async (name, variant) =>
+			startWorker(ground, name, await variantConfig(ground, name, variant), services.vars),
 		databaseUrl: services.databaseUrl,
 	};
 	for (const [, measure] of wanted) await measure(plan, bench);

@@ -1,12 +1,13 @@
 import { algorithms } from "../src/signing/algorithms.ts";
 import type { Algorithm } from "../src/signing/types.ts";
-import { pairedFigure, timeFigure } from "./figures.ts";
+import { differenceFigure, pairedFigure, timeFigure } from "./figures.ts";
 import type { Plan } from "./plan.ts";
 import type {
 	GenerateAnswer,
 	GenerateRequest,
 	MeasureAnswer,
 	MeasureRequest,
+	Side,
 	Subject,
 } from "./worker/micro/messages.ts";
 import { type BenchWorker, benchConfig, type Ground, startWorker } from "./workers.ts";
@@ -16,6 +17,8 @@ const groupSeconds = (4 * blockMs) / 1000;
 /** Fewer can not give an interval of 95 %. */
 const groupsMin = 6;
 const leastRatio = 0.9;
+const limiterId = "micro/limiter";
+const limiterBelowUs = 20;
 const generateBelowMs = 100;
 /** A key that takes seconds is made a few times only. */
 const generateSecondsMax = 20;
@@ -24,11 +27,13 @@ const generateSecondsMax = 20;
 export async function runMicro(plan: Plan, ground: Ground): Promise<void> {
 	const subjects = allSubjects().filter((subject) => plan.wants(idOf(subject)));
 	const makes = allSizes().filter((make) => plan.wants(generateId(make)));
-	if (subjects.length + makes.length === 0) return;
+	const wantsLimiter = plan.wants(limiterId);
+	if (subjects.length + makes.length === 0 && !wantsLimiter) return;
 	plan.progress("bundling the worker of the micro benchmarks");
 	const worker = await startWorker(ground, "micro", benchConfig("micro"));
 	for (const subject of subjects) await measure(plan, worker, subject);
 	for (const make of makes) await generate(plan, worker, make);
+	if (wantsLimiter) await measureLimiter(plan, worker);
 }
 
 type Size = Pick<Subject, "algorithm" | "modulusLength">;
@@ -66,6 +71,26 @@ function generateId(size: Size): string {
 
 async function measure(plan: Plan, worker: BenchWorker, subject: Subject): Promise<void> {
 	const id = idOf(subject);
+	const { service, bare } = await ratesOf(plan, worker, id, subject);
+	const line = { id, unit: "operations/s" } as const;
+	plan.done(pairedFigure(line, service, { name: "bare library", values: bare }, leastRatio));
+}
+
+async function measureLimiter(plan: Plan, worker: BenchWorker): Promise<void> {
+	const { service, bare } = await ratesOf(plan, worker, limiterId, "limiter");
+	const toUs = (rates: readonly number[]) => rates.map((rate) => 1e6 / rate);
+	const beside = { name: "without limits", values: toUs(bare) };
+	const line = { id: limiterId, unit: "µs" } as const;
+	plan.done(differenceFigure(line, toUs(service), beside, limiterBelowUs));
+}
+
+/** Operations per second of both sides, in pairs. */
+async function ratesOf(
+	plan: Plan,
+	worker: BenchWorker,
+	id: string,
+	subject: MeasureRequest["subject"],
+): Promise<Record<Side, number[]>> {
 	const groups = Math.max(groupsMin, Math.round(plan.seconds.micro / groupSeconds));
 	const service: number[] = [];
 	const bare: number[] = [];
@@ -77,8 +102,7 @@ async function measure(plan: Plan, worker: BenchWorker, subject: Subject): Promi
 		service.push(rates.service);
 		bare.push(rates.bare);
 	}
-	const line = { id, unit: "operations/s" } as const;
-	plan.done(pairedFigure(line, service, { name: "bare library", values: bare }, leastRatio));
+	return { service, bare };
 }
 
 async function generate(plan: Plan, worker: BenchWorker, size: Size): Promise<void> {

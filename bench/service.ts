@@ -1,5 +1,5 @@
 import type { Generator } from "./generator.ts";
-import type { BenchWorker } from "./workers.ts";
+import type { BenchWorker, Variant } from "./workers.ts";
 
 /** What the HTTP benchmarks work with. */
 export interface HttpBench {
@@ -7,6 +7,8 @@ export interface HttpBench {
 	/** The worker that does nothing (worker/empty). */
 	readonly empty: BenchWorker;
 	readonly generator: Generator;
+	/** Starts another form of the service, on the same database. */
+	startVariant(name: string, variant: Variant): Promise<BenchWorker>;
 	/** For the owner of the database. */
 	readonly databaseUrl: string;
 }

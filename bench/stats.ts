@@ -58,10 +58,23 @@ export function medianInterval(samples: readonly number[], confidence = 0.95): I
 
 /** The ratio of each pair, as a median: what ran side by side is compared, and only that. */
 export function pairedRatio(values: readonly number[], beside: readonly number[]): Interval {
+	return medianInterval(inPairs(values, beside, (value, other) => value / other));
+}
+
+/** By how much the first of each pair is more, as a median. */
+export function pairedDifference(values: readonly number[], beside: readonly number[]): Interval {
+	return medianInterval(inPairs(values, beside, (value, other) => value - other));
+}
+
+function inPairs(
+	values: readonly number[],
+	beside: readonly number[],
+	compare: (value: number, other: number) => number,
+): number[] {
 	if (values.length !== beside.length) {
 		throw new RangeError(`${values.length} values can not be paired with ${beside.length}`);
 	}
-	return medianInterval(values.map((value, index) => value / (beside[index] ?? Number.NaN)));
+	return values.map((value, index) => compare(value, beside[index] ?? Number.NaN));
 }
 
 /** P(X < k) for X of Binomial(n, 1/2). Logarithms, because 2^-n is 0 for a large n. */

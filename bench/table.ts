@@ -22,7 +22,10 @@ export function formatReport({ at, command, machine, figures }: Report): string 
 	].join("\n");
 }
 
-function measured({ unit, value, percentiles }: Figure): string {
+function measured({ unit, value, interval, percentiles }: Figure): string {
+	if (interval) {
+		return `${number(value)} [${number(interval.low)}, ${number(interval.high)}] ${unit}`;
+	}
 	if (!percentiles) return `${number(value)} ${unit}`;
 	const parts = Object.entries(percentiles).map(([name, time]) => `${name} ${number(time)}`);
 	return `${parts.join("  ")} ${unit}`;
@@ -47,8 +50,9 @@ function goalOf({ goal }: Figure): string {
 
 /** Three digits that count; whole numbers from 100 up, with thousands apart. */
 function number(value: number): string {
-	if (value >= 100) return Math.round(value).toLocaleString("en-US");
-	return value >= 10 ? value.toFixed(1) : value.toFixed(2);
+	const size = Math.abs(value);
+	if (size >= 100) return Math.round(value).toLocaleString("en-US");
+	return size >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
 function columns(rows: readonly (readonly string[])[]): string[] {

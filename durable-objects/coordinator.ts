@@ -46,10 +46,10 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		if (!tenancy) return { kind: "unknown_tenant" };
 		const { config } = tenancy;
 		const ledger = this.#books();
-		if (ledger.holders > limits.leaseGrants) return { kind: "overloaded" };
+		if (ledger.grants > limits.leaseGrants) return { kind: "overloaded" };
 		const now = this.#clock();
 		const count = config.scaling_config.coordinator_shards;
-		const lanes = ledger.lease(ask.holder, ask.lanes, config, { index: shard, count }, now);
+		const lanes = ledger.lease(ask, config, { index: shard, count }, now);
 		this.#store(ledger, now);
 		const ttlMs = Math.min(limits.leaseTtlMs, this.#tenancyEndsAt - now);
 		return answer(tenancy, ask.configVersion, ttlMs, lanes);
@@ -74,8 +74,8 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 	async confirm(tenant: string, change: string): Promise<{ readonly oldLeasesMs: number }> {
 		await this.#tenancyOf(tenant, 0);
 		const [row] = this.#sql.exec("select kind from changes where id = ?", change).toArray();
-		// None when the alarm was faster: the epoch has moved already.
-		if (row) await this.#moveOn(tenant, [change], row.kind === "config");
+		// None when the alarm was faster. The commit may be younger than that epoch, so it moves again.
+		await this.#moveOn(tenant, [change], row?.kind !== "state");
 		const lastLeaseAt = Number(this.#kept("lastLeaseAt") ?? 0);
 		const endsAt = lastLeaseAt + limits.leaseTtlMs + limits.leaseGraceMs;
 		return { oldLeasesMs: Math.max(0, endsAt - this.#clock()) };
@@ -183,15 +183,17 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 
 	#books(): Ledger {
 		if (this.#ledger) return this.#ledger;
-		const rows = this.#sql.exec("select id, level, at, quota, window_ms from buckets").toArray();
+		const rows = this.#sql
+			.exec("select id, level, at, quota, window_ms, held from buckets")
+			.toArray();
 		const stored = rows.map((row): StoredBucket => {
-			const [level, at, quota] = [row.level, row.at, row.quota].map(Number);
 			return {
 				id: String(row.id),
-				level: level ?? 0,
-				at: at ?? 0,
-				quota: quota ?? 1,
+				level: Number(row.level),
+				at: Number(row.at),
+				quota: Number(row.quota),
 				windowMs: Number(row.window_ms),
+				held: Number(row.held),
 			};
 		});
 		const lastLeaseAt = Number(this.#kept("lastLeaseAt") ?? 0);
@@ -202,14 +204,15 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 
 	#store(ledger: Ledger, now: number): void {
 		const { changed, dropped } = ledger.takeChanges();
-		for (const { id, level, at, quota, windowMs } of changed) {
+		for (const { id, level, at, quota, windowMs, held } of changed) {
 			this.#sql.exec(
-				"insert or replace into buckets (id, level, at, quota, window_ms) values (?, ?, ?, ?, ?)",
+				"insert or replace into buckets (id, level, at, quota, window_ms, held) values (?, ?, ?, ?, ?, ?)",
 				id,
 				level,
 				at,
 				quota,
 				windowMs,
+				held,
 			);
 		}
 		for (const id of dropped) this.#sql.exec("delete from buckets where id = ?", id);
@@ -224,7 +227,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 	#createTables(): void {
 		this.#sql.exec(`
 			create table buckets (id text primary key, level integer not null, at integer not null,
-				quota integer not null, window_ms integer not null) without rowid;
+				quota integer not null, window_ms integer not null, held integer not null) without rowid;
 			create table changes (id text primary key, kind text not null, due_at integer not null) without rowid;
 			create table kept (name text primary key, value) without rowid;
 		`);

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type pg from "pg";
 import Postgrator from "postgrator";
+import { limits } from "../src/limits.ts";
 import { databaseOrRunningStack } from "./connect.ts";
 import { withDatabase } from "./database.ts";
 import { inOneLine, Problem, runCommand } from "./problem.ts";
@@ -55,11 +56,25 @@ export async function schemaVersion(databaseUrl: string): Promise<number> {
 	);
 }
 
-/** Lets a login role act as the worker: it gets the rights of `edgesign_app`, and no others. */
+/** Of the worker's login role: no write ends later than the service counts on (docs/storage.md). */
+export const workerTimeouts = {
+	statement_timeout: limits.databaseStatementMs,
+	idle_in_transaction_session_timeout: limits.databaseStatementMs,
+	transaction_timeout: limits.databaseTransactionMs,
+} as const;
+
+/**
+ * Lets a login role act as the worker: it gets the rights of `edgesign_app`, and no others, and its
+ * time-outs, which connections have that are opened from then on.
+ */
 export async function grantApplicationRights(databaseUrl: string, role: string): Promise<void> {
-	await withDatabase(databaseUrl, (client) =>
-		client.query(`grant edgesign_app to ${client.escapeIdentifier(role)}`),
-	);
+	await withDatabase(databaseUrl, async (client) => {
+		const name = client.escapeIdentifier(role);
+		await client.query(`grant edgesign_app to ${name}`);
+		for (const [setting, milliseconds] of Object.entries(workerTimeouts)) {
+			await client.query(`alter role ${name} set ${setting} = ${milliseconds}`);
+		}
+	});
 }
 
 function runnerFor(client: pg.Client, folder: string): Postgrator {

@@ -116,13 +116,25 @@ function createPool(
 		connectionTimeoutMillis: connectTimeoutMs,
 		idleTimeoutMillis: idleTimeoutMs,
 		keepAlive: true,
-		statement_timeout: statementTimeoutMs,
+		onConnect: (client) => limitStatements(client, statementTimeoutMs),
 		query_timeout: statementTimeoutMs + readTimeoutMarginMs,
 	});
 	// A connection that is lost has left the pool; whoever uses it learns it from their query.
 	pool.on("error", () => {});
 	pool.on("connect", (client) => client.on("error", () => {}));
 	return pool;
+}
+
+/**
+ * Where the role has no statement_timeout of its own. As a parameter of the connection it would come
+ * before the role's, which counts at Neon.
+ */
+async function limitStatements(client: pg.ClientBase, milliseconds: number): Promise<void> {
+	await client.query(
+		`select set_config('statement_timeout', $1, false)
+		where current_setting('statement_timeout') = '0'`,
+		[String(milliseconds)],
+	);
 }
 
 /** Who the caller says they are. The host is ours to choose: every endpoint is this one server. */

@@ -168,7 +168,7 @@ async function runBatch(run: Run, begin: string, statements: Statement[]): Promi
 		return JSON.stringify({ results });
 	} catch (error) {
 		// Where even this fails, the connection is closed, and with it the transaction.
-		if (!signal.aborted) await client.query("ROLLBACK");
+		if (!signal.aborted) await client.query("ROLLBACK").catch(() => {});
 		throw error;
 	}
 }

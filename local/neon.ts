@@ -23,7 +23,7 @@ export interface NeonGatewayOptions {
 	readonly port?: number;
 	/** 127.0.0.1 when it is left out. */
 	readonly host?: string;
-	/** PostgreSQL's statement_timeout for the HTTP form; 60 s by default. */
+	/** PostgreSQL's statement_timeout for the HTTP form, where the role has none; 60 s by default. */
 	readonly statementTimeoutMs?: number;
 }
 

@@ -73,13 +73,19 @@ export const limits = {
 	/** How long a coordinator remembers a lease that was not renewed, for what is given back of it. */
 	leaseReportMs: 60_000,
 	/** Where tokens are scarce, an isolate asks for them no sooner than this after the last time. */
-	leasePauseMs: 250,
+	leasePauseMs: 100,
+	/** What an isolate was granted counts against its share later on, half as much after this. */
+	leaseMemoryMs: 2_000,
+	/** Who did not ask for so long has no share kept for it. */
+	leaseClaimMs: 300,
+	/** The same pause, where only its share is used up. */
+	leaseShortPauseMs: 20,
 	/** The shortest time over which demand is measured. */
-	leasePaceMs: 100,
+	leasePaceMs: 50,
 	/** Long enough for a coordinator that wakes and has to ask Postgres first. */
 	leaseTimeoutMs: 3_000,
-	/** An answer of the coordinator that takes longer is a sign of overload. */
-	leaseSlowMs: 250,
+	/** An answer of the coordinator that takes longer is a sign of overload: the way round the world takes 300 ms. */
+	leaseSlowMs: 1_000,
 	/** After a coordinator failed to answer it is left alone for as long. */
 	leaseFailurePauseMs: 250,
 	/** How long a request waits for the answer that another one of its isolate asked for, before it asks itself. */
@@ -94,6 +100,10 @@ export const limits = {
 	leaseGrants: 20_000,
 	bucketsPerTenant: 2_000,
 	shedIntervalMs: 500,
+	/** Less important work is refused from so many troubled intervals in a row on. */
+	shedTroubledIntervals: 3,
+	/** After so many without a word of a dependency what was before tells nothing: leases are renewed more often. */
+	shedSilentIntervals: 6,
 	/** Requests at once in an isolate that are more than it can get through in good time. */
 	backlogRequests: 2_000,
 	/** Callers who are not signed in, each address, in an isolate; wrangler.toml has the platform's figure. */
@@ -106,11 +116,11 @@ export const limits = {
 	/** When the platform's limiter refuses it does not say for how long; its window is a minute. */
 	addressRetryMs: 60_000,
 	shedRetryMs: 2_000,
-	/** How often a request is admitted anew because the epoch moved while its body came in. */
-	admissionAttempts: 3,
 	/** Announcing and confirming a change, each: a new configuration is read in between. */
 	changeCallTimeoutMs: 6_000,
 	changeRetryMs: 1_000,
+	/** From its announcement on, the time in which the last statement of a change may begin. */
+	changeWriteMs: 10_000,
 	/** An announced change that nobody confirms ends in a new epoch after this: longer than any commit takes. */
 	changeTimeoutMs: 15_000,
 	/** The most that a fenced change waits after its commit: a lease's life and its grace. */
@@ -187,6 +197,9 @@ export const limits = {
 
 	// Calls that leave the process
 	databaseTimeoutMs: 5_000,
+	/** Set on the worker's database role, so that Postgres too ends what nobody waits for any more. */
+	databaseStatementMs: 3_000,
+	databaseTransactionMs: 4_000,
 	readinessTimeoutMs: 2_000,
 	retryAfterSeconds: 1,
 

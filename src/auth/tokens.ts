@@ -174,8 +174,8 @@ export async function revokeToken(
 ): Promise<Result<null, Failure>> {
 	const refusal = refuseScoped(caller);
 	if (refusal) return refusal;
-	return changing(services, caller.tenant, { fence }, async () => {
-		const revoked = await markTokenRevoked(services.db, caller.tenant, id);
+	return changing(services, caller.tenant, { fence }, async (db) => {
+		const revoked = await markTokenRevoked(db, caller.tenant, id);
 		return revoked ? ok(null) : fail("token_not_found", `There is no token "${id}".`);
 	});
 }

@@ -25,7 +25,7 @@ export interface VersionedConfig {
 
 /** A write is made inside of `changing` (coordination/change.ts), which this folder stands below. */
 type Commit = (
-	write: () => Promise<Result<VersionedConfig, Failure>>,
+	write: (db: Database) => Promise<Result<VersionedConfig, Failure>>,
 ) => Promise<Result<VersionedConfig, Failure>>;
 
 export interface ConfigChange {
@@ -78,11 +78,10 @@ export async function listVersions(
  * but is committed like any other: a repeat after a lost answer gets the same promise.
  */
 export async function putConfig(
-	db: Database,
 	config: TenantConfig,
 	change: ConfigChange,
 ): Promise<Result<VersionedConfig, Failure>> {
-	return change.commit(() => write(db, config, change));
+	return change.commit((db) => write(db, config, change));
 }
 
 /** A new version with the content of an old one: what was between them stays on record. */
@@ -94,7 +93,7 @@ export async function rollback(
 	const old = await readConfigVersion(db, change.tenant, version);
 	if (!old.ok) return old;
 	const note = change.note ?? `Rollback to version ${version}`;
-	return putConfig(db, old.value.config, { ...change, note });
+	return putConfig(old.value.config, { ...change, note });
 }
 
 async function write(

@@ -1,3 +1,5 @@
+import { closingAt, type Database } from "../db/client.ts";
+import type { Clock } from "../lib/clock.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { limits } from "../limits.ts";
 
@@ -12,6 +14,8 @@ export interface ChangeServices {
 		withdraw(tenant: string, change: string): Promise<void>;
 	};
 	readonly forgetTenant: (tenant: string) => void;
+	readonly db: Database;
+	readonly clock: Clock;
 }
 
 /** `config` makes the coordinator read the tenant's configuration anew. */
@@ -25,17 +29,20 @@ export interface ChangeOptions {
 
 /**
  * A write that isolates must hear of: announced to the coordinator, committed by `write`, confirmed.
- * Whatever stops it in between, the coordinator moves the epoch by itself after limits.changeTimeoutMs.
+ * Whatever stops it in between, the coordinator moves the epoch by itself after limits.changeTimeoutMs,
+ * so nothing is committed later: the database that `write` is given takes no call after changeWriteMs,
+ * and ends each by itself.
  */
 export async function changing<T, E>(
-	{ coordinator, forgetTenant }: ChangeServices,
+	{ coordinator, forgetTenant, db, clock }: ChangeServices,
 	tenant: string,
 	{ kind = "state", fence = false }: ChangeOptions,
-	write: () => Promise<Result<T, E>>,
+	write: (db: Database) => Promise<Result<T, E>>,
 ): Promise<Result<T, E>> {
+	const until = clock() + limits.changeWriteMs;
 	const change = await coordinator.announce(tenant, kind);
 	// Should this throw, nobody knows whether it was committed: the coordinator's alarm ends it.
-	const written = await write();
+	const written = await write(closingAt(db, clock, until));
 	forgetTenant(tenant);
 	if (!written.ok) {
 		// Should it not be heard, the epoch moves without need.

@@ -1,4 +1,5 @@
 import { NeonDbError, neon, neonConfig } from "@neondatabase/serverless";
+import type { Clock } from "../lib/clock.ts";
 import { limits } from "../limits.ts";
 
 /** One SQL statement under the name that statistics, plans and logs know it by. */
@@ -68,6 +69,23 @@ export function isCheckViolation(error: unknown, constraint: string): boolean {
 	);
 }
 
+/** The same database, for calls that begin before that time: what is not done by then is not done at all. */
+export function closingAt(db: Database, clock: Clock, time: number): Database {
+	const stillOpen = () => {
+		if (clock() >= time) throw new DatabaseUnavailable("the time for this change is over");
+	};
+	return {
+		async query(statement, params) {
+			stillOpen();
+			return db.query(statement, params);
+		},
+		async transaction(calls) {
+			stillOpen();
+			return db.transaction(calls);
+		},
+	};
+}
+
 export interface DatabaseAddress {
 	readonly databaseUrl: string;
 	/** null where the database is Neon's own. */
@@ -110,8 +128,11 @@ function labelled(statement: Statement): string {
 	return `/* ${statement.name} */ ${steps}${statement.text}`;
 }
 
-/** Classes 08 (connection), 53 (resources), 57 (shutdown, cancelled): the server could not, rather than would not. */
-const unavailableStates = /^(08|53|57)/;
+/**
+ * Classes 08 (connection), 53 (resources), 57 (shutdown, cancelled), and the time-outs of transactions:
+ * the server could not, rather than would not.
+ */
+const unavailableStates = /^(08|53|57|25P03|25P04)/;
 
 function translate(name: string, error: unknown): Error {
 	const state = error instanceof NeonDbError ? error.code : undefined;

@@ -68,7 +68,8 @@ function stateOf(bucket: Bucket): LimitState {
 /** Who calls, as far as the platform tells. A whole /64 of IPv6 is one caller: it is what one line is given. */
 export function addressOf(request: Request): string {
 	const address = request.headers.get("cf-connecting-ip") ?? "unknown";
-	if (!address.includes(":")) return address;
+	// An address of IPv4 in the form of IPv6 (RFC 4291 section 2.5.5) is that one caller.
+	if (!address.includes(":") || address.includes(".")) return address.replace(/^.*:/, "");
 	const [head = "", tail] = address.toLowerCase().split("::");
 	const groups = head.split(":").filter((group) => group !== "");
 	if (tail !== undefined) {

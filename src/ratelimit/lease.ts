@@ -3,8 +3,17 @@ import { toHex } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import { limits } from "../limits.ts";
-import type { LaneAsk, LeaseAnswer, LeaseAsk, LimitState } from "./messages.ts";
-import { type Lane, tokenParts } from "./policy.ts";
+import {
+	freshLane,
+	handBack,
+	type LaneState,
+	prepareAsk,
+	receive,
+	retryMs,
+	withHand,
+} from "./lane.ts";
+import type { LeaseAnswer, LeaseAsk, LimitState } from "./messages.ts";
+import type { Lane } from "./policy.ts";
 
 /** Runs what need not be waited for; it may be given up at any time. */
 export type Background = (work: Promise<unknown>) => void;
@@ -44,27 +53,11 @@ export interface Term {
 	readonly config: TenantConfig;
 }
 
-/** What an isolate has of one lane. */
-interface LaneState {
-	readonly lane: Lane;
-	tokens: number;
-	/** Its tokens lapse then, however long the term is. */
-	endsAt: number;
-	done: number;
-	returned: number;
-	/** What the requests cost that wait for an answer. */
-	waiting: number;
-	/** Asked for since `demandFrom`, granted or not. */
-	demand: number;
-	demandFrom: number;
-	/** Hundredths of a token per millisecond, of late. */
-	pace: number;
-	/**
-	 * What the coordinator said no to: what costs as much is refused here until then. `cost` is null where
-	 * it gave less than was wanted: what is in hand can be spent, and a token more will be there then.
-	 */
-	refused: { readonly cost: number | null; readonly until: number; readonly bucket: string } | null;
-	limit: LimitState;
+interface Question {
+	readonly answered: Promise<void>;
+	readonly since: number;
+	/** The answers that had come when it was asked: it tells of the tokens that those brought. */
+	readonly answersBefore: number;
 }
 
 /** What an isolate has of one tenant. */
@@ -78,8 +71,12 @@ interface TenantState {
 	renewAt: number;
 	configVersion: number;
 	config: TenantConfig;
-	/** The question under way, if any: settles when it is answered, unless its request was cut off. */
-	asking: { readonly answered: Promise<void>; readonly since: number } | null;
+	/** The latest question under way, if any: settles when it is answered, unless its request was cut off. */
+	asking: Question | null;
+	questions: number;
+	answers: number;
+	/** All questions that may still be answered. What the others bring is not taken any more. */
+	readonly unanswered: Set<Question>;
 	failedUntil: number;
 }
 
@@ -223,8 +220,10 @@ export class LeaseBook {
 		const { clock, ask, onAnswer } = this.#options;
 		const askedAt = clock();
 		const { promise: answered, resolve: settle } = Promise.withResolvers<void>();
-		state.asking = { answered, since: askedAt };
-		const asking = state.asking;
+		const question = { answered, since: askedAt, answersBefore: state.answers };
+		const isComplete = noneUnanswered(state, askedAt);
+		state.asking = question;
+		state.unanswered.add(question);
 		try {
 			const used = [...state.lanes.values()].filter((of) => of.demand > 0 && !first.includes(of));
 			const lanes = [...first, ...used].slice(0, limits.lanesPerAsk);
@@ -232,14 +231,20 @@ export class LeaseBook {
 				prepareAsk(of, index < first.length ? need : 0, askedAt),
 			);
 			const { holder, configVersion, config } = state;
-			const answer = await ask(tenant, config, { holder, configVersion, lanes: asks });
+			const answer = await ask(tenant, config, {
+				holder,
+				configVersion,
+				number: ++state.questions,
+				isComplete,
+				lanes: asks,
+			});
 			if (answer.kind === "overloaded") {
 				state.failedUntil = clock() + limits.leaseFailurePauseMs;
 				onAnswer?.("failed");
 				return answer;
 			}
 			if (answer.kind === "unknown_tenant") this.#forget(tenant);
-			if (answer.kind === "lease") this.#apply(tenant, state, answer, askedAt, need);
+			if (answer.kind === "lease") this.#apply(tenant, state, answer, question, need);
 			onAnswer?.(clock() - askedAt > limits.leaseSlowMs ? "slow" : "ok");
 			return answer;
 		} catch (error) {
@@ -247,7 +252,8 @@ export class LeaseBook {
 			onAnswer?.("failed");
 			throw error;
 		} finally {
-			if (state.asking === asking) state.asking = null;
+			state.unanswered.delete(question);
+			if (state.asking === question) state.asking = null;
 			settle();
 		}
 	}
@@ -256,12 +262,14 @@ export class LeaseBook {
 		tenant: string,
 		state: TenantState,
 		answer: Extract<LeaseAnswer, { kind: "lease" }>,
-		askedAt: number,
+		question: Question,
 		need: number,
 	): void {
 		const { clock, forgetTenant } = this.#options;
+		const { since: askedAt } = question;
 		// An answer that was overtaken by one of a later epoch tells nothing that still holds.
 		if (answer.epoch < state.epoch || this.#tenants.get(tenant) !== state) return;
+		if (!state.unanswered.has(question)) return;
 		if (answer.epoch > state.epoch) {
 			forgetTenant(tenant);
 			state.epoch = answer.epoch;
@@ -278,39 +286,19 @@ export class LeaseBook {
 			state.configVersion = answer.configVersion;
 		}
 		const now = clock();
-		for (const { lane, granted, refusal, pauseMs, limit } of answer.lanes) {
-			const of = state.lanes.get(lane);
-			if (!of) continue;
-			of.tokens += granted;
-			of.endsAt = Math.max(of.endsAt, askedAt + answer.ttlMs);
-			of.limit = limit;
-			if (refusal) {
-				const until = refusal.waitMs < 0 ? Infinity : now + Math.max(refusal.waitMs, pauseMs);
-				of.refused = { cost: need, until, bucket: refusal.bucket };
-			} else {
-				const until = now + pauseMs;
-				of.refused = pauseMs > 0 ? { cost: null, until, bucket: limit.name } : null;
-			}
+		const endsAt = askedAt + answer.ttlMs;
+		const knowsAll = question.answersBefore === state.answers;
+		state.answers++;
+		for (const laneAnswer of answer.lanes) {
+			const of = state.lanes.get(laneAnswer.lane);
+			if (of) receive(of, laneAnswer, { need, endsAt, knowsAll, now });
 		}
 	}
 
 	#laneOf(state: TenantState, lane: Lane): LaneState {
 		const known = state.lanes.get(lane.id);
 		if (known) return known;
-		const now = this.#options.clock();
-		const fresh: LaneState = {
-			lane,
-			tokens: 0,
-			endsAt: 0,
-			done: 0,
-			returned: 0,
-			waiting: 0,
-			demand: 0,
-			demandFrom: now,
-			pace: 0,
-			refused: null,
-			limit: { name: lane.operation, quota: 0, windowSeconds: 1, remaining: 0, resetMs: 0 },
-		};
+		const fresh = freshLane(lane, this.#options.clock());
 		state.lanes.set(lane.id, fresh);
 		return fresh;
 	}
@@ -332,6 +320,9 @@ export class LeaseBook {
 			configVersion: -1,
 			config: defaultConfig,
 			asking: null,
+			questions: 0,
+			answers: 0,
+			unanswered: new Set(),
 			failedUntil: 0,
 		};
 		this.#tenants.set(tenant, fresh);
@@ -349,47 +340,10 @@ function snapshot({ epoch, config }: TenantState): Term {
 	return { epoch, config };
 }
 
-/** When as much as that will be there: refusals are for a cost, and a larger one takes longer. -1 for never. */
-function retryMs({ refused, limit, tokens }: LaneState, cost: number, now: number): number {
-	const quota = limit.quota * tokenParts;
-	if (!refused || refused.until === Number.POSITIVE_INFINITY || cost > quota) return -1;
-	const more = Math.max(0, cost - (refused.cost ?? tokens + tokenParts));
-	return refused.until - now + Math.ceil((more * limit.windowSeconds * 1000) / quota);
-}
-
-/** Gives up what it has, and what it was refused. */
-function handBack(of: LaneState): void {
-	of.done += of.tokens;
-	of.returned += of.tokens;
-	of.tokens = 0;
-	of.refused = null;
-}
-
-/** What is left of the limit, with what the isolate has in hand. */
-function withHand({ limit, tokens }: LaneState): LimitState {
-	const { quota, remaining } = limit;
-	return { ...limit, remaining: Math.min(quota, remaining + Math.floor(tokens / tokenParts)) };
-}
-
-/** Takes stock of a lane: lapsed tokens are gone, tokens beyond the demand go back, the rest is told. */
-function prepareAsk(of: LaneState, need: number, now: number): LaneAsk {
-	const elapsed = now - of.demandFrom;
-	if (of.endsAt <= now) handBack(of);
-	if (elapsed >= limits.leasePaceMs) {
-		const recent = of.demand / elapsed;
-		// A pace that rises is followed at once, one that falls half-way each time.
-		of.pace = recent >= of.pace ? recent : (of.pace + recent) / 2;
-		of.demand = 0;
-		of.demandFrom = now;
+/** Whether the coordinator can be told that all it granted has come or never will. */
+function noneUnanswered({ unanswered }: TenantState, now: number): boolean {
+	for (const question of unanswered) {
+		if (now - question.since >= limits.leaseTtlMs) unanswered.delete(question);
 	}
-	// What wants to be spent now, and what will until the next lease if it goes on like this.
-	const target = Math.max(Math.ceil(of.pace * limits.leaseHorizonMs), of.waiting);
-	const surplus = of.tokens - 2 * target;
-	if (surplus > 0) {
-		of.tokens -= surplus;
-		of.done += surplus;
-		of.returned += surplus;
-	}
-	const { lane, tokens: held, done, returned } = of;
-	return { lane, need, want: Math.max(0, target - held), held, done, returned };
+	return unanswered.size === 0;
 }

@@ -11,6 +11,13 @@ export interface LeaseAsk {
 	readonly holder: string;
 	/** The configuration that the isolate has; the answer brings another one along. */
 	readonly configVersion: number;
+	/** The holder's questions, counted: they may overtake each other. */
+	readonly number: number;
+	/**
+	 * Whether every earlier question was answered, or can be answered no more: what was granted, and is
+	 * neither held nor done, is lost then and was spent by nobody.
+	 */
+	readonly isComplete: boolean;
 	readonly lanes: readonly LaneAsk[];
 }
 

@@ -11,12 +11,19 @@ const fall = 0.02;
  * Refuses part of the less important work while the isolate or what it depends on is overloaded.
  * The part grows by steps and shrinks by smaller ones, so that it does not flap: low operations go
  * first, normal ones only when all of the low ones are refused, critical ones never.
+ *
+ * One slow answer is no overload: a cold start gives one. What counts is trouble in several intervals,
+ * with none between them in which the answers were good.
  */
 export class Shedder {
 	readonly #clock: Clock;
 	readonly #random: Random;
 	#good = 0;
 	#bad = 0;
+	/** Troubled intervals since the last good one. */
+	#troubled = 0;
+	/** Intervals since anything was reported. */
+	#silent = 0;
 	#inFlight = 0;
 	#level = 0;
 	#decidedAt = 0;
@@ -34,6 +41,7 @@ export class Shedder {
 
 	/** A dependency answered well, or slowly, or not at all. */
 	report(outcome: "ok" | "slow" | "failed"): void {
+		this.#decide();
 		if (outcome === "ok") this.#good++;
 		else this.#bad++;
 	}
@@ -59,13 +67,25 @@ export class Shedder {
 		const now = this.#clock();
 		const intervals = Math.floor((now - this.#decidedAt) / limits.shedIntervalMs);
 		if (intervals < 1) return;
-		const trouble =
-			this.#inFlight > limits.backlogRequests || (this.#bad > 0 && this.#bad >= this.#good);
-		if (trouble) this.#level = Math.min(1, this.#level + rise);
-		else this.#level = Math.max(0, this.#level - fall * Math.min(intervals, 1 / fall));
+		const isOverloaded = this.#isTroubleLasting() || this.#inFlight > limits.backlogRequests;
+		if (isOverloaded) this.#level = Math.min(1, this.#level + rise);
+		// Every sign was of the first of them: a report ends the interval before it.
+		const calm = Math.min(isOverloaded ? intervals - 1 : intervals, 1 / fall);
+		this.#level = Math.max(0, this.#level - fall * calm);
+		const wasSilent = this.#good + this.#bad === 0;
+		this.#silent = wasSilent ? this.#silent + intervals : intervals - 1;
 		this.#good = 0;
 		this.#bad = 0;
 		this.#decidedAt = now;
+	}
+
+	/** Whether the interval was troubled, and enough of those before it. */
+	#isTroubleLasting(): boolean {
+		if (this.#silent > limits.shedSilentIntervals) this.#troubled = 0;
+		const isTroubled = this.#bad > 0 && this.#bad >= this.#good;
+		if (isTroubled) this.#troubled++;
+		else if (this.#good > 0) this.#troubled = 0;
+		return isTroubled && this.#troubled >= limits.shedTroubledIntervals;
 	}
 
 	#draw(): number {

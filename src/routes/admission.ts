@@ -63,6 +63,15 @@ export async function admit(
 	return caller.ok ? ok({ caller: caller.value, epoch: term.epoch }) : caller;
 }
 
+/** Whether what was read under this epoch is still true; a question to nobody while the lease lives. */
+export function holds(
+	{ leases }: Pick<Services, "leases">,
+	{ caller, epoch }: Admitted,
+): boolean | Promise<boolean> {
+	const term = leases.termNow(caller.tenant);
+	return term ? term.epoch === epoch : leases.stillHolds(caller.tenant, epoch);
+}
+
 /** Spends what an address may do; null when it was there. */
 export async function limitAddress(
 	{ addresses }: Pick<Services, "addresses">,

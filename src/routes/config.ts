@@ -67,7 +67,7 @@ export const putConfig = route(
 	async (request) => {
 		const change = readChange(request);
 		if (!change.ok) return change;
-		return shown(await put(request.services.db, request.body, change.value));
+		return shown(await put(request.body, change.value));
 	},
 );
 
@@ -171,8 +171,8 @@ async function shownChange(
 	version: string,
 ) {
 	const options = { kind: "config", fence: query.fence ?? false } as const;
-	return changing(services, tenant, options, async () =>
-		shown(await readConfigVersion(services.db, tenant, Number(version))),
+	return changing(services, tenant, options, async (db) =>
+		shown(await readConfigVersion(db, tenant, Number(version))),
 	);
 }
 

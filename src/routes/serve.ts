@@ -16,6 +16,7 @@ import type { Services } from "../services.ts";
 import {
 	type Admitted,
 	admit,
+	holds,
 	lapsed,
 	limitAddress,
 	type Meter,
@@ -139,12 +140,6 @@ async function answerOnce(
 function changes(route: GuardedRoute): boolean {
 	const operation = operationFor(route);
 	return operation === "manage" || operation === "revoke";
-}
-
-/** Whether what was read under this epoch is still true; a question to nobody while the lease lives. */
-function holds({ leases }: Services, { caller, epoch }: Admitted): boolean | Promise<boolean> {
-	const term = leases.termNow(caller.tenant);
-	return term ? term.epoch === epoch : leases.stillHolds(caller.tenant, epoch);
 }
 
 interface Input {

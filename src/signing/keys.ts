@@ -1,7 +1,7 @@
 import { inScope, toLike } from "../auth/patterns.ts";
 import type { Caller } from "../auth/tokens.ts";
 import { type ChangeServices, changing } from "../coordination/change.ts";
-import { isCheckViolation, isUniqueViolation } from "../db/client.ts";
+import { type Database, isCheckViolation, isUniqueViolation } from "../db/client.ts";
 import type { Page } from "../db/columns.ts";
 import {
 	findKey,
@@ -88,7 +88,7 @@ export async function importKey(
 }
 
 export async function describeKey(
-	{ db }: KeyServices,
+	{ db }: Pick<KeyServices, "db">,
 	caller: Caller,
 	ref: string,
 ): Promise<Result<DescribedKey, Failure>> {
@@ -117,9 +117,9 @@ export async function updateKey(
 	if (fields.name !== undefined && !inScope(caller.keyPatterns, fields.name)) {
 		return outOfScope(fields.name);
 	}
-	return change(services, caller, ref, { move: "update", fence }, async (key) => {
+	return change(services, caller, ref, { move: "update", fence }, async (db, key) => {
 		try {
-			const row = await writeChange(services.db, caller.tenant, key.id, key.state, fields);
+			const row = await writeChange(db, caller.tenant, key.id, key.state, fields);
 			return row && ok(describe({ ...key, ...row }));
 		} catch (error) {
 			if (isUniqueViolation(error, "keys_by_name")) return nameTaken(fields.name ?? key.name);
@@ -137,9 +137,9 @@ export async function moveKey(
 	move: Extract<Move, "enable" | "disable" | "restore" | "delete">,
 	{ days = 0, fence = false }: { readonly days?: number; readonly fence?: boolean } = {},
 ): Promise<Result<DescribedKey, Failure>> {
-	return change(services, caller, ref, { move, fence }, async (key, to) => {
+	return change(services, caller, ref, { move, fence }, async (db, key, to) => {
 		const step = { from: key.state, to, days };
-		const row = await writeMove(services.db, caller.tenant, key.id, step);
+		const row = await writeMove(db, caller.tenant, key.id, step);
 		return row && ok(describe({ ...key, ...row }));
 	});
 }
@@ -153,7 +153,7 @@ export async function rotateKey(
 ): Promise<Result<DescribedKey, Failure>> {
 	// Made once, however often the change has to be tried: finding primes is dear.
 	let material: KeyMaterial | undefined;
-	return change(services, caller, ref, { move: "rotate", fence }, async (key, to) => {
+	return change(services, caller, ref, { move: "rotate", fence }, async (db, key, to) => {
 		if (!key.has_private) return publicOnly(key.name);
 		if (key.current_version >= limits.keyVersions) {
 			return fail("too_many_versions", `A key has at most ${limits.keyVersions} versions.`);
@@ -165,7 +165,7 @@ export async function rotateKey(
 		const next = { id: key.id, version: key.current_version + 1, algorithm: key.algorithm };
 		const secret = material.secret?.slice() ?? null; // sealing wipes it
 		const version = await seal(services, caller, next, { ...material, secret });
-		const rotated = await insertVersion(services.db, caller.tenant, key.id, to, version);
+		const rotated = await insertVersion(db, caller.tenant, key.id, to, version);
 		if (!rotated) return null;
 		material.secret?.fill(0);
 		return ok(describe(rotated));
@@ -199,7 +199,7 @@ export async function describeChanged(
 	id: string,
 	fence = false,
 ): Promise<Result<DescribedKey, Failure>> {
-	return changing(services, caller.tenant, { fence }, () => describeKey(services, caller, id));
+	return changing(services, caller.tenant, { fence }, (db) => describeKey({ db }, caller, id));
 }
 
 /** Announced, so that no isolate goes on with the old state for longer than a lease. */
@@ -210,27 +210,31 @@ function change(
 	{ move, fence }: { readonly move: Move; readonly fence: boolean },
 	write: Write,
 ): Promise<Result<DescribedKey, Failure>> {
-	return changing(services, caller.tenant, { fence }, () =>
-		compareAndSet(services, caller, ref, move, write),
+	return changing(services, caller.tenant, { fence }, (db) =>
+		compareAndSet(db, caller, ref, move, write),
 	);
 }
 
-type Write = (key: KeyWithVersions, to: KeyState) => Promise<Result<DescribedKey, Failure> | null>;
+type Write = (
+	db: Database,
+	key: KeyWithVersions,
+	to: KeyState,
+) => Promise<Result<DescribedKey, Failure> | null>;
 
 /** Reads, decides by the table of moves, and writes only if nothing moved meanwhile; else once more. */
 async function compareAndSet(
-	services: KeyServices,
+	db: Database,
 	caller: Caller,
 	ref: string,
 	move: Move,
 	write: Write,
 ): Promise<Result<DescribedKey, Failure>> {
 	for (let attempt = 0; attempt < limits.casAttempts; attempt++) {
-		const key = await readKey(services.db, caller, ref);
+		const key = await readKey(db, caller, ref);
 		if (!key.ok) return key;
 		const next = lifecycle[move][key.value.state];
 		if ("refuse" in next) return refusedMove(next.refuse, key.value);
-		const written = await write(key.value, next.to);
+		const written = await write(db, key.value, next.to);
 		if (written) return written;
 	}
 	return fail("concurrent_change", `The key "${ref}" is being changed by others; try again.`);

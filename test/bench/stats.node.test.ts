@@ -1,6 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { median, medianInterval, pairedRatio, percentile } from "../../bench/stats.ts";
+import {
+	median,
+	medianInterval,
+	pairedDifference,
+	pairedRatio,
+	percentile,
+} from "../../bench/stats.ts";
 
 const oneTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
 
@@ -98,8 +104,18 @@ describe("paired ratios", () => {
 		expect(ratio.high - ratio.low).toBeLessThan(1e-12);
 	});
 
+	test("a drift that both sides share leaves the difference as it is", () => {
+		const beside = [100, 90, 80, 70, 60, 50];
+		const difference = pairedDifference(
+			beside.map((value) => value - 8),
+			beside,
+		);
+		expect(difference).toMatchObject({ median: -8, low: -8, high: -8, count: 6 });
+	});
+
 	test("series of different lengths can not be paired", () => {
 		expect(() => pairedRatio([1, 2], [1])).toThrow(RangeError);
+		expect(() => pairedDifference([1], [1, 2])).toThrow(RangeError);
 	});
 });
 

@@ -18,7 +18,7 @@ beforeEach(async () => {
 const author = "01900000-0000-7000-8000-000000000001";
 
 function change(fields: Partial<ConfigChange> = {}): ConfigChange {
-	const commit: ConfigChange["commit"] = (write) => write();
+	const commit: ConfigChange["commit"] = (write) => write(schema.services.db);
 	return { tenant: "main", createdBy: author, note: null, expected: null, commit, ...fields };
 }
 
@@ -30,7 +30,7 @@ function withQuota(quota: number): TenantConfig {
 
 const read = () => readConfig(schema.services.db, "main");
 const put = (config: TenantConfig, fields?: Partial<ConfigChange>) =>
-	putConfig(schema.services.db, config, change(fields));
+	putConfig(config, change(fields));
 
 /** A version as an older or newer release would have left it. */
 async function store(version: number, config: unknown): Promise<void> {
@@ -79,7 +79,7 @@ describe("writing", () => {
 		let commits = 0;
 		const commit: ConfigChange["commit"] = (write) => {
 			commits++;
-			return write();
+			return write(schema.services.db);
 		};
 		const same = await put(withQuota(7), { commit, note: "not kept" });
 		expect(same).toMatchObject({ ok: true, value: { version: 1, note: null } });

@@ -1,7 +1,10 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
+import { changing } from "../../src/coordination/change.ts";
+import { type Database, DatabaseUnavailable } from "../../src/db/client.ts";
 import type { Coordinator } from "../../src/index.ts";
+import { ok } from "../../src/lib/result.ts";
 import { limits } from "../../src/limits.ts";
 import { serve } from "../../src/routes/serve.ts";
 import { sign } from "../../src/routes/signing.ts";
@@ -116,6 +119,17 @@ describe("a crash in the middle of a change", () => {
 		expect(await other.sign()).toBe(409);
 	});
 
+	it("and none, but a commit later than the alarm: its confirmation moves the epoch once more", async () => {
+		const other = isolate();
+		const change = await coordinatorOf(tenant).announce(tenant.id, "state");
+		expect(await ringAlarm()).toBe(true);
+		expect(await other.sign()).toBe(200); // the epoch is that of the alarm
+		await commitDisable();
+		await coordinatorOf(tenant).confirm(tenant.id, change);
+		other.pass(limits.leaseTtlMs);
+		expect(await other.sign()).toBe(409);
+	});
+
 	it("after the confirmation: it is as if there was no crash", async () => {
 		const other = isolate();
 		expect(await other.sign()).toBe(200);
@@ -146,6 +160,26 @@ describe("a crash in the middle of a change", () => {
 		expect(await epoch()).toEqual(before);
 		await tenant.call("POST", `/v1/keys/${key.id}/disable`);
 		expect(await epoch()).not.toEqual(before);
+	});
+});
+
+describe("a change that takes too long", () => {
+	it("writes nothing any more once its alarm could come first", async () => {
+		const { services, pass } = isolate();
+		const state = async (db: Database) => {
+			const statement = { name: "test.state", text: "select state from keys where id = $1" };
+			return db.query<{ state: string }>(statement, [key.id]);
+		};
+		const change = changing(services, tenant.id, {}, async (db) => {
+			expect(await state(db)).toEqual([{ state: "enabled" }]);
+			pass(limits.changeWriteMs);
+			await db.query({ name: "test.write", text: "update keys set state = 'disabled'" }, []);
+			return ok(null);
+		});
+		await expect(change).rejects.toThrow(DatabaseUnavailable);
+		expect(await state(services.db)).toEqual([{ state: "enabled" }]);
+		const ends = limits.changeWriteMs + limits.databaseTransactionMs;
+		expect(ends).toBeLessThan(limits.changeTimeoutMs);
 	});
 });
 

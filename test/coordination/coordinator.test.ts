@@ -13,13 +13,15 @@ function coordinator(name: string) {
 
 const lane = laneOf("sign", "signer", null);
 
+const newHolder = { holder: "00000000", configVersion: -1, number: 1, isComplete: true };
+
 function laneAsk(fields: Partial<LaneAsk> = {}): LaneAsk {
 	return { lane, need: 0, want: 0, held: 0, done: 0, returned: 0, ...fields };
 }
 
 async function ask(tenant: Tenant, fields: Partial<LaneAsk>, shard = 0, holder = "00000000") {
 	const name = shard === 0 ? tenant.id : `${tenant.id}#${shard}`;
-	const question = { holder, configVersion: -1, lanes: [laneAsk(fields)] };
+	const question = { ...newHolder, holder, lanes: [laneAsk(fields)] };
 	return leased(await coordinator(name).lease(tenant.id, shard, question));
 }
 
@@ -38,7 +40,7 @@ const slow = { quota: 100, window_seconds: 3600 };
 describe("a coordinator", () => {
 	it("knows no tenant that does not exist, and stores nothing for it", async () => {
 		const stub = coordinator("nobody");
-		const question = { holder: "00000000", configVersion: -1, lanes: [laneAsk({ need: 100 })] };
+		const question = { ...newHolder, lanes: [laneAsk({ need: 100 })] };
 		expect(await stub.lease("nobody", 0, question)).toEqual({ kind: "unknown_tenant" });
 		const tables = await runInDurableObject(stub, (_, { storage }) =>
 			storage.sql.exec("select name from sqlite_master").toArray(),
@@ -65,7 +67,7 @@ describe("a coordinator", () => {
 		const tenant = await newTenant();
 		const { config, configVersion } = await ask(tenant, {});
 		expect(config?.limits_config.reserve_percent).toBe(20);
-		const known = { holder: "00000000", configVersion, lanes: [] };
+		const known = { ...newHolder, configVersion, lanes: [] };
 		expect(leased(await coordinator(tenant.id).lease(tenant.id, 0, known)).config).toBeNull();
 		await configure(tenant, { limits_config: { reserve_percent: 30 } });
 		const news = leased(await coordinator(tenant.id).lease(tenant.id, 0, known));

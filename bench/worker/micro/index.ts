@@ -1,5 +1,6 @@
 import { algorithms } from "../../../src/signing/algorithms.ts";
 import { bareOperation } from "./bare.ts";
+import { limiterSides } from "./limiter.ts";
 import type {
 	GenerateAnswer,
 	GenerateRequest,
@@ -48,24 +49,28 @@ async function measure({ subject, blockMs, first }: MeasureRequest): Promise<Mea
 }
 
 /** The fixture is made once, and both sides have been warm before the first group. */
-function sidesOf(subject: Subject): Promise<Sides> {
+function sidesOf(subject: Subject | "limiter"): Promise<Sides> {
 	const name = JSON.stringify(subject);
 	const known = prepared.get(name) ?? prepare(subject);
 	prepared.set(name, known);
 	return known;
 }
 
-async function prepare(subject: Subject): Promise<Sides> {
-	const fixture = await newFixture(subject);
-	const operations = {
-		service: await serviceOperation(subject, fixture),
-		bare: await bareOperation(subject, fixture),
-	};
+async function prepare(subject: Subject | "limiter"): Promise<Sides> {
+	const operations = await (subject === "limiter" ? limiterSides() : signingSides(subject));
 	const chunkOf = async (side: Side) => {
 		const { count, elapsedMs } = await runBlock(operations[side], 1, warmUpMs);
 		return Math.max(1, Math.round(count / elapsedMs / looksPerMs));
 	};
 	return { operations, chunk: { service: await chunkOf("service"), bare: await chunkOf("bare") } };
+}
+
+async function signingSides(subject: Subject): Promise<Sides["operations"]> {
+	const fixture = await newFixture(subject);
+	return {
+		service: await serviceOperation(subject, fixture),
+		bare: await bareOperation(subject, fixture),
+	};
 }
 
 async function runBlock(operation: Operation, chunk: number, blockMs: number) {

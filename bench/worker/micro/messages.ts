@@ -12,13 +12,13 @@ export interface Subject {
 
 /** `POST /measure`: one group of four blocks, A B B A or B A A B. */
 export interface MeasureRequest {
-	readonly subject: Subject;
+	readonly subject: Subject | "limiter";
 	/** Milliseconds of each block, at least. */
 	readonly blockMs: number;
 	readonly first: Side;
 }
 
-/** The way through src/signing, and the bare call of the same library. */
+/** The way through src/signing, and the bare call of the same library; of the limiter, with it and without. */
 export type Side = "service" | "bare";
 
 /** Operations per second over the two blocks of each side. */

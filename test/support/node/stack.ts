@@ -6,6 +6,10 @@ import { startStack } from "../../../local/stack.ts";
 export interface TestStack {
 	readonly url: string;
 	readonly urls: readonly string[];
+	/** For the owner of the database. */
+	readonly databaseUrl: string;
+	/** Of the gateway that the worker reaches the database through. */
+	readonly neonUrl: string;
 	/** A request with the admin's token and a JSON body; the parsed answer. Throws on any refusal. */
 	call<Answer>(method: string, path: string, json?: unknown): Promise<Answer>;
 	/** The same, whatever the status is. */
@@ -21,13 +25,15 @@ export interface TestStackOptions {
 	readonly edges?: number;
 	/** A folder that outlives the stack; a new one that goes with it when it is left out. */
 	readonly dataDir?: string;
+	/** Variables for the worker that win over the stack's own. */
+	readonly vars?: Readonly<Record<string, string>>;
 }
 
 /** The whole stack on free ports, as `npm start` runs it. */
 export async function startTestStack(options: TestStackOptions = {}): Promise<TestStack> {
 	const dataDir = options.dataDir ?? (await newDataDir());
-	const { edges = 1 } = options;
-	const stack = await startStack({ dataDir, port: 0, edges, durable: false });
+	const { edges = 1, vars = {} } = options;
+	const stack = await startStack({ dataDir, port: 0, edges, durable: false, vars });
 	const token = (await readFile(stack.adminTokenFile, "utf8")).trim();
 
 	function send(method: string, path: string, json?: unknown, edge = 0): Promise<Response> {
@@ -41,6 +47,8 @@ export async function startTestStack(options: TestStackOptions = {}): Promise<Te
 	return {
 		url: stack.urls[0] ?? "",
 		urls: stack.urls,
+		databaseUrl: stack.databaseUrl,
+		neonUrl: stack.neonUrl,
 		fetch: send,
 		async call<Answer>(method: string, path: string, json?: unknown): Promise<Answer> {
 			const response = await send(method, path, json);

@@ -1,0 +1,131 @@
+import { limits } from "../limits.ts";
+import type { LaneAnswer, LaneAsk, LimitState } from "./messages.ts";
+import { type Lane, tokenParts } from "./policy.ts";
+
+/** What an isolate has of one lane. */
+export interface LaneState {
+	readonly lane: Lane;
+	tokens: number;
+	/** Its tokens lapse then, however long the term is. */
+	endsAt: number;
+	done: number;
+	returned: number;
+	/** What the requests cost that wait for an answer. */
+	waiting: number;
+	/** Asked for since `demandFrom`, granted or not. */
+	demand: number;
+	demandFrom: number;
+	/** Hundredths of a token per millisecond, of late. */
+	pace: number;
+	/** What it was last to have in hand. */
+	target: number;
+	/**
+	 * What the coordinator said no to: what costs as much is refused here until then. `cost` is null where
+	 * it gave less than was wanted: what is in hand can be spent, and a token more will be there then.
+	 */
+	refused: { readonly cost: number | null; readonly until: number; readonly bucket: string } | null;
+	limit: LimitState;
+}
+
+export function freshLane(lane: Lane, now: number): LaneState {
+	return {
+		lane,
+		tokens: 0,
+		endsAt: 0,
+		done: 0,
+		returned: 0,
+		waiting: 0,
+		demand: 0,
+		demandFrom: now,
+		pace: 0,
+		target: 0,
+		refused: null,
+		limit: { name: lane.operation, quota: 0, windowSeconds: 1, remaining: 0, resetMs: 0 },
+	};
+}
+
+/** How an answer is to be taken. */
+export interface Reception {
+	/** What the request that waits for it costs. */
+	readonly need: number;
+	/** When the tokens end that it brings. */
+	readonly endsAt: number;
+	/** Whether the coordinator was told of every token in hand. */
+	readonly knowsAll: boolean;
+	readonly now: number;
+}
+
+/** Takes in what the coordinator answered for the lane. */
+export function receive(
+	of: LaneState,
+	{ granted, refusal, pauseMs, limit }: LaneAnswer,
+	{ need, endsAt, knowsAll, now }: Reception,
+): void {
+	if (of.endsAt <= now) handBack(of);
+	// A coordinator that was restarted grants no longer life to tokens that it was not told of.
+	const isLonger = knowsAll || of.tokens === 0;
+	of.endsAt = isLonger ? Math.max(of.endsAt, endsAt) : Math.min(of.endsAt, endsAt);
+	of.tokens += granted;
+	of.limit = limit;
+	if (refusal) {
+		const until = refusal.waitMs < 0 ? Infinity : now + Math.max(refusal.waitMs, pauseMs);
+		of.refused = { cost: need, until, bucket: refusal.bucket };
+	} else {
+		const until = now + pauseMs;
+		of.refused = pauseMs > 0 ? { cost: null, until, bucket: limit.name } : null;
+	}
+}
+
+/** When as much as that will be there: refusals are for a cost, and a larger one takes longer. -1 for never. */
+export function retryMs({ refused, limit, tokens }: LaneState, cost: number, now: number): number {
+	const quota = limit.quota * tokenParts;
+	if (!refused || refused.until === Number.POSITIVE_INFINITY || cost > quota) return -1;
+	const more = Math.max(0, cost - (refused.cost ?? tokens + tokenParts));
+	return refused.until - now + Math.ceil((more * limit.windowSeconds * 1000) / quota);
+}
+
+/** Gives up what it has, and what it was refused. */
+export function handBack(of: LaneState): void {
+	of.done += of.tokens;
+	of.returned += of.tokens;
+	of.tokens = 0;
+	of.refused = null;
+}
+
+/** What is left of the limit, with what the isolate has in hand. */
+export function withHand({ limit, tokens }: LaneState): LimitState {
+	const { quota, remaining } = limit;
+	return { ...limit, remaining: Math.min(quota, remaining + Math.floor(tokens / tokenParts)) };
+}
+
+/** Takes stock of a lane: lapsed tokens are gone, tokens beyond the demand go back, the rest is told. */
+export function prepareAsk(of: LaneState, need: number, now: number): LaneAsk {
+	const elapsed = now - of.demandFrom;
+	if (of.endsAt <= now) {
+		handBack(of);
+		// What they were before a silence tells nothing.
+		of.pace = 0;
+		of.target = 0;
+	}
+	if (elapsed >= limits.leasePaceMs) {
+		const recent = of.demand / elapsed;
+		// A pace that rises is followed at once, and so is a silence; one that falls, half-way each time.
+		const isSure = recent >= of.pace || elapsed >= limits.leaseClaimMs;
+		of.pace = isSure ? recent : (of.pace + recent) / 2;
+		of.demand = 0;
+		of.demandFrom = now;
+	}
+	// What wants to be spent now, and what will until the next lease if it goes on like this.
+	// It grows by steps: who came first would have all of it before the others' demand is known.
+	const coming = Math.min(Math.ceil(of.pace * limits.leaseHorizonMs), 2 * of.target);
+	const target = Math.max(coming, of.waiting);
+	of.target = target;
+	const surplus = of.tokens - 2 * target;
+	if (surplus > 0) {
+		of.tokens -= surplus;
+		of.done += surplus;
+		of.returned += surplus;
+	}
+	const { lane, tokens: held, done, returned } = of;
+	return { lane, need, want: Math.max(0, target - held), held, done, returned };
+}

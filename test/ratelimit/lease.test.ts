@@ -1,0 +1,180 @@
+import { describe, expect, it } from "vitest";
+import { defaultConfig } from "../../src/config/schema.ts";
+import { limits } from "../../src/limits.ts";
+import { LeaseBook } from "../../src/ratelimit/lease.ts";
+import type { LeaseAnswer, LeaseAsk } from "../../src/ratelimit/messages.ts";
+import { laneOf } from "../../src/ratelimit/policy.ts";
+
+const tenant = "acme";
+const sign = laneOf("sign", "signer", null);
+const limit = { name: "sign", quota: 1_000, windowSeconds: 60, remaining: 900, resetMs: 0 };
+
+interface Question {
+	readonly ask: LeaseAsk;
+	answer(granted: number, more?: Partial<Extract<LeaseAnswer, { kind: "lease" }>>): Promise<void>;
+	refuse(waitMs: number): Promise<void>;
+	fail(): Promise<void>;
+}
+
+/** A lease book whose coordinator answers when the test says so. */
+function isolate() {
+	const questions: Question[] = [];
+	const sleeping: (() => void)[] = [];
+	const forgotten: string[] = [];
+	let now = 1_000_000;
+	const settled = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
+	const book = new LeaseBook({
+		clock: () => now,
+		random: (count) => crypto.getRandomValues(new Uint8Array(count)),
+		sleep: () => new Promise((resolve) => sleeping.push(resolve)),
+		forgetTenant: (name) => forgotten.push(name),
+		ask: (_, __, ask) =>
+			new Promise((resolve, reject) => {
+				const lane = { lane: sign.id, granted: 0, refusal: null, pauseMs: 0, limit };
+				const lease = (lanes: object[], more = {}) => {
+					const base = { epoch: 7, ttlMs: limits.leaseTtlMs, configVersion: 1 };
+					resolve({ kind: "lease", ...base, config: null, lanes, ...more } as LeaseAnswer);
+					return settled();
+				};
+				questions.push({
+					ask,
+					answer: (granted, more) =>
+						lease(
+							ask.lanes.map(() => ({ ...lane, granted })),
+							more,
+						),
+					refuse: (waitMs) => lease([{ ...lane, refusal: { bucket: "sign", waitMs } }]),
+					fail: () => {
+						reject(new Error("gone"));
+						return settled();
+					},
+				});
+			}),
+	});
+	return {
+		book,
+		questions,
+		forgotten,
+		pass: (milliseconds: number) => {
+			now += milliseconds;
+		},
+		/** Lets everybody who waits go on. */
+		wake: async () => {
+			for (const resolve of sleeping.splice(0)) resolve();
+			await settled();
+		},
+		now: () => book.spendNow(tenant, sign, 100, () => {})?.kind ?? "ask",
+		spend: () => book.spend(tenant, sign, 100).then(({ kind }) => kind),
+	};
+}
+
+function asked(questions: readonly Question[], index: number): Question {
+	const question = questions[index];
+	if (!question) throw new Error(`there is no question ${index}`);
+	return question;
+}
+
+describe("an isolate's leases", () => {
+	it("are spent without a question, and not beyond", async () => {
+		const { now, spend, questions } = isolate();
+		expect(now()).toBe("ask");
+		const first = spend();
+		await asked(questions, 0).answer(300);
+		expect(await first).toBe("spent");
+		expect([now(), now(), now()]).toEqual(["spent", "spent", "ask"]);
+	});
+
+	it("end by the time of the question, however late the answer was", async () => {
+		const { spend, now, pass, questions } = isolate();
+		const first = spend();
+		pass(limits.leaseTtlMs - 1);
+		await asked(questions, 0).answer(300);
+		expect(await first).toBe("spent");
+		expect(now()).toBe("spent");
+		pass(1);
+		expect(now()).toBe("ask");
+	});
+
+	it("bring nothing once the coordinator was told that their answer can not come any more", async () => {
+		const { spend, now, wake, pass, questions } = isolate();
+		const slow = spend();
+		pass(limits.leaseTtlMs);
+		const quick = spend();
+		expect(asked(questions, 0).ask.isComplete).toBe(true);
+		expect(asked(questions, 1).ask.isComplete).toBe(true);
+		await asked(questions, 0).answer(5_000);
+		await asked(questions, 1).answer(200);
+		await wake();
+		expect([await slow, await quick]).toEqual(["spent", "spent"]);
+		expect(now()).toBe("ask");
+	});
+
+	it("are asked for once, however many wait", async () => {
+		const { spend, wake, questions } = isolate();
+		const spending = Array.from({ length: 50 }, spend);
+		expect(questions).toHaveLength(1);
+		await asked(questions, 0).answer(100);
+		await wake();
+		expect(questions).toHaveLength(2);
+		await asked(questions, 1).answer(asked(questions, 1).ask.lanes[0]?.want ?? 0);
+		await wake();
+		expect(new Set(await Promise.all(spending))).toEqual(new Set(["spent"]));
+		expect(questions).toHaveLength(2);
+	});
+
+	it("refuse by themselves until the coordinator will have more", async () => {
+		const { spend, now, pass, questions } = isolate();
+		const first = spend();
+		await asked(questions, 0).refuse(1_500);
+		expect(await first).toBe("refused");
+		expect(now()).toBe("refused");
+		pass(1_499);
+		expect(now()).toBe("refused");
+		pass(1);
+		expect(now()).toBe("ask");
+	});
+
+	it("allow nothing when nobody answers, and are asked for once more where that came at once", async () => {
+		const { spend, wake, pass, questions } = isolate();
+		const first = spend();
+		await asked(questions, 0).fail();
+		pass(limits.leaseFailurePauseMs);
+		await wake();
+		await asked(questions, 1).fail();
+		expect(await first).toBe("unavailable");
+		expect(questions).toHaveLength(2);
+	});
+
+	it("forget what was read before when the epoch moves, and keep no lease of the old one", async () => {
+		const { book, spend, pass, questions, forgotten } = isolate();
+		const first = spend();
+		await asked(questions, 0).answer(300);
+		await first;
+		const before = forgotten.length;
+		expect(await book.stillHolds(tenant, 7)).toBe(true);
+		pass(limits.leaseTtlMs);
+		const holds = book.stillHolds(tenant, 7);
+		await asked(questions, 1).answer(0, { epoch: 8 });
+		expect(await holds).toBe(false);
+		expect(forgotten.slice(before)).toEqual([tenant]);
+		expect(book.epochOf(tenant)).toBe(8);
+	});
+
+	it("that are ended here are not revived by an answer to a question of before", async () => {
+		const { book, spend, pass, questions } = isolate();
+		void spend();
+		pass(10);
+		book.end(tenant);
+		await asked(questions, 0).answer(300);
+		expect(book.termNow(tenant)).toBeNull();
+	});
+
+	it("take the tenant's configuration with them", async () => {
+		const { book, questions } = isolate();
+		const term = book.term(tenant);
+		const shards = { ...defaultConfig.scaling_config, coordinator_shards: 3 };
+		const config = { ...defaultConfig, scaling_config: shards };
+		await asked(questions, 0).answer(0, { config, configVersion: 4 });
+		expect(await term).toMatchObject({ epoch: 7, config });
+	});
+});
