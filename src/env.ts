@@ -1,4 +1,5 @@
 import { ConfigError, type KeyEncryptionKey, parseKeyEncryptionKeys } from "./lib/keks.ts";
+import { limits } from "./limits.ts";
 
 /** What the platform hands to the worker: strings and bindings, nothing checked yet. */
 export interface Env {
@@ -19,6 +20,10 @@ export interface Env {
 	IDEMPOTENCY: DurableObjectNamespace;
 	/** The audit log: objects by tenant, region and shard. */
 	AUDIT_LOG: DurableObjectNamespace;
+	/** Files of the audit log's days that are no longer in Postgres. */
+	ARCHIVE: R2Bucket;
+	/** Days that records of the audit log stay in Postgres before they are archived. */
+	AUDIT_HOT_DAYS?: string;
 	/** The platform's own limiter, for callers who are not signed in. */
 	ADDRESSES: RateLimit;
 }
@@ -34,6 +39,7 @@ export interface Config {
 	/** At least one, newest first. */
 	readonly keyEncryptionKeys: readonly [KeyEncryptionKey, ...KeyEncryptionKey[]];
 	readonly logLevel: LogLevel;
+	readonly auditHotDays: number;
 }
 
 /** Reads and checks the environment. Called once per isolate. */
@@ -47,12 +53,13 @@ export function readConfig(env: Env): Config {
 		},
 		keyEncryptionKeys: parseKeyEncryptionKeys(required(env, "KEY_ENCRYPTION_KEYS")),
 		logLevel: parseLogLevel(env.LOG_LEVEL),
+		auditHotDays: parseHotDays(env.AUDIT_HOT_DAYS),
 	};
 }
 
 type TextVariable = Exclude<
 	keyof Env,
-	"ASSETS" | "COORDINATOR" | "IDEMPOTENCY" | "AUDIT_LOG" | "ADDRESSES"
+	"ASSETS" | "COORDINATOR" | "IDEMPOTENCY" | "AUDIT_LOG" | "ARCHIVE" | "ADDRESSES"
 >;
 
 function required(env: Env, name: TextVariable): string {
@@ -74,4 +81,13 @@ function parseLogLevel(value: string | undefined): LogLevel {
 	const level = logLevels.find((known) => known === (value ?? "info"));
 	if (!level) throw new ConfigError(`LOG_LEVEL must be one of ${logLevels.join(", ")}`);
 	return level;
+}
+
+function parseHotDays(value: string | undefined): number {
+	const { auditHotDaysDefault, auditHotDaysMin: min, auditHotDaysMax: max } = limits;
+	const days = value === undefined || value === "" ? auditHotDaysDefault : Number(value);
+	if (!Number.isInteger(days) || days < min || days > max) {
+		throw new ConfigError(`AUDIT_HOT_DAYS must be a whole number from ${min} to ${max}`);
+	}
+	return days;
 }

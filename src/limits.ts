@@ -175,6 +175,32 @@ export const limits = {
 	auditPartitionDaysAhead: 7,
 	auditAddressChars: 64,
 
+	// The audit log's archive
+	auditHotDaysDefault: 30,
+	/** Yesterday's partition may still get records. */
+	auditHotDaysMin: 1,
+	auditHotDaysMax: 3650,
+	auditRetentionDaysMax: 36_500,
+	/** A power of two, so that the files of a day are whole subtrees of its Merkle tree. About 3 MB. */
+	auditArchiveFileRecords: 16_384,
+	/** What a reader decodes at once. */
+	auditArchiveGroupRecords: 4_096,
+	/** Read from Postgres by one statement, as JSON of about 3 MB. */
+	auditArchivePageRecords: 4_096,
+	auditArchiveFilesPerRun: 16,
+	/** No file is begun later than this in a run: the next one begins after a minute. */
+	auditArchiveRunMs: 40_000,
+	/** Keys that a file's part of the manifest names; where there are more, it names none. */
+	auditArchiveFileKeys: 16,
+	/** The end of a file, where a reader finds out what is in it. */
+	auditArchiveTailBytes: 64 * 1024,
+	/** Files and days that are looked into for one page of records. */
+	auditArchiveFilesPerRead: 32,
+	auditArchiveDaysPerRead: 31,
+	auditExpiredDaysPerRun: 20,
+	/** Named by one call of R2. */
+	auditArchiveKeysPerCall: 1000,
+
 	// Isolate memory caches
 	cacheKeysEntries: 10_000,
 	cacheKeysBytes: 16 * 1024 * 1024,

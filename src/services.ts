@@ -1,5 +1,6 @@
 import { Redis } from "@upstash/redis/cloudflare";
 import { type AuditLogs, createAuditLogs } from "./audit/log.ts";
+import { type AuditSigner, createAuditSigner } from "./audit/signer.ts";
 import type { CachedToken } from "./auth/tokens.ts";
 import { memoryStore } from "./cache/memory.ts";
 import type { Store } from "./cache/store.ts";
@@ -38,6 +39,10 @@ export interface Services {
 	/** The objects of the audit log, and which of a tenant's shards this isolate writes to. */
 	readonly audit: AuditLogs;
 	readonly auditShard: (tenant: string) => number;
+	/** The service's own key, for what it says of the log. */
+	readonly auditSigner: AuditSigner;
+	/** Where records of the audit log go from Postgres. */
+	readonly archive: R2Bucket;
 	readonly tokenCache: Store<CachedToken>;
 	readonly keyCache: Store<LoadedKey>;
 	readonly versionCache: Store<LoadedVersion>;
@@ -93,6 +98,8 @@ export function createServices(
 		entries: (object) => env.IDEMPOTENCY.getByName(object) as unknown as EntryObject,
 		entrySeals: createEntrySeals(config.keyEncryptionKeys, random),
 		audit: createAuditLogs(env.AUDIT_LOG),
+		auditSigner: createAuditSigner(config.keyEncryptionKeys),
+		archive: env.ARCHIVE,
 		auditShard: (tenant) =>
 			draw % (leases.termNow(tenant)?.config.scaling_config.audit_shards ?? 1),
 		...caches,

@@ -15,6 +15,7 @@ const whole: Env = {
 	COORDINATOR: env.COORDINATOR,
 	IDEMPOTENCY: env.IDEMPOTENCY,
 	AUDIT_LOG: env.AUDIT_LOG,
+	ARCHIVE: env.ARCHIVE,
 	ADDRESSES: env.ADDRESSES,
 };
 
@@ -40,6 +41,7 @@ describe("readConfig", () => {
 				{ id: "old", bytes: new Uint8Array(32).fill(2) },
 			],
 			logLevel: "info",
+			auditHotDays: 30,
 		});
 	});
 

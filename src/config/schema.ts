@@ -96,12 +96,25 @@ function benchmarkingOf(object: ObjectOf) {
 	});
 }
 
+function auditOf(object: ObjectOf) {
+	return object({
+		retention_days: z.int().min(1).max(limits.auditRetentionDaysMax).nullable().default(null).meta({
+			description: "Archived days of the audit log older than this are deleted; null for never.",
+		}),
+		legal_hold: z
+			.boolean()
+			.default(false)
+			.meta({ description: "Nothing of the audit log is deleted, whatever retention_days says." }),
+	});
+}
+
 function configOf(object: ObjectOf, quota: ReturnType<typeof quotaOf>) {
 	return object({
 		performance_config: performanceOf(object).prefault({}),
 		scaling_config: scalingOf(object).prefault({}),
 		benchmarking_config: benchmarkingOf(object).prefault({}),
 		limits_config: limitsOf(object, quota).prefault({}),
+		audit_config: auditOf(object).prefault({}),
 	});
 }
 

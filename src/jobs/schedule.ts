@@ -1,13 +1,18 @@
+import type { ArchiveServices } from "../audit/archive.ts";
+import type { ExpireServices } from "../audit/expire.ts";
 import type { AuditLogs } from "../audit/log.ts";
+import type { Config } from "../env.ts";
 import type { Clock } from "../lib/clock.ts";
 import { describeError, type Log } from "../observe/log.ts";
 import { refillSpareKeys, type SpareServices } from "../signing/spares.ts";
+import { archiveAudit, expireAudit } from "./archive-audit.ts";
 import { makeAuditPartitions } from "./audit-partitions.ts";
 import { deliverAudit } from "./deliver-audit.ts";
 import { purgeOldEffects } from "./purge-effects.ts";
 import { purgeDueKeys } from "./purge-keys.ts";
 
-export interface JobServices extends SpareServices {
+export interface JobServices extends SpareServices, ArchiveServices, ExpireServices {
+	readonly config: Config;
 	readonly audit: AuditLogs;
 	readonly clock: Clock;
 	readonly log: Log;
@@ -24,6 +29,8 @@ export const schedule: Readonly<Record<string, Readonly<Record<string, Job>>>> =
 		refillSpareKeys,
 		makeAuditPartitions,
 		deliverAudit,
+		expireAudit,
+		archiveAudit, // the last, for it takes the longest
 	},
 };
 

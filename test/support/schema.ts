@@ -16,6 +16,10 @@ const tables = [
 	"audit_events",
 	"audit_chains",
 	"audit_outbox",
+	"audit_archive_days",
+	"audit_archives",
+	"audit_archive_files",
+	"audit_late",
 ];
 
 export interface OwnSchema {

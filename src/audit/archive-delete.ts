@@ -1,0 +1,20 @@
+import { limits } from "../limits.ts";
+
+/** Deletes the objects of a prefix whose keys are chosen; how many. */
+export async function deleteUnder(
+	bucket: R2Bucket,
+	prefix: string,
+	isChosen: (key: string) => boolean,
+): Promise<number> {
+	let deleted = 0;
+	let cursor: string | undefined;
+	do {
+		const limit = limits.auditArchiveKeysPerCall;
+		const page = await bucket.list({ prefix, limit, ...(cursor !== undefined && { cursor }) });
+		const keys = page.objects.map(({ key }) => key).filter(isChosen);
+		if (keys.length > 0) await bucket.delete(keys);
+		deleted += keys.length;
+		cursor = page.truncated ? page.cursor : undefined;
+	} while (cursor !== undefined);
+	return deleted;
+}

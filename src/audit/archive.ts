@@ -1,0 +1,210 @@
+import {
+	type ArchiveRow,
+	addArchiveFile,
+	archiveFiles,
+	archivePage,
+	closeDay,
+	dropDay,
+	finishArchive,
+	oldestDay,
+	openArchive,
+	type TenantDay,
+	unarchivedTenant,
+} from "../db/audit-archives.ts";
+import type { Database } from "../db/client.ts";
+import { firstId } from "../db/columns.ts";
+import { equalConstantTime, toHex } from "../lib/bytes.ts";
+import type { Clock } from "../lib/clock.ts";
+import { limits } from "../limits.ts";
+import { deleteUnder } from "./archive-delete.ts";
+import { fingerprintOf, fromEventRow } from "./archive-rows.ts";
+import {
+	type ArchiveFile,
+	type ChainSpan,
+	dayPrefix,
+	describeFile,
+	extendChains,
+	fileKey,
+	makeManifest,
+	manifestKey,
+	payloadOf,
+	roundPrefix,
+} from "./manifest.ts";
+import { encodeParquet, openParquet, readRecords } from "./parquet.ts";
+import { timeOf } from "./record.ts";
+import type { AuditSigner } from "./signer.ts";
+import type { SourcedRecord } from "./source.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+export interface ArchiveServices {
+	readonly db: Database;
+	readonly archive: R2Bucket;
+	readonly auditSigner: AuditSigner;
+	readonly clock: Clock;
+}
+
+/** How much goes into a file, and how much is done in a run. */
+export interface ArchiveBounds {
+	readonly fileRecords: number;
+	readonly pageRecords: number;
+	readonly filesPerRun: number;
+	readonly runMs: number;
+}
+
+const usualBounds: ArchiveBounds = {
+	fileRecords: limits.auditArchiveFileRecords,
+	pageRecords: limits.auditArchivePageRecords,
+	filesPerRun: limits.auditArchiveFilesPerRun,
+	runMs: limits.auditArchiveRunMs,
+};
+
+/** What a run has left to do. */
+interface Budget {
+	files: number;
+	readonly until: number;
+}
+
+const dayMs = 24 * 3600 * 1000;
+
+/**
+ * Brings the next records from days that are over for longer than `hotDays` to R2; how many. A day is
+ * closed, each tenant's part of it is written, read back and compared, and then its partition is
+ * dropped. Where it ends, at whatever step, the next run goes on.
+ */
+export async function archiveSlice(
+	services: ArchiveServices,
+	hotDays: number,
+	bounds: ArchiveBounds = usualBounds,
+): Promise<number> {
+	const { db, clock } = services;
+	const budget: Budget = { files: bounds.filesPerRun, until: clock() + bounds.runMs };
+	const before = new Date(clock() - hotDays * dayMs).toISOString().slice(0, 10);
+	let records = 0;
+	while (hasLeft(budget, clock)) {
+		const day = await oldestDay(db, before);
+		if (day === null) break;
+		await closeDay(db, day);
+		for (;;) {
+			const tenant = await unarchivedTenant(db, day);
+			if (tenant === null) break;
+			records += await archiveTenant(services, { tenant, day }, budget, bounds);
+			if (!hasLeft(budget, clock)) return records;
+		}
+		budget.files--;
+		await dropDay(db, day);
+	}
+	return records;
+}
+
+function hasLeft({ files, until }: Budget, clock: Clock): boolean {
+	return files > 0 && clock() < until;
+}
+
+/** The next files of a tenant's day, and its manifest when they are all there; how many records they have. */
+async function archiveTenant(
+	services: ArchiveServices,
+	of: TenantDay,
+	budget: Budget,
+	bounds: ArchiveBounds,
+): Promise<number> {
+	const opened = await openArchive(services.db, of);
+	let state: ArchiveRow = opened;
+	while (hasLeft(budget, services.clock)) {
+		budget.files--;
+		const records = await nextRecords(services.db, of, state.after_id, bounds);
+		if (records.length === 0) {
+			await finish(services, of, state);
+			break;
+		}
+		const next = await writeFile(services, of, state, records);
+		if (next === null) break; // another run is at it
+		state = next;
+	}
+	return state.records - opened.records;
+}
+
+/** As many records as a file has, in pages. */
+async function nextRecords(
+	db: Database,
+	of: TenantDay,
+	afterId: string | null,
+	{ fileRecords, pageRecords }: ArchiveBounds,
+): Promise<SourcedRecord[]> {
+	const records: SourcedRecord[] = [];
+	while (records.length < fileRecords) {
+		const id = records.at(-1)?.record.id ?? afterId;
+		const after = id === null ? { id: firstId, at: null } : { id, at: timeOf({ id }) };
+		const size = Math.min(pageRecords, fileRecords - records.length);
+		const page = await archivePage(db, of, after, size);
+		for (const row of page) records.push(fromEventRow(of.tenant, row));
+		if (page.length < size) break;
+	}
+	return records;
+}
+
+/** Writes a file, reads it back, compares it and notes it; null where another run was first. */
+async function writeFile(
+	{ db, archive }: ArchiveServices,
+	of: TenantDay,
+	state: ArchiveRow,
+	records: readonly SourcedRecord[],
+): Promise<ArchiveRow | null> {
+	const { round, parts: part } = state;
+	const key = fileKey(of, round, part);
+	const bytes = await encodeParquet(records);
+	const sha256 = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+	await archive.put(key, bytes, { sha256 });
+	const { leaves, places } = fingerprintOf(records);
+	const stored = await storedBytes(archive, key, sha256);
+	const read = fingerprintOf(await readRecords(await openParquet(inMemory(stored))));
+	if (!equalConstantTime(read.places, places)) {
+		throw new Error(`${key} does not say what Postgres does`);
+	}
+	const afterId = records.at(-1)?.record.id ?? null;
+	if (afterId === null) return null;
+	const file = describeFile(key, bytes, sha256, records, leaves);
+	const chains = extendChains(state.chains as readonly ChainSpan[], records);
+	const added = { round, part, records: records.length, afterId, chains, file };
+	if (!(await addArchiveFile(db, of, added))) return null;
+	const total = state.records + records.length;
+	return { ...state, parts: part + 1, records: total, after_id: afterId, chains };
+}
+
+/** The manifest over all files of the day; with it the day is archived. */
+async function finish(
+	{ db, archive, auditSigner }: ArchiveServices,
+	of: TenantDay,
+	state: ArchiveRow,
+): Promise<void> {
+	const { round, parts } = state;
+	const files = (await archiveFiles(db, of, round)) as ArchiveFile[];
+	if (files.length !== parts) return; // another run was first
+	const manifest = makeManifest(of, round, files, state.chains as readonly ChainSpan[]);
+	if (!manifest) throw new Error("a day without records is to be archived");
+	// Rounds before this one, which nothing leads to.
+	await deleteUnder(archive, dayPrefix(of), (key) => !key.startsWith(roundPrefix(of, round)));
+	const jws = await auditSigner.sign("edgesign-audit-manifest+jwt", manifest);
+	const key = manifestKey(of, round);
+	await archive.put(key, jws);
+	const stored = await (await archive.get(key))?.text();
+	const payload = payloadOf(jws);
+	if (stored !== jws || !payload) throw new Error(`${key} is not what was written`);
+	const sha256 = await crypto.subtle.digest("SHA-256", payload);
+	await finishArchive(db, of, { round, parts }, toHex(new Uint8Array(sha256)));
+}
+
+/** What R2 has. Throws unless it has this SHA-256. */
+async function storedBytes(archive: R2Bucket, key: string, sha256: Bytes): Promise<ArrayBuffer> {
+	const stored = await (await archive.get(key))?.arrayBuffer();
+	const found = stored && new Uint8Array(await crypto.subtle.digest("SHA-256", stored));
+	if (!stored || !found || !equalConstantTime(found, sha256)) {
+		throw new Error(`${key} is not what was written`);
+	}
+	return stored;
+}
+
+function inMemory(bytes: ArrayBuffer) {
+	const slice = (from: number, to?: number) => bytes.slice(from, to);
+	return { byteLength: bytes.byteLength, slice };
+}

@@ -1,0 +1,174 @@
+import type { ArchivedDay, TenantDay } from "../db/audit-archives.ts";
+import { fromBase64Url, fromHex, toHex } from "../lib/bytes.ts";
+import { limits } from "../limits.ts";
+import { MerkleRoot } from "./merkle.ts";
+import { timeOf } from "./record.ts";
+import type { SourcedRecord } from "./source.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** A record at one end of something, and its time (ISO 8601). */
+interface End {
+	readonly id: string;
+	readonly at: string;
+}
+
+/** What a manifest says of one file. Hashes are SHA-256 in hexadecimal. */
+export interface ArchiveFile {
+	readonly key: string;
+	readonly bytes: number;
+	readonly records: number;
+	/** Of the file. */
+	readonly sha256: string;
+	/** Of the Merkle tree over the leaves of its records. */
+	readonly root: string;
+	readonly first: End;
+	readonly last: End;
+	/** Ids of all that its records are about; null where they are many. */
+	readonly targets: readonly string[] | null;
+}
+
+/** Where a chain is at one end of the day. */
+interface ChainEnd {
+	readonly sequence: number;
+	readonly link: string;
+}
+
+/** What the day has of a chain. */
+export interface ChainSpan {
+	readonly chain: string;
+	readonly records: number;
+	readonly first: ChainEnd;
+	readonly last: ChainEnd;
+}
+
+/** What is signed of a tenant's day (docs/storage.md). */
+export interface Manifest extends TenantDay {
+	readonly format: 1;
+	readonly round: number;
+	readonly records: number;
+	readonly first: End;
+	readonly last: End;
+	/** Of the Merkle tree over the leaves of all records, in the order of the files. */
+	readonly root: string;
+	readonly chains: readonly ChainSpan[];
+	readonly files: readonly ArchiveFile[];
+}
+
+/** Where everything of a tenant's day is. The tenant comes first, as everywhere. */
+export function dayPrefix({ tenant, day }: TenantDay): string {
+	return `audit/${tenant}/${day}/`;
+}
+
+export function fileKey(of: TenantDay, round: number, part: number): string {
+	return `${roundPrefix(of, round)}${String(part).padStart(6, "0")}.parquet`;
+}
+
+export function manifestKey(of: TenantDay, round: number): string {
+	return `${roundPrefix(of, round)}manifest.jws`;
+}
+
+export function roundPrefix(of: TenantDay, round: number): string {
+	return `${dayPrefix(of)}${round}/`;
+}
+
+/** What there is to say of a file with these records, of which there is one at least. */
+export function describeFile(
+	key: string,
+	bytes: Bytes,
+	sha256: Bytes,
+	records: readonly SourcedRecord[],
+	leaves: readonly Bytes[],
+): ArchiveFile {
+	const tree = new MerkleRoot();
+	for (const leaf of leaves) tree.add(leaf);
+	return {
+		key,
+		bytes: bytes.length,
+		records: records.length,
+		sha256: toHex(sha256),
+		root: toHex(tree.root()),
+		first: endOf(records.at(0)),
+		last: endOf(records.at(-1)),
+		targets: targetsOf(records),
+	};
+}
+
+/** The chains with these records behind what they have. A record may come before its older ones. */
+export function extendChains(
+	spans: readonly ChainSpan[],
+	records: readonly SourcedRecord[],
+): ChainSpan[] {
+	const chains = new Map(spans.map((span) => [span.chain, span]));
+	for (const { chain, sequence, link } of records) {
+		const end = { sequence, link: toHex(link) };
+		const span = chains.get(chain) ?? { chain, records: 0, first: end, last: end };
+		chains.set(chain, {
+			chain,
+			records: span.records + 1,
+			first: sequence < span.first.sequence ? end : span.first,
+			last: sequence > span.last.sequence ? end : span.last,
+		});
+	}
+	return [...chains.values()].sort((a, b) => (a.chain < b.chain ? -1 : 1));
+}
+
+/** The manifest of a day; null for one without files. */
+export function makeManifest(
+	{ tenant, day }: TenantDay,
+	round: number,
+	files: readonly ArchiveFile[],
+	chains: readonly ChainSpan[],
+): Manifest | null {
+	const [first, last] = [files.at(0), files.at(-1)];
+	if (!first || !last) return null;
+	const tree = new MerkleRoot();
+	for (const { root } of files) tree.add(fromHex(root));
+	return {
+		format: 1,
+		tenant,
+		day,
+		round,
+		records: files.reduce((sum, file) => sum + file.records, 0),
+		first: first.first,
+		last: last.last,
+		root: toHex(tree.root()),
+		chains,
+		files,
+	};
+}
+
+/** The bytes that a manifest's JWS carries. */
+export function payloadOf(jws: string): Bytes | null {
+	return fromBase64Url(jws.split(".")[1] ?? "");
+}
+
+/** The manifest of an archived day, which must be the one that Postgres was told of. */
+export async function loadManifest(
+	bucket: R2Bucket,
+	tenant: string,
+	{ day, round, manifest }: ArchivedDay,
+): Promise<Manifest> {
+	const key = manifestKey({ tenant, day }, round);
+	const payload = payloadOf((await (await bucket.get(key))?.text()) ?? "");
+	const sha256 = payload && (await crypto.subtle.digest("SHA-256", payload));
+	if (!payload || !sha256 || toHex(new Uint8Array(sha256)) !== manifest) {
+		throw new Error(`${key} is not the manifest that was written`);
+	}
+	return JSON.parse(new TextDecoder().decode(payload)) as Manifest;
+}
+
+function endOf(sourced: SourcedRecord | undefined): End {
+	if (!sourced) throw new Error("a file without records");
+	const { id } = sourced.record;
+	return { id, at: new Date(timeOf({ id })).toISOString() };
+}
+
+function targetsOf(records: readonly SourcedRecord[]): string[] | null {
+	const targets = new Set<string>();
+	for (const { record } of records) {
+		if (record.target.id !== null) targets.add(record.target.id);
+		if (targets.size > limits.auditArchiveFileKeys) return null;
+	}
+	return [...targets].sort();
+}
