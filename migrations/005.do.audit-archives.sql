@@ -60,6 +60,8 @@ language sql stable set search_path = public, pg_temp as $$
 		and c.relname = 'audit_events_' || to_char(day, 'YYYYMMDD')
 $$;
 
+revoke execute on function audit_partition_of(date) from public;
+
 -- From when this has returned no record comes to the day unnoticed; false where it has no partition.
 create function audit_close_partition(closing date) returns boolean
 language plpgsql security definer set search_path = public, pg_temp set lock_timeout = '1s' as $$
@@ -101,7 +103,7 @@ begin
 		raise exception 'the day is not closed';
 	end if;
 	-- In the order in which a record that is added takes them. Nobody adds one from here on.
-	lock table audit_events in access exclusive mode;
+	lock table only audit_events in access exclusive mode;
 	execute format('lock table %I in access exclusive mode', partition);
 	if exists (select from audit_late l where l.day = dropping) then
 		raise exception 'a record came late';

@@ -1,7 +1,5 @@
-import { sha256 } from "@noble/hashes/sha2.js";
 import type { StoredEventRow } from "../db/audit-archives.ts";
-import { fromBase64, utf8 } from "../lib/bytes.ts";
-import { uuidBytes } from "../lib/uuid.ts";
+import { fromBase64 } from "../lib/bytes.ts";
 import { leafOf } from "./chain.ts";
 import { encodeAppend, firstId, splitAppend } from "./record.ts";
 import type { SourcedRecord } from "./source.ts";
@@ -44,29 +42,11 @@ export function numberIn(id: string): number {
 }
 
 /** The leaf of a record, made anew from its fields. */
-function leafAnew({ record }: SourcedRecord): Bytes {
+export function leafAnew({ record }: SourcedRecord): Bytes {
 	const head = { ...record, id: firstId(record.id) };
 	const [encoded] = splitAppend(encodeAppend(head, [record]));
 	if (!encoded) throw new Error("a record has no bytes");
 	return leafOf(encoded);
-}
-
-export interface Fingerprint {
-	readonly leaves: readonly Bytes[];
-	/** SHA-256 over every record and its place in its chain, in their order. */
-	readonly places: Bytes;
-}
-
-/** Two lists of records have the same fingerprint exactly when they are the same. */
-export function fingerprintOf(records: readonly SourcedRecord[]): Fingerprint {
-	const places = sha256.create();
-	const leaves = records.map((sourced) => {
-		const leaf = leafAnew(sourced);
-		places.update(leaf).update(uuidBytes(sourced.chain)).update(sourced.link);
-		places.update(utf8(`${sourced.sequence};`));
-		return leaf;
-	});
-	return { leaves, places: places.digest() as Bytes }; // never over shared memory
 }
 
 /** Postgres breaks base64 into lines. */

@@ -1,6 +1,7 @@
 import type { ArchivedDay, TenantDay } from "../db/audit-archives.ts";
 import { fromBase64Url, fromHex, toHex } from "../lib/bytes.ts";
 import { limits } from "../limits.ts";
+import { leafAnew } from "./archive-rows.ts";
 import { MerkleRoot } from "./merkle.ts";
 import { timeOf } from "./record.ts";
 import type { SourcedRecord } from "./source.ts";
@@ -78,10 +79,9 @@ export function describeFile(
 	bytes: Bytes,
 	sha256: Bytes,
 	records: readonly SourcedRecord[],
-	leaves: readonly Bytes[],
 ): ArchiveFile {
 	const tree = new MerkleRoot();
-	for (const leaf of leaves) tree.add(leaf);
+	for (const record of records) tree.add(leafAnew(record));
 	return {
 		key,
 		bytes: bytes.length,

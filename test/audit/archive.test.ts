@@ -12,6 +12,7 @@ import {
 	archiveAll,
 	archived,
 	dropDays,
+	everything,
 	failingAt,
 	fill,
 	hotDays,
@@ -20,7 +21,6 @@ import {
 	manifestOf,
 	newDay,
 	newTenantName,
-	printOf,
 	recordsIn,
 	services,
 	small,
@@ -108,9 +108,9 @@ describe("the archive of a day", () => {
 		const of = await newTenantDay();
 		await fill(of, 5);
 		const clock = () => Date.parse(of.day) + (hotDays + 1) * 24 * 3600 * 1000 - 1;
-		expect(await archiveSlice({ ...services, clock }, hotDays, small)).toBe(0);
+		expect(await archiveSlice({ ...everything, clock }, hotDays, small)).toBe(0);
 		expect(await countIn(of.tenant)).toBe(5);
-		expect(await archiveSlice({ ...services, clock: () => clock() + 1 }, hotDays, small)).toBe(5);
+		expect(await archiveSlice({ ...everything, clock: () => clock() + 1 }, hotDays, small)).toBe(5);
 	});
 
 	it("goes on in the next run where the last one had done its part", async () => {
@@ -122,7 +122,7 @@ describe("the archive of a day", () => {
 			counts.push(await archiveSlice(services, hotDays, bounds));
 		}
 		expect(counts).toEqual([16, 16, 13, 0, 0, 0, 0, 0]);
-		expect(printOf(await archived(of))).toBe(printOf(records));
+		expect(await archived(of)).toEqual(records);
 		expect(await isThere(of.day)).toBe(false);
 	});
 });

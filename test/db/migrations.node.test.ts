@@ -84,6 +84,10 @@ describe("the migrations", () => {
 			"audit_events",
 			"audit_chains",
 			"audit_outbox",
+			"audit_archive_days",
+			"audit_archives",
+			"audit_archive_files",
+			"audit_late",
 		]) {
 			expect(await tablesOf()).toContain(table);
 		}
@@ -190,6 +194,15 @@ async function fillEveryTable(): Promise<void> {
 		values ('main', $1, now(), 'main/weur/0', $1, $1, 'createKey', '', 0) on conflict do nothing`,
 		[id],
 	);
+	await owner.query("insert into audit_archive_days values ('2000-01-01') on conflict do nothing");
+	for (const table of ["audit_archives", "audit_late"]) {
+		await owner.query(
+			`insert into ${table} (tenant_id, day) values ('main', '2000-01-01') on conflict do nothing`,
+		);
+	}
+	await owner.query(
+		`insert into audit_archive_files values ('main', '2000-01-01', 0, 0, '{}') on conflict do nothing`,
+	);
 }
 
 describe("the worker's role", () => {
@@ -244,6 +257,16 @@ describe("the worker's role", () => {
 			action, address, cost from audit_outbox`,
 		"delete from audit_outbox",
 		"select audit_ensure_partitions(7)",
+		"select * from audit_archive_days",
+		"select * from audit_archives",
+		"insert into audit_archives (tenant_id, day) values ('main', '2000-01-02')",
+		"update audit_archives set state = 'archived'",
+		"select * from audit_archive_files",
+		"insert into audit_archive_files values ('main', '2000-01-01', 0, 1, '{}')",
+		"delete from audit_archive_files",
+		"delete from audit_late",
+		"select audit_close_partition('2000-01-01')",
+		"select audit_drop_partition('2000-01-01')",
 		"select * from spare_keys for update skip locked",
 		`insert into spare_keys (modulus_length, id, public_jwk, kek_id, sealed) values (2048, ${anotherId}, '{}', 'k', '')`,
 		"delete from spare_keys",
@@ -276,6 +299,11 @@ describe("the worker's role", () => {
 		["rename a chain", "update audit_chains set region = 'eeur'"],
 		["delete a chain", "delete from audit_chains"],
 		["rewrite the record of a change", "update audit_outbox set action = 'sign'"],
+		["close a day by hand", "insert into audit_archive_days values ('2000-01-02')"],
+		["say that a partition is gone", "update audit_archive_days set dropped_at = now()"],
+		["forget an archived day", "delete from audit_archives"],
+		["rewrite what is in a file", "update audit_archive_files set file = '{}'"],
+		["note a record that did not come", "insert into audit_late values ('main', '2000-01-02')"],
 		["exchange a public key", "update key_versions set public_jwk = '{}'"],
 		["move a version to another key", "update key_versions set version = 9"],
 		["empty a table", "truncate keys"],

@@ -1,0 +1,152 @@
+import { env } from "cloudflare:workers";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { archiveSource } from "../../src/audit/archive-source.ts";
+import { expireSlice } from "../../src/audit/expire.ts";
+import { appendOfChange } from "../../src/audit/outbox.ts";
+import { decodeRecord, splitAppend } from "../../src/audit/record.ts";
+import type { TenantDay } from "../../src/db/audit-archives.ts";
+import { newTenant, ownerSql, type Tenant } from "../support/tenant.ts";
+import {
+	archiveAll,
+	dropDays,
+	fill,
+	keysUnder,
+	newDay,
+	services,
+	stateOf,
+} from "./archive-support.ts";
+
+const dayMs = 24 * 3600 * 1000;
+let tenant: Tenant;
+let of: TenantDay;
+
+beforeEach(async () => {
+	tenant = await newTenant();
+	of = { tenant: tenant.id, day: await newDay(1994) };
+	await fill(of, 20);
+	await archiveAll();
+});
+afterEach(dropDays);
+
+async function configure(audit_config: object): Promise<void> {
+	const answer = await tenant.call("PUT", "/v1/config", { json: { audit_config } });
+	expect(answer.status, answer.text).toBe(200);
+}
+
+/** Deletes what is due so many days after the day of the records. */
+function expireAfter(days: number, using = services): Promise<number> {
+	return expireSlice({ ...using, clock: () => Date.parse(of.day) + days * dayMs + dayMs / 2 });
+}
+
+async function files(): Promise<string[]> {
+	return (await keysUnder(`audit/${tenant.id}/`)).filter((key) => key.endsWith(".parquet"));
+}
+
+async function notes() {
+	return ownerSql().query(
+		"select * from audit_outbox where tenant_id = $1 and action = 'audit.expire'",
+		[tenant.id],
+	);
+}
+
+describe("files of archived days", () => {
+	it("are kept for ever where nothing is set", async () => {
+		await expireAfter(30_000);
+		expect(await files()).toHaveLength(3);
+		expect(await stateOf(of)).toMatchObject({ state: "archived" });
+	});
+
+	it("are deleted when they are older than the tenant keeps them, and not a day before", async () => {
+		await configure({ retention_days: 400 });
+		await expireAfter(400);
+		expect(await files()).toHaveLength(3);
+		await expireAfter(401);
+		expect(await files()).toEqual([]);
+		expect(await stateOf(of)).toMatchObject({ state: "expired" });
+		// What says that they were there stays.
+		expect(await keysUnder(`audit/${tenant.id}/`)).toEqual([
+			`audit/${tenant.id}/${of.day}/0/manifest.jws`,
+		]);
+		const none = {
+			targetId: null,
+			targetName: null,
+			tokenId: null,
+			action: null,
+			from: null,
+			to: null,
+		};
+		const query = { tenant: tenant.id, ...none, before: null, limit: 10 };
+		const source = archiveSource({ db: services.db, archive: env.ARCHIVE });
+		expect(await source.read(query)).toEqual({ records: [], reached: null });
+	});
+
+	it("are kept under a legal hold, whatever their age, and deleted when it ends", async () => {
+		await configure({ retention_days: 1, legal_hold: true });
+		await expireAfter(30_000);
+		expect(await files()).toHaveLength(3);
+		await configure({ retention_days: 1, legal_hold: false });
+		await expireAfter(30_000);
+		expect(await files()).toEqual([]);
+	});
+
+	it("are kept while Postgres has the day too", async () => {
+		await ownerSql().query("update audit_archive_days set dropped_at = null where day = $1", [
+			of.day,
+		]);
+		await configure({ retention_days: 1 });
+		await expireAfter(30_000);
+		expect(await files()).toHaveLength(3);
+	});
+
+	it("are kept when a hold comes between the look and the deletion", async () => {
+		await configure({ retention_days: 1 });
+		const query: typeof services.db.query = async (statement, params) => {
+			const rows = await services.db.query(statement, params);
+			if (statement.name === "archives.expirable")
+				await configure({ retention_days: 1, legal_hold: true });
+			return rows as never;
+		};
+		await expireAfter(30_000, { ...services, db: { ...services.db, query } });
+		expect(await files()).toHaveLength(3);
+		expect(await notes()).toEqual([]);
+	});
+});
+
+describe("a deletion", () => {
+	it("is recorded, by the service itself", async () => {
+		await configure({ retention_days: 1 });
+		await expireAfter(500);
+		const [note, ...more] = await notes();
+		expect(more).toEqual([]);
+		const row = { ...note, at: 0, requestId: note?.request_id, tokenId: note?.token_id };
+		const { records } = appendOfChange(tenant.id, row as never, note as never);
+		const [record] = splitAppend(records).map(decodeRecord);
+		expect(record).toMatchObject({ action: "audit.expire", tokenId: null, outcome: "ok" });
+		expect(record?.target).toEqual({ id: null, name: of.day, version: 0, algorithm: "" });
+	});
+
+	it.each(["list", "delete", "archives.expired"])(
+		"goes on when it was stopped at %s",
+		async (step) => {
+			await configure({ retention_days: 1 });
+			const archive = new Proxy(env.ARCHIVE, {
+				get(target, name) {
+					if (name === step) return () => Promise.reject(new Error("killed"));
+					const value: unknown = Reflect.get(target, name);
+					return typeof value === "function" ? value.bind(target) : value;
+				},
+			});
+			const query: typeof services.db.query = (statement, params) =>
+				statement.name === step
+					? Promise.reject(new Error("killed"))
+					: services.db.query(statement, params);
+			const using = { ...services, archive, db: { ...services.db, query } };
+			await expect(expireAfter(500, using)).rejects.toThrow("killed");
+			expect(await stateOf(of)).toMatchObject({ state: "expiring" });
+			await expireAfter(500);
+			expect(await files()).toEqual([]);
+			expect(await stateOf(of)).toMatchObject({ state: "expired" });
+			expect(await notes()).toHaveLength(1);
+		},
+	);
+});
