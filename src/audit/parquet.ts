@@ -79,7 +79,7 @@ const schema: SchemaElement[] = [
 
 /** The libraries are loaded when an archive is written or read, which few isolates ever do. */
 export async function encodeParquet(records: readonly SourcedRecord[]): Promise<Bytes> {
-	const { parquetWriteBuffer } = await import("hyparquet-writer");
+	const { parquetWriteBuffer } = await import("./parquet-library.ts");
 	const buffer = parquetWriteBuffer({
 		schema,
 		columnData: columns.map(({ element, read, isRandom }) => ({
@@ -124,7 +124,7 @@ export interface OpenParquet {
 }
 
 export async function openParquet(file: AsyncBuffer): Promise<OpenParquet> {
-	const { parquetMetadataAsync } = await import("hyparquet");
+	const { parquetMetadataAsync } = await import("./parquet-library.ts");
 	const options = { initialFetchSize: limits.auditArchiveTailBytes, parsers };
 	return { file, metadata: await parquetMetadataAsync(file, options) };
 }
@@ -169,7 +169,7 @@ export async function readRows(
 	rowEnd: number,
 	names?: readonly string[],
 ): Promise<ColumnRow[]> {
-	const { parquetReadObjects } = await import("hyparquet");
+	const { parquetReadObjects } = await import("./parquet-library.ts");
 	const some = names && { columns: [...names] };
 	return parquetReadObjects({ file, metadata, rowStart, rowEnd, parsers, ...some });
 }

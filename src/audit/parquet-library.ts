@@ -1,0 +1,3 @@
+/** What is used of the libraries, and by that all of them that the worker has. */
+export { parquetMetadataAsync, parquetReadObjects } from "hyparquet";
+export { parquetWriteBuffer } from "hyparquet-writer";
