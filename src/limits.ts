@@ -181,14 +181,14 @@ export const limits = {
 	auditHotDaysMin: 1,
 	auditHotDaysMax: 3650,
 	auditRetentionDaysMax: 36_500,
-	/** A power of two, so that the files of a day are whole subtrees of its Merkle tree. About 2 MB. */
-	auditArchiveFileRecords: 16_384,
+	/** A power of two, so that the files of a day are whole subtrees of its Merkle tree. About 1 MB, and 50 MB while it is made. */
+	auditArchiveFileRecords: 8_192,
 	/** What a reader decodes at once. */
-	auditArchiveGroupRecords: 4_096,
-	/** Read from Postgres by one statement, as JSON of about 3 MB. */
-	auditArchivePageRecords: 4_096,
-	/** About a second of CPU time each, of the 30 that a run has. */
-	auditArchiveFilesPerRun: 12,
+	auditArchiveGroupRecords: 2_048,
+	/** Read from Postgres by one statement, as JSON of about 1.5 MB. */
+	auditArchivePageRecords: 2_048,
+	/** About half a second of CPU time each, of the 30 that a run has. */
+	auditArchiveFilesPerRun: 24,
 	/** No file is begun later than this in a run: the next one begins after a minute. */
 	auditArchiveRunMs: 40_000,
 	/** Keys that a file's part of the manifest names; where there are more, it names none. */

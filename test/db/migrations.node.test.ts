@@ -436,6 +436,7 @@ describe("the schema's own rules", () => {
 		);
 		const others = rows.filter(({ indexdef }) => !/\((tenant_id|id)[,)]/.test(indexdef));
 		expect(others.map(({ indexname }) => indexname).sort()).toEqual([
+			"audit_archive_days_pkey",
 			"audit_outbox_by_age",
 			"effects_by_age",
 			"key_versions_by_kek",
