@@ -2,7 +2,7 @@ import type { AsyncBuffer } from "hyparquet";
 import { archivedDays } from "../db/audit-archives.ts";
 import type { Database } from "../db/client.ts";
 import { limits } from "../limits.ts";
-import { type ArchiveFile, loadManifest } from "./manifest.ts";
+import { type ArchiveFile, bytesIn, loadManifest } from "./manifest.ts";
 import {
 	type ColumnRow,
 	fromColumnRow,
@@ -180,11 +180,9 @@ function dayAt(time: number): string {
 function inBucket(archive: R2Bucket, { key, bytes }: ArchiveFile): AsyncBuffer {
 	return {
 		byteLength: bytes,
-		async slice(from, to = bytes) {
+		slice(from, to = bytes) {
 			const offset = from < 0 ? bytes + from : from;
-			const part = await archive.get(key, { range: { offset, length: to - offset } });
-			if (!part) throw new Error(`${key} is not in the archive`);
-			return part.arrayBuffer();
+			return bytesIn(archive, key, { offset, length: to - offset });
 		},
 	};
 }

@@ -4,7 +4,7 @@ import { limits } from "../limits.ts";
 import { leafAnew } from "./archive-rows.ts";
 import { MerkleRoot } from "./merkle.ts";
 import { timeOf } from "./record.ts";
-import type { SourcedRecord } from "./source.ts";
+import { AuditUnreadable, type SourcedRecord } from "./source.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -150,12 +150,27 @@ export async function loadManifest(
 	{ day, round, manifest }: ArchivedDay,
 ): Promise<Manifest> {
 	const key = manifestKey({ tenant, day }, round);
-	const payload = payloadOf((await (await bucket.get(key))?.text()) ?? "");
+	const payload = payloadOf(new TextDecoder().decode(await bytesIn(bucket, key)));
 	const sha256 = payload && (await crypto.subtle.digest("SHA-256", payload));
 	if (!payload || !sha256 || toHex(new Uint8Array(sha256)) !== manifest) {
-		throw new Error(`${key} is not the manifest that was written`);
+		throw new AuditUnreadable(`${key} is not the manifest that was written`);
 	}
 	return JSON.parse(new TextDecoder().decode(payload)) as Manifest;
+}
+
+/** An object of the archive, or a part of it. */
+export async function bytesIn(
+	bucket: R2Bucket,
+	key: string,
+	range?: { readonly offset: number; readonly length: number },
+): Promise<ArrayBuffer> {
+	try {
+		const found = await bucket.get(key, range && { range });
+		if (found) return await found.arrayBuffer();
+	} catch (error) {
+		throw new AuditUnreadable(`${key}: ${error instanceof Error ? error.message : "unknown"}`);
+	}
+	throw new AuditUnreadable(`${key} is not in the archive`);
 }
 
 function endOf(sourced: SourcedRecord | undefined): End {
