@@ -1,0 +1,56 @@
+import type { AuditRecord } from "./record.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** A record, and where in which chain it stands. */
+export interface SourcedRecord {
+	readonly record: AuditRecord;
+	/** Of the chain. */
+	readonly chain: string;
+	readonly sequence: number;
+	readonly link: Bytes;
+}
+
+/** Which records are wanted. Times are milliseconds since the epoch; a null leaves all of them in. */
+export interface RecordFilter {
+	readonly tenant: string;
+	/** Of the key or token that it was done to: its id, or its name as the record has it. */
+	readonly targetId: string | null;
+	readonly targetName: string | null;
+	/** Who did it. */
+	readonly tokenId: string | null;
+	readonly action: string | null;
+	/** Not before this. */
+	readonly from: number | null;
+	/** Before this. */
+	readonly to: number | null;
+}
+
+/** The next records of a filter, the newest first: in the order of their ids, which begin with the time. */
+export interface RecordQuery extends RecordFilter {
+	/** Only ids that are less than this one, as text; null to begin with the newest. */
+	readonly before: string | null;
+	/** At least 1. */
+	readonly limit: number;
+}
+
+/** What a source found in a bounded piece of work. */
+export interface RecordSlice {
+	/** Up to `limit`, the newest first, none twice. */
+	readonly records: readonly SourcedRecord[];
+	/**
+	 * How far it looked: every match with this id or a greater one is in `records`, so the next query is
+	 * `before` it. null when there is nothing more at all. A slice may be empty and not the last.
+	 */
+	readonly reached: string | null;
+}
+
+/**
+ * A place that records are in for a part of their life: the objects, Postgres, R2. A record is written
+ * to the next one before it is dropped from the one before, so they are read in that order, one after
+ * the other, and what is found twice is counted once (src/audit/merge.ts).
+ */
+export interface RecordSource {
+	/** Throws where it can not be read: a page with a hole is never answered. */
+	read(query: RecordQuery): Promise<RecordSlice>;
+}
