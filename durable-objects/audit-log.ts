@@ -1,9 +1,11 @@
 import { DurableObject } from "cloudflare:workers";
+import { readBacklog, type TimedBlock, timesWanted } from "../src/audit/backlog.ts";
 import { type Block, buildBlock, splitBlock } from "../src/audit/block.ts";
 import { type ChainHead, type ChainName, chainStart } from "../src/audit/chain.ts";
 import { type Appended, type AuditLogRpc, readPlace } from "../src/audit/log.ts";
 import { moveBlocks } from "../src/audit/move.ts";
-import { appendId, countRecords } from "../src/audit/record.ts";
+import { appendId, appendTime, countRecords } from "../src/audit/record.ts";
+import type { RecordQuery, RecordSlice } from "../src/audit/source.ts";
 import { createDatabase, type Database } from "../src/db/client.ts";
 import { type Config, type Env, readConfig } from "../src/env.ts";
 import { concat } from "../src/lib/bytes.ts";
@@ -12,6 +14,7 @@ import { systemRandom } from "../src/lib/random.ts";
 import { uuidv7 } from "../src/lib/uuid.ts";
 import { limits } from "../src/limits.ts";
 import { createLog, describeError, type Log } from "../src/observe/log.ts";
+import { createCoordinators } from "../src/ratelimit/coordinator.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -39,7 +42,14 @@ const schema = `
 		sequence integer not null,
 		appended_at integer not null
 	) without rowid;
-	create index if not exists repeated_by_age on repeated (appended_at)`;
+	create index if not exists repeated_by_age on repeated (appended_at);
+	create table if not exists registered (chain text primary key) without rowid`;
+
+/** When the records of a block were made, which is not the order that they came in: for those who read. */
+const timesOfBlocks = `
+	alter table blocks add column first_at integer not null default 0;
+	alter table blocks add column last_at integer not null default ${Number.MAX_SAFE_INTEGER};
+	create index blocks_by_time on blocks (last_at, first_at)`;
 
 type BlockRow = {
 	sequence: number;
@@ -49,6 +59,8 @@ type BlockRow = {
 	written_at: number;
 	bytes: ArrayBuffer;
 };
+
+type ReadRow = Pick<BlockRow, "sequence" | "count" | "link" | "bytes"> & { last_at: number };
 
 type ChainRow = {
 	id: string;
@@ -89,6 +101,8 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 	#moved: Extent;
 	#waiting: Waiting[] = [];
 	#isWriting = false;
+	/** Whether the tenant's coordinator knows of the chain. */
+	#isRegistered: boolean;
 	/** When the alarm rings; null for never. */
 	#alarmAt: number | null = null;
 	#failures = 0;
@@ -101,6 +115,8 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 		this.#db = createDatabase(this.#config);
 		this.#log = createLog(this.#config.logLevel);
 		this.#sql.exec(schema);
+		if (!this.#knowsTimes()) this.#sql.exec(timesOfBlocks);
+		const registered = "select 1 from registered where chain = ?";
 		const row = this.#chainRow() ?? this.#beginChain();
 		this.#chain = { ...readPlace(this.#place), id: row.id };
 		this.#moved = {
@@ -109,6 +125,7 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 			bytes: row.moved_bytes,
 		};
 		this.#written = this.#lastWritten() ?? this.#moved;
+		this.#isRegistered = this.#sql.exec(registered, row.id).toArray().length > 0;
 		context.blockConcurrencyWhile(async () => {
 			this.#alarmAt = await context.storage.getAlarm();
 		});
@@ -125,9 +142,39 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 		return promise;
 	}
 
+	async read(query: RecordQuery): Promise<RecordSlice> {
+		const { from, until } = timesWanted(query);
+		const rows = this.#sql.exec<ReadRow>(
+			`select sequence, count, link, bytes, last_at from blocks
+			where last_at >= ? and first_at <= ? order by last_at desc`,
+			...[from, until],
+		);
+		return readBacklog(timed(rows), query, this.#chain.id, (sequence) =>
+			this.#headBefore(sequence),
+		);
+	}
+
+	async head(): Promise<ChainName & ChainHead> {
+		const { sequence, link } = this.#written;
+		return { ...this.#chain, sequence, link };
+	}
+
+	/** Whoever reads must know whom to ask, from the first record on. */
+	async #register(): Promise<void> {
+		const { id, tenant } = this.#chain;
+		await createCoordinators(this.env.COORDINATOR).chainBegan(tenant, this.#place, id);
+		this.#sql.exec("insert or ignore into registered (chain) values (?)", id);
+		this.#isRegistered = true;
+	}
+
 	/** Writes what waits, and then what came to wait meanwhile: the more there is, the more go together. */
 	async #writeAll(): Promise<void> {
 		this.#isWriting = true;
+		try {
+			if (!this.#isRegistered) await this.#register();
+		} catch (error) {
+			for (const { fail } of this.#waiting.splice(0)) fail(error);
+		}
 		while (this.#waiting.length > 0) {
 			const together = this.#takeWaiting();
 			try {
@@ -181,10 +228,12 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 
 	#writeBlock(taken: readonly Bytes[], writtenBytes: number, now: number): void {
 		const block = buildBlock(this.#written, concat(...taken));
+		const times = splitBlock(block.bytes).map(appendTime);
 		this.#sql.exec(
-			`insert into blocks (sequence, count, link, written_bytes, written_at, bytes)
-			values (?, ?, ?, ?, ?, ?)`,
+			`insert into blocks (sequence, count, link, written_bytes, written_at, bytes, first_at, last_at)
+			values (?, ?, ?, ?, ?, ?, ?, ?)`,
 			...[block.sequence, block.count, block.link, writtenBytes, now, block.bytes],
+			...[times.reduce((a, b) => Math.min(a, b)), times.reduce((a, b) => Math.max(a, b))],
 		);
 		const sequence = this.#written.sequence + block.count;
 		this.#written = { sequence, link: block.link, bytes: writtenBytes };
@@ -294,6 +343,17 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 		else this.#log({ event: "audit_move_failed", ...figures, error: describeError(error) });
 	}
 
+	#headBefore(sequence: number): ChainHead {
+		const query = "select link from blocks where sequence < ? order by sequence desc limit 1";
+		const [row] = this.#sql.exec<{ link: ArrayBuffer }>(query, sequence).toArray();
+		return { sequence: sequence - 1, link: row ? new Uint8Array(row.link) : this.#moved.link };
+	}
+
+	#knowsTimes(): boolean {
+		const query = "select 1 from sqlite_master where name = 'blocks' and sql like '%last_at%'";
+		return this.#sql.exec(query).toArray().length > 0;
+	}
+
 	#chainRow(): ChainRow | undefined {
 		return this.#sql.exec<ChainRow>("select * from chain").toArray()[0];
 	}
@@ -322,6 +382,10 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 	}
 }
 
-function toBlock({ sequence, count, link, bytes }: BlockRow): Block {
+function toBlock({ sequence, count, link, bytes }: Omit<ReadRow, "last_at">): Block {
 	return { sequence, count, link: new Uint8Array(link), bytes: new Uint8Array(bytes) };
+}
+
+function* timed(rows: Iterable<ReadRow>): Generator<TimedBlock> {
+	for (const row of rows) yield { ...toBlock(row), lastAt: row.last_at };
 }

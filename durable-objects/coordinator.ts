@@ -8,7 +8,11 @@ import { type Clock, systemClock } from "../src/lib/clock.ts";
 import { systemRandom } from "../src/lib/random.ts";
 import { uuidv7 } from "../src/lib/uuid.ts";
 import { limits } from "../src/limits.ts";
-import { type CoordinatorRpc, coordinatorName } from "../src/ratelimit/coordinator.ts";
+import {
+	type ChainPlace,
+	type CoordinatorRpc,
+	coordinatorName,
+} from "../src/ratelimit/coordinator.ts";
 import { Ledger, type StoredBucket } from "../src/ratelimit/ledger.ts";
 import type { LeaseAnswer, LeaseAsk } from "../src/ratelimit/messages.ts";
 
@@ -18,6 +22,10 @@ interface Tenancy {
 	readonly configVersion: number;
 	readonly config: TenantConfig;
 }
+
+/** The chains of the tenant's audit log: those that no object has any more are remembered too. */
+const chainsTable =
+	"create table if not exists chains (id text primary key, place text not null) without rowid";
 
 /**
  * A tenant's buckets, epoch and configuration version: one object per tenant, and more of them, with
@@ -85,6 +93,18 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		if (await this.#tenancyOf(tenant, 0)) {
 			this.#sql.exec("delete from changes where id = ?", change);
 		}
+	}
+
+	async chainBegan(place: string, chain: string): Promise<void> {
+		this.#sql.exec(chainsTable);
+		this.#sql.exec("insert or ignore into chains (id, place) values (?, ?)", chain, place);
+	}
+
+	async chains(): Promise<ChainPlace[]> {
+		this.#sql.exec(chainsTable);
+		return this.#sql
+			.exec<{ id: string; place: string }>("select * from chains order by id")
+			.toArray();
 	}
 
 	/** Changes that nobody confirmed: whether they were committed is not known, so the epoch moves. */

@@ -1,4 +1,4 @@
-import type { AuditRecord } from "./record.ts";
+import { type AuditRecord, timeOf } from "./record.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -53,4 +53,32 @@ export interface RecordSlice {
 export interface RecordSource {
 	/** Throws where it can not be read: a page with a hole is never answered. */
 	read(query: RecordQuery): Promise<RecordSlice>;
+}
+
+/** Whether a record belongs to a query: what a source that can not filter by itself asks. */
+export function isWanted(record: AuditRecord, query: RecordQuery): boolean {
+	const { targetId, targetName, tokenId, action, from, to, before } = query;
+	const at = timeOf(record);
+	return (
+		(before === null || record.id < before) &&
+		(from === null || at >= from) &&
+		(to === null || at < to) &&
+		(targetId === null || record.target.id === targetId) &&
+		(targetName === null || record.target.name === targetName) &&
+		(tokenId === null || record.tokenId === tokenId) &&
+		(action === null || record.action === action)
+	);
+}
+
+/** Compares as `sort` wants it. */
+export function newestFirst(a: SourcedRecord, b: SourcedRecord): number {
+	return a.record.id < b.record.id ? 1 : a.record.id > b.record.id ? -1 : 0;
+}
+
+/** The least id that a record of this time can have. */
+export function firstIdAt(time: number): string {
+	const digits = Math.min(time, 2 ** 48 - 1)
+		.toString(16)
+		.padStart(12, "0");
+	return `${digits.slice(0, 8)}-${digits.slice(8)}-0000-0000-000000000000`;
 }
