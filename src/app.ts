@@ -6,6 +6,14 @@ import { systemClock } from "./lib/clock.ts";
 import { systemRandom } from "./lib/random.ts";
 import { uuidv7 } from "./lib/uuid.ts";
 import { createLog, describeError } from "./observe/log.ts";
+import {
+	exportAudit,
+	getAuditCheckpoint,
+	getAuditKeys,
+	getAuditRecord,
+	getAuditRecordProof,
+	listAudit,
+} from "./routes/audit.ts";
 import { getConfig, listConfigVersions, putConfig, rollbackConfig } from "./routes/config.ts";
 import { documentation } from "./routes/documentation.ts";
 import {
@@ -67,8 +75,15 @@ export const routes: readonly Route[] = [
 	putConfig,
 	listConfigVersions,
 	rollbackConfig,
+	// What was done
+	listAudit,
+	exportAudit,
+	getAuditCheckpoint,
+	getAuditRecord,
+	getAuditRecordProof,
 	// For anyone
 	getJwks,
+	getAuditKeys,
 	healthz,
 	readyz,
 	...documentation(() => routes),

@@ -174,10 +174,11 @@ export const limits = {
 	/** Partitions that are made ahead. */
 	auditPartitionDaysAhead: 7,
 	auditAddressChars: 64,
+	auditActionChars: 64,
 	/** Records that one source looks at for one page; then the page ends, and the next one goes on. */
 	auditScanRecords: 20_000,
 	/** Objects of the log that are asked at once. */
-	auditObjectsAtOnce: 16,
+	auditObjectsAtOnce: 8,
 	/** Records of an export that are read and held at once. */
 	auditExportPage: 2_000,
 	/** Records of an export between two signatures: a stretch that a forger would have to forge as a whole. */

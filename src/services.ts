@@ -1,5 +1,7 @@
 import { Redis } from "@upstash/redis/cloudflare";
 import { type AuditLogs, createAuditLogs } from "./audit/log.ts";
+import { type AuditReader, createAuditReader } from "./audit/reader.ts";
+import { type AuditSigner, createAuditSigner } from "./audit/signer.ts";
 import type { CachedToken } from "./auth/tokens.ts";
 import { memoryStore } from "./cache/memory.ts";
 import type { Store } from "./cache/store.ts";
@@ -38,6 +40,9 @@ export interface Services {
 	/** The objects of the audit log, and which of a tenant's shards this isolate writes to. */
 	readonly audit: AuditLogs;
 	readonly auditShard: (tenant: string) => number;
+	/** What the log has, wherever it is; and the key that says so. */
+	readonly auditReader: AuditReader;
+	readonly auditSigner: AuditSigner;
 	readonly tokenCache: Store<CachedToken>;
 	readonly keyCache: Store<LoadedKey>;
 	readonly versionCache: Store<LoadedVersion>;
@@ -77,9 +82,10 @@ export function createServices(
 	});
 	// Isolates are many and their draws are even, so the shards are too.
 	const [draw = 0] = random(1);
+	const db = createDatabase(config);
 	return {
 		config,
-		db: createDatabase(config),
+		db,
 		redis: new Redis({
 			url: config.redis.url,
 			token: config.redis.token,
@@ -95,6 +101,8 @@ export function createServices(
 		audit: createAuditLogs(env.AUDIT_LOG),
 		auditShard: (tenant) =>
 			draw % (leases.termNow(tenant)?.config.scaling_config.audit_shards ?? 1),
+		auditReader: createAuditReader({ namespace: env.AUDIT_LOG, coordinator, db }),
+		auditSigner: createAuditSigner(config.keyEncryptionKeys),
 		...caches,
 		forgetTenant(tenant) {
 			dropTenant(tenant);

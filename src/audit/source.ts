@@ -45,13 +45,18 @@ export interface RecordSlice {
 	readonly reached: string | null;
 }
 
+/** A part of the log did not answer, so what it has is not known. */
+export class AuditUnreadable extends Error {
+	override readonly name = "AuditUnreadable";
+}
+
 /**
  * A place that records are in for a part of their life: the objects, Postgres, R2. A record is written
  * to the next one before it is dropped from the one before, so they are read in that order, one after
  * the other, and what is found twice is counted once (src/audit/merge.ts).
  */
 export interface RecordSource {
-	/** Throws where it can not be read: a page with a hole is never answered. */
+	/** Throws AuditUnreadable, or DatabaseUnavailable, where it can not be read: a page with a hole is never answered. */
 	read(query: RecordQuery): Promise<RecordSlice>;
 }
 

@@ -31,6 +31,7 @@ const operationOf = {
 	"tokens:write": "manage",
 	"config:read": "read",
 	"config:write": "manage",
+	"audit:read": "list",
 } as const satisfies Record<Permission, Operation>;
 
 export function operationFor(route: GuardedRoute): Operation {

@@ -101,6 +101,7 @@ const tags: Readonly<Record<Route["tag"], string>> = {
 	Keys: "Make and import keys, and lead them through their life.",
 	Tokens: "Who may call: bearer tokens with a role, for some keys or for all.",
 	Configuration: "What a tenant sets for itself: limits first of all. Every version is kept.",
+	Audit: "What was done, by whom and with what: every record, and proof that none was changed.",
 	Public: "What anyone may read.",
 	Service: "Health, and this documentation.",
 };

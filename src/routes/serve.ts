@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { AuditUnavailable } from "../audit/log.ts";
+import { AuditUnreadable } from "../audit/source.ts";
 import { allows } from "../auth/roles.ts";
 import type { Caller } from "../auth/tokens.ts";
 import { DatabaseUnavailable } from "../db/client.ts";
@@ -230,6 +231,13 @@ function explain(route: Route, services: Services, error: unknown, requestId: st
 			code: "audit_unavailable",
 			detail:
 				"The audit log does not answer, and nothing is told without its record. Repeat the request, with the same Idempotency-Key if it has one.",
+		};
+	}
+	if (error instanceof AuditUnreadable) {
+		services.log({ event: "dependency_unavailable", ...entry });
+		return {
+			code: "unavailable",
+			detail: "A part of the audit log does not answer, and no page leaves one out. Ask again.",
 		};
 	}
 	services.log({ event: "request_failed", ...entry });
