@@ -2,9 +2,15 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { fromBase64, toBase64, withLengths } from "../lib/bytes.ts";
 import type { ChainHead, ChainName } from "./chain.ts";
 import { MerkleRoot } from "./merkle.ts";
-import type { ChainHeads } from "./reader.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
+
+/** The log of a tenant at one moment: which chains it has, and how far each of them goes. */
+export interface ChainHeads {
+	readonly heads: readonly (ChainName & ChainHead)[];
+	/** Chains that no object goes on with: its storage was lost. Their records are those that had moved. */
+	readonly ended: readonly string[];
+}
 
 /** What the service says of a tenant's log, under its own key: whoever keeps it sees later that nothing before was changed. */
 export interface Checkpoint {

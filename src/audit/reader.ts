@@ -1,18 +1,11 @@
 import type { Database } from "../db/client.ts";
 import { limits } from "../limits.ts";
 import type { createCoordinators } from "../ratelimit/coordinator.ts";
-import type { ChainHead, ChainName } from "./chain.ts";
+import type { ChainHeads } from "./checkpoint.ts";
 import { type AuditLogRpc, inTime } from "./log.ts";
 import { atOnce, inOrder } from "./merge.ts";
 import { AuditUnreadable, type RecordSource } from "./source.ts";
 import { storedRecords } from "./stored.ts";
-
-/** The log of a tenant at one moment: which chains it has, and how far each of them goes. */
-export interface ChainHeads {
-	readonly heads: readonly (ChainName & ChainHead)[];
-	/** Chains that no object goes on with: its storage was lost. Their records are those that had moved. */
-	readonly ended: readonly string[];
-}
 
 export interface AuditReader {
 	/** Every record of the tenant, wherever it is. */

@@ -76,7 +76,7 @@ async function deriveKey({ id, bytes }: KeyEncryptionKey) {
 	const pkcs8 = concat(pkcs8Prefix, new Uint8Array(seed));
 	// Once in a form that tells its public half, and to keep in one that tells nothing.
 	const open = await crypto.subtle.importKey("pkcs8", pkcs8, algorithm, true, ["sign"]);
-	const { x = "" } = (await crypto.subtle.exportKey("jwk", open)) as JsonWebKey;
+	const { x = "" } = (await crypto.subtle.exportKey("jwk", open)) as { x?: string };
 	const key = await crypto.subtle.importKey("pkcs8", pkcs8, algorithm, false, ["sign"]);
 	const kid = await thumbprint(x);
 	const jwk: AuditJwk = { kty: "OKP", crv: "Ed25519", x, kid, alg: "EdDSA", use: "sig" };
