@@ -3,7 +3,8 @@ import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 import { parseArgs } from "node:util";
-import { type AuditJwk, createStatementReader } from "../src/audit/signer.ts";
+import type { Checkpoint } from "../src/audit/checkpoint.ts";
+import { type AuditJwk, createStatementReader, type StatementReader } from "../src/audit/signer.ts";
 import { ExportVerifier, type Verdict } from "../src/audit/verify.ts";
 import { Problem, runCommand } from "./problem.ts";
 
@@ -13,7 +14,7 @@ const findingsShown = 100;
 async function main(args: string[]): Promise<void> {
 	const { values, positionals } = parseArgs({
 		args,
-		options: { keys: { type: "string" } },
+		options: { keys: { type: "string" }, since: { type: "string" } },
 		allowPositionals: true,
 	});
 	const [source, ...others] = positionals;
@@ -23,7 +24,9 @@ async function main(args: string[]): Promise<void> {
 			"name the public keys with --keys: /.well-known/audit-jwks.json, kept earlier",
 		);
 	}
-	const verifier = new ExportVerifier(await createStatementReader(await keysOf(values.keys)));
+	const statements = await createStatementReader(await keysOf(values.keys));
+	const since = values.since === undefined ? null : await checkpointOf(values.since, statements);
+	const verifier = new ExportVerifier(statements, since);
 	const { stream, bytes } = await open(source);
 	let read = 0;
 	const counted = Readable.from(counting(stream, (length) => (read += length)));
@@ -66,6 +69,15 @@ async function keysOf(place: string): Promise<readonly AuditJwk[]> {
 		// Said below.
 	}
 	throw new Problem(`${place} is no JWK Set`);
+}
+
+/** A checkpoint that was kept, as the service answered it. */
+async function checkpointOf(place: string, statements: StatementReader): Promise<Checkpoint> {
+	const text = await readFile(place, "utf8").catch(() => unreadable(place));
+	const { signed } = JSON.parse(text) as { signed?: string };
+	const checkpoint = await statements("edgesign-audit-checkpoint+jwt", signed ?? "");
+	if (!checkpoint) throw new Problem(`${place} is no checkpoint that one of these keys has signed`);
+	return checkpoint as Checkpoint;
 }
 
 async function open(
@@ -113,9 +125,10 @@ function showProgress(done: number, total: number | null, lines: number): void {
 	process.stderr.write(`\r[${bar}] ${lines} lines${done === total ? "\n" : ""}`);
 }
 
-const usage = `npm run audit:verify -- FILE|URL --keys FILE|URL
+const usage = `npm run audit:verify -- FILE|URL --keys FILE|URL [--since CHECKPOINT]
 
 Checks an export of the audit log offline: links, roots and signatures (docs/guides/audit.md).
-The keys are those of /.well-known/audit-jwks.json. A URL is asked with the token in EDGESIGN_TOKEN.`;
+The keys are those of /.well-known/audit-jwks.json. A URL is asked with the token in EDGESIGN_TOKEN.
+With --since the export must go on from a checkpoint that was kept.`;
 
 if (import.meta.main) await runCommand(main, usage);

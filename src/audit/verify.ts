@@ -40,6 +40,7 @@ const findingsMax = 1_000;
  */
 export class ExportVerifier {
 	readonly #read: StatementReader;
+	readonly #since: Checkpoint | null;
 	readonly #findings: Finding[] = [];
 	readonly #gaps: Gap[] = [];
 	#line = 0;
@@ -55,8 +56,10 @@ export class ExportVerifier {
 	/** Where the stretch began that the next seal is for. */
 	#sealedAt = 1;
 
-	constructor(read: StatementReader) {
+	/** @param since a checkpoint that was kept: the export must go on from it */
+	constructor(read: StatementReader, since: Checkpoint | null = null) {
 		this.#read = read;
+		this.#since = since;
 	}
 
 	/** One line of the export, without its end. */
@@ -105,7 +108,7 @@ export class ExportVerifier {
 		if (!isSound(checkpoint))
 			this.#find("forged", "the checkpoint's root is not that of its chains");
 		this.#checkpoint = checkpoint;
-		this.#walk = new ChainWalk(checkpoint);
+		this.#walk = new ChainWalk(checkpoint, this.#since);
 	}
 
 	async #end(jws: string): Promise<void> {

@@ -44,10 +44,13 @@ interface Runs {
 /** Follows the chains of an export, whose records come in the order of time, which is not quite theirs. */
 export class ChainWalk {
 	readonly #checkpoint: Checkpoint;
+	readonly #since: Checkpoint | null;
 	readonly #runs = new Map<string, Runs>();
 
-	constructor(checkpoint: Checkpoint) {
+	/** @param since an earlier one, which every chain must go on from */
+	constructor(checkpoint: Checkpoint, since: Checkpoint | null) {
 		this.#checkpoint = checkpoint;
+		this.#since = since;
 	}
 
 	get chains(): number {
@@ -56,7 +59,7 @@ export class ChainWalk {
 
 	/** What is wrong with it or with its neighbours. */
 	add({ record, chain, sequence, link }: SourcedRecord, leaf: Bytes, line: number): Finding[] {
-		const findings: Finding[] = [];
+		const findings = this.#againstKept(chain, sequence, link, line);
 		const runs = this.#runsOf(chain);
 		const name = `${record.id}, number ${sequence} of the chain ${chain}`;
 		const changed = (who: string, at: number) => {
@@ -88,9 +91,26 @@ export class ChainWalk {
 				const message = `number ${sequence} of the chain ${id}: the checkpoint has another one there`;
 				findings.push({ kind: "changed", line: null, message });
 			}
-			if (isWhole) findings.push(...missingOf(id, runs, sequence));
+			if (isWhole) findings.push(...missingOf(id, runs, 1, sequence));
+		}
+		for (const { id, sequence } of this.#since?.chains ?? []) {
+			const end = this.#checkpoint.chains.find((head) => head.id === id)?.sequence ?? 0;
+			if (isWhole) findings.push(...missingOf(id, this.#runs.get(id), end + 1, sequence));
+		}
+		for (const id of this.#checkpoint.ended) {
+			const runs = this.#runs.get(id);
+			const last = Math.max(0, ...(runs?.byHigh.keys() ?? []));
+			if (isWhole) findings.push(...missingOf(id, runs, 1, last));
 		}
 		return findings;
+	}
+
+	/** The record that a kept checkpoint has is that one, and no other. */
+	#againstKept(chain: string, sequence: number, link: Bytes, line: number): Finding[] {
+		const kept = this.#since?.chains.find(({ id }) => id === chain);
+		if (kept?.sequence !== sequence || kept.link === toBase64(link)) return [];
+		const message = `number ${sequence} of the chain ${chain}: the checkpoint that was kept has another one there`;
+		return [{ kind: "changed", line, message }];
 	}
 
 	#runsOf(chain: string): Runs {
@@ -122,17 +142,18 @@ function holds(sequence: number, previous: Bytes, leaf: Bytes, link: Bytes): boo
 	return toBase64(made) === toBase64(link);
 }
 
-function missingOf(chain: string, runs: Runs | undefined, last: number): Finding[] {
+/** Which of these numbers are in no run. */
+function missingOf(chain: string, runs: Runs | undefined, first: number, last: number): Finding[] {
 	const findings: Finding[] = [];
 	const missing = (from: number, to: number) => {
 		if (from > to) return;
 		const which = from === to ? `number ${from}` : `numbers ${from} to ${to}`;
 		findings.push({ kind: "missing", line: null, message: `${which} of the chain ${chain}` });
 	};
-	let next = 1;
+	let next = first;
 	for (const run of [...(runs?.byLow.values() ?? [])].sort((a, b) => a.low - b.low)) {
-		missing(next, run.low - 1);
-		next = run.high + 1;
+		missing(next, Math.min(run.low - 1, last));
+		next = Math.max(next, run.high + 1);
 	}
 	missing(next, last);
 	return findings;
