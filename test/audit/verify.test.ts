@@ -191,3 +191,21 @@ describe("the verifier names", () => {
 		expect(verdict.findings[0]).toMatchObject({ kind: "unreadable", line: 8 });
 	});
 });
+
+describe("an export of many records", () => {
+	it("has seals on its way, each of which stands for its stretch", async () => {
+		const place = placeOfTests(tenant.id);
+		for (let done = 0; done < 3; done++) {
+			await objectAt(place).append(joinAppends([newAppend(place, 4000)]), false);
+		}
+		const long = await exported("");
+		const isSeal = (line: string) => line.startsWith('{"seal"');
+		expect(long.filter(isSeal)).toHaveLength(1);
+		expect(await verify(long)).toMatchObject({ records: 12_018, findings: [], isWhole: true });
+		const unsealed = await verify(long.filter((line) => !isSeal(line)));
+		expect(unsealed.findings).toEqual([]); // the end stands for all of them
+		const forged = new ExportForger(long.slice(0, 9_000)).withOutcome(5_000, "invalid");
+		const { findings } = await verify([...forged.slice(0, -1), ...long.slice(8_999)]);
+		expect(findings[0]).toMatchObject({ kind: "changed", line: 5_001 });
+	});
+});
