@@ -1,3 +1,4 @@
+import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
 import { joinAppends } from "../../src/audit/block.ts";
@@ -6,7 +7,7 @@ import { decodeRecord, splitAppend } from "../../src/audit/record.ts";
 import { AuditUnreadable, type RecordQuery, type RecordSource } from "../../src/audit/source.ts";
 import type { Database } from "../../src/db/client.ts";
 import { createServices } from "../../src/services.ts";
-import { drain, newAppend, newPlace, objectAt, placeOfTests } from "./support.ts";
+import { drain, newAppend, newPlace, objectAt, placeOfTests, waitingIn } from "./support.ts";
 
 const services = createServices(env);
 const places: AuditPlaces = {
@@ -154,6 +155,21 @@ describe("a part of the log that does not answer", () => {
 		const query = { ...everything, tenant, before: null, limit: 5 };
 		await expect(source.read(query)).rejects.toThrow(AuditUnreadable);
 		await expect(reader.headsOf(tenant)).rejects.toThrow(AuditUnreadable);
+	});
+
+	it("takes no record before it is known to the coordinator", async () => {
+		const place = newPlace();
+		const append = joinAppends([newAppend(place)]);
+		await runInDurableObject(objectAt(place), async (object) => {
+			const rpc = { chainBegan: () => Promise.reject(new Error("gone")) };
+			const gone = { ...env, COORDINATOR: { getByName: () => rpc } };
+			Object.defineProperty(object, "env", { value: gone, configurable: true, writable: true });
+			await expect(object.append(append, false)).rejects.toThrow();
+			Object.defineProperty(object, "env", { value: env });
+		});
+		expect(await waitingIn(place)).toEqual([]);
+		expect(await objectAt(place).append(append, false)).toBe("kept");
+		expect(await services.coordinator.chains(tenantOf(place))).toHaveLength(1);
 	});
 
 	it("is known from its first record on, though nothing of it has moved", async () => {
