@@ -1,5 +1,4 @@
 import { DurableObject } from "cloudflare:workers";
-import { readBacklog, type TimedBlock, timesWanted } from "../src/audit/backlog.ts";
 import { type Block, buildBlock, splitBlock } from "../src/audit/block.ts";
 import { type ChainHead, type ChainName, chainStart } from "../src/audit/chain.ts";
 import { type Appended, type AuditLogRpc, readPlace } from "../src/audit/log.ts";
@@ -15,6 +14,7 @@ import { uuidv7 } from "../src/lib/uuid.ts";
 import { limits } from "../src/limits.ts";
 import { createLog, describeError, type Log } from "../src/observe/log.ts";
 import { createCoordinators } from "../src/ratelimit/coordinator.ts";
+import { noteTimes, readObject } from "./audit-log-reads.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -45,12 +45,6 @@ const schema = `
 	create index if not exists repeated_by_age on repeated (appended_at);
 	create table if not exists registered (chain text primary key) without rowid`;
 
-/** When the records of a block were made, which is not the order that they came in: for those who read. */
-const timesOfBlocks = `
-	alter table blocks add column first_at integer not null default 0;
-	alter table blocks add column last_at integer not null default ${Number.MAX_SAFE_INTEGER};
-	create index blocks_by_time on blocks (last_at, first_at)`;
-
 type BlockRow = {
 	sequence: number;
 	count: number;
@@ -59,8 +53,6 @@ type BlockRow = {
 	written_at: number;
 	bytes: ArrayBuffer;
 };
-
-type ReadRow = Pick<BlockRow, "sequence" | "count" | "link" | "bytes"> & { last_at: number };
 
 type ChainRow = {
 	id: string;
@@ -115,7 +107,7 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 		this.#db = createDatabase(this.#config);
 		this.#log = createLog(this.#config.logLevel);
 		this.#sql.exec(schema);
-		if (!this.#knowsTimes()) this.#sql.exec(timesOfBlocks);
+		noteTimes(this.#sql);
 		const registered = "select 1 from registered where chain = ?";
 		const row = this.#chainRow() ?? this.#beginChain();
 		this.#chain = { ...readPlace(this.#place), id: row.id };
@@ -143,15 +135,7 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 	}
 
 	async read(query: RecordQuery): Promise<RecordSlice> {
-		const { from, until } = timesWanted(query);
-		const rows = this.#sql.exec<ReadRow>(
-			`select sequence, count, link, bytes, last_at from blocks
-			where last_at >= ? and first_at <= ? order by last_at desc`,
-			...[from, until],
-		);
-		return readBacklog(timed(rows), query, this.#chain.id, (sequence) =>
-			this.#headBefore(sequence),
-		);
+		return readObject(this.#sql, query, this.#chain.id, this.#moved);
 	}
 
 	async head(): Promise<ChainName & ChainHead> {
@@ -343,17 +327,6 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 		else this.#log({ event: "audit_move_failed", ...figures, error: describeError(error) });
 	}
 
-	#headBefore(sequence: number): ChainHead {
-		const query = "select link from blocks where sequence < ? order by sequence desc limit 1";
-		const [row] = this.#sql.exec<{ link: ArrayBuffer }>(query, sequence).toArray();
-		return { sequence: sequence - 1, link: row ? new Uint8Array(row.link) : this.#moved.link };
-	}
-
-	#knowsTimes(): boolean {
-		const query = "select 1 from sqlite_master where name = 'blocks' and sql like '%last_at%'";
-		return this.#sql.exec(query).toArray().length > 0;
-	}
-
 	#chainRow(): ChainRow | undefined {
 		return this.#sql.exec<ChainRow>("select * from chain").toArray()[0];
 	}
@@ -382,10 +355,6 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 	}
 }
 
-function toBlock({ sequence, count, link, bytes }: Omit<ReadRow, "last_at">): Block {
+function toBlock({ sequence, count, link, bytes }: BlockRow): Block {
 	return { sequence, count, link: new Uint8Array(link), bytes: new Uint8Array(bytes) };
-}
-
-function* timed(rows: Iterable<ReadRow>): Generator<TimedBlock> {
-	for (const row of rows) yield { ...toBlock(row), lastAt: row.last_at };
 }

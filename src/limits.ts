@@ -174,15 +174,6 @@ export const limits = {
 	/** Partitions that are made ahead. */
 	auditPartitionDaysAhead: 7,
 	auditAddressChars: 64,
-	auditActionChars: 64,
-	/** Records that one source looks at for one page; then the page ends, and the next one goes on. */
-	auditScanRecords: 20_000,
-	/** Objects of the log that are asked at once. */
-	auditObjectsAtOnce: 8,
-	/** Records of an export that are read and held at once. */
-	auditExportPage: 2_000,
-	/** Records of an export between two signatures: a stretch that a forger would have to forge as a whole. */
-	auditSealRecords: 10_000,
 
 	// Isolate memory caches
 	cacheKeysEntries: 10_000,
@@ -211,6 +202,17 @@ export const limits = {
 	databaseTransactionMs: 4_000,
 	readinessTimeoutMs: 2_000,
 	retryAfterSeconds: 1,
+
+	// Reading the audit log
+	auditActionChars: 64,
+	/** Records that one source looks at for one page; then the page ends, and the next one goes on. */
+	auditScanRecords: 20_000,
+	/** Objects of the log that are asked at once. */
+	auditObjectsAtOnce: 8,
+	/** Records of an export that are read and held at once. */
+	auditExportPage: 2_000,
+	/** Records of an export between two signatures: a stretch that a forger would have to forge as a whole. */
+	auditSealRecords: 10_000,
 
 	// Jobs: work per run, so that one run stays inside the platform's CPU time
 	purgeKeysPerRun: 500,
