@@ -213,6 +213,11 @@ export const limits = {
 	auditExportPage: 2_000,
 	/** Records of an export between two signatures: a stretch that a forger would have to forge as a whole. */
 	auditSealRecords: 10_000,
+	/** The longest way from a record to the head of its chain that a proof shows, and what is looked through for it. */
+	auditPathRecords: 1_000,
+	auditPathPages: 4,
+	/** The record before one is not always older; by more than this it hardly ever is. */
+	auditPathSpanMs: 60_000,
 
 	// Jobs: work per run, so that one run stays inside the platform's CPU time
 	purgeKeysPerRun: 500,

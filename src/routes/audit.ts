@@ -1,6 +1,7 @@
 import { leafOf } from "../audit/chain.ts";
 import { checkpointOf } from "../audit/checkpoint.ts";
 import { writeExport } from "../audit/export.ts";
+import { pathToHead } from "../audit/path.ts";
 import { canonicalRecord, timeOf } from "../audit/record.ts";
 import { showRecord } from "../audit/shown.ts";
 import { firstIdAt, type RecordFilter, type SourcedRecord } from "../audit/source.ts";
@@ -68,9 +69,9 @@ export const getAuditRecordProof = route(
 		path: "/v1/audit/records/{record}/proof",
 		id: "getAuditRecordProof",
 		operation: "read",
-		summary: "One record with the service's word for it",
+		summary: "One record, proved",
 		description:
-			"The record's bytes and leaf, and a statement under the service's own key that it stands at its place of its chain: to be verified offline, and compared with a checkpoint or an export.",
+			"The record's bytes and leaf, and a statement under the service's own key that it stands at its place of its chain. Where the chain's head is no more than 1,000 records away, also the hashes that lead to a signed checkpoint. All of it is verified offline.",
 		params: schema.recordParams,
 		answer: { status: 200, description: "The record and the statement", schema: schema.proof },
 		failures: ["audit_record_not_found", "scoped_token_forbidden"],
@@ -87,7 +88,8 @@ export const getAuditRecordProof = route(
 		const statement = { tenant: caller.tenant, id, chain, sequence, link, leaf, at };
 		const signed = await services.auditSigner.sign("edgesign-audit-record+jwt", statement);
 		const canonical = [encoded.head, encoded.item].map(toBase64);
-		return ok({ json: { record, canonical, leaf, signed } });
+		const path = await provePath(services, caller.tenant, found.value);
+		return ok({ json: { record, canonical, leaf, signed, path } });
 	},
 );
 
@@ -193,6 +195,21 @@ function filterOf(tenant: string, query: FilterQuery): RecordFilter {
 	const isId = key !== null && isUuid(key);
 	const target = { targetId: isId ? key : null, targetName: isId ? null : key };
 	return { tenant, ...target, tokenId: token, action, from, to };
+}
+
+/** The way to a checkpoint of this moment, where it is short enough to be shown. */
+async function provePath(services: Services, tenant: string, found: SourcedRecord) {
+	const { auditReader, auditSigner, clock } = services;
+	const heads = await auditReader.headsOf(tenant);
+	const head = heads.heads.find(({ id }) => id === found.chain);
+	const path = head && (await pathToHead(await auditReader.recordsOf(tenant), found, head));
+	if (!path) return null;
+	const checkpoint = checkpointOf(tenant, heads, clock());
+	return {
+		previous: toBase64(path.previous),
+		leaves: path.leaves.map(toBase64),
+		checkpoint: await auditSigner.sign("edgesign-audit-checkpoint+jwt", checkpoint),
+	};
 }
 
 async function findRecord(

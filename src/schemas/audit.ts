@@ -105,6 +105,19 @@ export const proof = z
 		signed: jws.meta({
 			description: "That this leaf stands there, signed with the service's own key.",
 		}),
+		path: z
+			.object({
+				previous: sha256.meta({ description: "The link before the record." }),
+				leaves: z
+					.array(sha256)
+					.meta({ description: "Of the records after it, to the chain's head." }),
+				checkpoint: jws,
+			})
+			.nullable()
+			.meta({
+				description:
+					"Each link is SHA-256 of 0x02, the link before it and the leaf; the last one is the head in the checkpoint. null where the head is further away.",
+			}),
 	})
 	.meta({ id: "AuditProof" });
 

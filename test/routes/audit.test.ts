@@ -3,6 +3,7 @@ import { compactVerify, createLocalJWKSet } from "jose";
 import { beforeAll, describe, expect, it } from "vitest";
 import { routes } from "../../src/app.ts";
 import { AuditUnreadable } from "../../src/audit/source.ts";
+import { toBase64 } from "../../src/lib/bytes.ts";
 import { serve } from "../../src/routes/serve.ts";
 import { createServices } from "../../src/services.ts";
 import { expectProblem } from "../support/answers.ts";
@@ -107,6 +108,24 @@ describe("GET /v1/audit/records/{record}", () => {
 		const { id, chain, sequence, link } = record;
 		const said = { tenant: tenant.id, id, chain, sequence, link, leaf: proof.json.leaf };
 		expect(await stated(proof.json.signed)).toMatchObject(said);
+	});
+
+	it("leads by hashes alone from each record to the head that the checkpoint signs", async () => {
+		const { records } = (await get("/v1/audit")).json;
+		for (const { id, sequence, chain } of records) {
+			const { leaf, path } = (await get(`/v1/audit/records/${id}/proof`)).json;
+			expect(path.leaves).toHaveLength(records.length - sequence);
+			const { chains } = (await stated(path.checkpoint)) as {
+				chains: { id: string; link: string }[];
+			};
+			let link = path.previous;
+			for (const next of [leaf, ...path.leaves]) {
+				const parts = ["\x02", atob(link), atob(next)].join("");
+				const bytes = Uint8Array.from(parts, (character) => character.charCodeAt(0));
+				link = toBase64(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
+			}
+			expect(chains).toMatchObject([{ id: chain, link }]);
+		}
 	});
 
 	it("answers 404 for another tenant's, and for none", async () => {
