@@ -26,6 +26,10 @@ export const errorTable = {
 		title: "The Idempotency-Key was used for another request",
 	},
 	idempotency_running: { status: 409, title: "The request with this Idempotency-Key still runs" },
+	idempotency_full: {
+		status: 503,
+		title: "No more answers can be kept by Idempotency-Key for now",
+	},
 
 	// Who may do what
 	missing_token: { status: 401, title: "A bearer token is needed" },

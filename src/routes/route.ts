@@ -53,6 +53,8 @@ interface Spec<Params, Query, Body> {
 	readonly params?: z.ZodType<Params>;
 	readonly query?: z.ZodType<Query>;
 	readonly body?: z.ZodType<Body>;
+	/** Headers that its handler reads, for the OpenAPI document. */
+	readonly headers?: z.ZodObject;
 	/** Bytes; limits.bodyBytesDefault where it is left out. */
 	readonly maxBodyBytes?: number;
 	readonly answer: Answer;
