@@ -3,7 +3,8 @@ import { type Block, buildBlock, splitBlock } from "../src/audit/block.ts";
 import { type ChainHead, type ChainName, chainStart } from "../src/audit/chain.ts";
 import { type Appended, type AuditLogRpc, readPlace } from "../src/audit/log.ts";
 import { moveBlocks } from "../src/audit/move.ts";
-import { appendId, countRecords } from "../src/audit/record.ts";
+import { appendId, appendTime, countRecords } from "../src/audit/record.ts";
+import type { RecordQuery, RecordSlice } from "../src/audit/source.ts";
 import { createDatabase, type Database } from "../src/db/client.ts";
 import { type Config, type Env, readConfig } from "../src/env.ts";
 import { concat } from "../src/lib/bytes.ts";
@@ -12,6 +13,8 @@ import { systemRandom } from "../src/lib/random.ts";
 import { uuidv7 } from "../src/lib/uuid.ts";
 import { limits } from "../src/limits.ts";
 import { createLog, describeError, type Log } from "../src/observe/log.ts";
+import { createCoordinators } from "../src/ratelimit/coordinator.ts";
+import { noteTimes, readObject } from "./audit-log-reads.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -39,7 +42,8 @@ const schema = `
 		sequence integer not null,
 		appended_at integer not null
 	) without rowid;
-	create index if not exists repeated_by_age on repeated (appended_at)`;
+	create index if not exists repeated_by_age on repeated (appended_at);
+	create table if not exists registered (chain text primary key) without rowid`;
 
 type BlockRow = {
 	sequence: number;
@@ -89,6 +93,8 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 	#moved: Extent;
 	#waiting: Waiting[] = [];
 	#isWriting = false;
+	/** Whether the tenant's coordinator knows of the chain. */
+	#isRegistered: boolean;
 	/** When the alarm rings; null for never. */
 	#alarmAt: number | null = null;
 	#failures = 0;
@@ -101,6 +107,8 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 		this.#db = createDatabase(this.#config);
 		this.#log = createLog(this.#config.logLevel);
 		this.#sql.exec(schema);
+		noteTimes(this.#sql);
+		const registered = "select 1 from registered where chain = ?";
 		const row = this.#chainRow() ?? this.#beginChain();
 		this.#chain = { ...readPlace(this.#place), id: row.id };
 		this.#moved = {
@@ -109,6 +117,7 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 			bytes: row.moved_bytes,
 		};
 		this.#written = this.#lastWritten() ?? this.#moved;
+		this.#isRegistered = this.#sql.exec(registered, row.id).toArray().length > 0;
 		context.blockConcurrencyWhile(async () => {
 			this.#alarmAt = await context.storage.getAlarm();
 		});
@@ -125,9 +134,31 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 		return promise;
 	}
 
+	async read(query: RecordQuery): Promise<RecordSlice> {
+		return readObject(this.#sql, query, this.#chain.id, this.#moved);
+	}
+
+	async head(): Promise<ChainName & ChainHead> {
+		const { sequence, link } = this.#written;
+		return { ...this.#chain, sequence, link };
+	}
+
+	/** Whoever reads must know whom to ask, from the first record on. */
+	async #register(): Promise<void> {
+		const { id, tenant } = this.#chain;
+		await createCoordinators(this.env.COORDINATOR).chainBegan(tenant, this.#place, id);
+		this.#sql.exec("insert or ignore into registered (chain) values (?)", id);
+		this.#isRegistered = true;
+	}
+
 	/** Writes what waits, and then what came to wait meanwhile: the more there is, the more go together. */
 	async #writeAll(): Promise<void> {
 		this.#isWriting = true;
+		try {
+			if (!this.#isRegistered) await this.#register();
+		} catch (error) {
+			for (const { fail } of this.#waiting.splice(0)) fail(error);
+		}
 		while (this.#waiting.length > 0) {
 			const together = this.#takeWaiting();
 			try {
@@ -181,10 +212,12 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 
 	#writeBlock(taken: readonly Bytes[], writtenBytes: number, now: number): void {
 		const block = buildBlock(this.#written, concat(...taken));
+		const times = splitBlock(block.bytes).map(appendTime);
 		this.#sql.exec(
-			`insert into blocks (sequence, count, link, written_bytes, written_at, bytes)
-			values (?, ?, ?, ?, ?, ?)`,
+			`insert into blocks (sequence, count, link, written_bytes, written_at, bytes, first_at, last_at)
+			values (?, ?, ?, ?, ?, ?, ?, ?)`,
 			...[block.sequence, block.count, block.link, writtenBytes, now, block.bytes],
+			...[times.reduce((a, b) => Math.min(a, b)), times.reduce((a, b) => Math.max(a, b))],
 		);
 		const sequence = this.#written.sequence + block.count;
 		this.#written = { sequence, link: block.link, bytes: writtenBytes };

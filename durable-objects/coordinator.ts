@@ -8,7 +8,11 @@ import { type Clock, systemClock } from "../src/lib/clock.ts";
 import { systemRandom } from "../src/lib/random.ts";
 import { uuidv7 } from "../src/lib/uuid.ts";
 import { limits } from "../src/limits.ts";
-import { type CoordinatorRpc, coordinatorName } from "../src/ratelimit/coordinator.ts";
+import {
+	type ChainPlace,
+	type CoordinatorRpc,
+	coordinatorName,
+} from "../src/ratelimit/coordinator.ts";
 import { Ledger, type StoredBucket } from "../src/ratelimit/ledger.ts";
 import type { LeaseAnswer, LeaseAsk } from "../src/ratelimit/messages.ts";
 
@@ -18,6 +22,10 @@ interface Tenancy {
 	readonly configVersion: number;
 	readonly config: TenantConfig;
 }
+
+/** The chains of the tenant's audit log: those that no object has any more are remembered too. */
+const chainsTable =
+	"create table if not exists chains (id text primary key, place text not null) without rowid";
 
 /**
  * A tenant's buckets, epoch and configuration version: one object per tenant, and more of them, with
@@ -34,6 +42,9 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 	#loading: Promise<Tenancy | null> | null = null;
 	#unknownUntil = 0;
 	#ledger: Ledger | null = null;
+	/** Readings of the configuration, counted: the last one that began is the newest. */
+	#readsBegun = 0;
+	#readsUsed = 0;
 
 	constructor(ctx: DurableObjectState, env: Env) {
 		super(ctx, env);
@@ -46,8 +57,8 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		if (!tenancy) return { kind: "unknown_tenant" };
 		const { config } = tenancy;
 		const ledger = this.#books();
-		if (ledger.grants > limits.leaseGrants) return { kind: "overloaded" };
 		const now = this.#clock();
+		if (!ledger.hasRoom(now)) return { kind: "overloaded" };
 		const count = config.scaling_config.coordinator_shards;
 		const lanes = ledger.lease(ask, config, { index: shard, count }, now);
 		this.#store(ledger, now);
@@ -87,20 +98,31 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		}
 	}
 
+	async chainBegan(place: string, chain: string): Promise<void> {
+		this.#sql.exec(chainsTable);
+		this.#sql.exec("insert or ignore into chains (id, place) values (?, ?)", chain, place);
+	}
+
+	async chains(): Promise<ChainPlace[]> {
+		this.#sql.exec(chainsTable);
+		return this.#sql
+			.exec<{ id: string; place: string }>("select * from chains order by id")
+			.toArray();
+	}
+
 	/** Changes that nobody confirmed: whether they were committed is not known, so the epoch moves. */
 	override async alarm(): Promise<void> {
 		const tenant = String(this.#kept("tenant") ?? "");
 		if (tenant === "" || !(await this.#tenancyOf(tenant, 0))) return;
 		const now = this.#clock();
 		const due = this.#sql.exec("select id, kind from changes where due_at <= ?", now).toArray();
+		const idsOf = (kind: string) =>
+			due.filter((row) => row.kind === kind).map((row) => String(row.id));
 		try {
-			if (due.length > 0) {
-				const ids = due.map((row) => String(row.id));
-				await this.#moveOn(
-					tenant,
-					ids,
-					due.some((row) => row.kind === "config"),
-				);
+			// Those first that need no database.
+			for (const kind of ["state", "config"]) {
+				const ids = idsOf(kind);
+				if (ids.length > 0) await this.#moveOn(tenant, ids, kind === "config");
 			}
 		} finally {
 			const [next] = this.#sql.exec("select min(due_at) as at from changes").toArray();
@@ -113,10 +135,13 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 
 	/** A new epoch, with the newest configuration where that has changed. All of it or nothing. */
 	async #moveOn(tenant: string, changes: readonly string[], readConfig: boolean): Promise<void> {
+		const nth = ++this.#readsBegun;
 		const read = readConfig ? await readTenantConfig(this.#db, tenant) : null;
 		const before = this.#tenancy;
 		if (!before) throw new Error("the coordinator has no tenancy");
-		const newer = read && read.version > before.configVersion ? read : null;
+		// Which is newer is told by when it was read: a database that was restored counts versions anew.
+		const newer = read && nth > this.#readsUsed ? read : null;
+		if (newer) this.#readsUsed = nth;
 		const tenancy: Tenancy = {
 			epoch: before.epoch + 1,
 			configVersion: newer?.version ?? before.configVersion,

@@ -59,6 +59,8 @@ export class Idempotency extends DurableObject<Env> {
 		const begun = decide(this.#find(call.name), call, now);
 		if (begun.state !== "run") return begun;
 		const { name, attempt } = begun.ticket;
+		// What runs already may still bring its answer, for which the object has room beyond this.
+		if (attempt === 1 && this.#sql.databaseSize > limits.idempotencyBytes) return { state: "full" };
 		if (attempt === 1) this.#insert(call, now);
 		else {
 			this.#sql.exec(

@@ -23,6 +23,7 @@ const commands = {
 	migrate: ["local/migrate.ts"],
 	rewrap: ["local/rewrap.ts"],
 	tenant: ["local/tenant.ts"],
+	"audit:verify": ["local/audit-verify.ts"],
 };
 
 /** Whether every package of package-lock.json is there in its version, but for other platforms' ones. */

@@ -1,11 +1,19 @@
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { TrieRouter } from "hono/router/trie-router";
 import type { Env } from "./env.ts";
-import type { Failure } from "./errors.ts";
 import { systemClock } from "./lib/clock.ts";
 import { systemRandom } from "./lib/random.ts";
 import { uuidv7 } from "./lib/uuid.ts";
 import { createLog, describeError } from "./observe/log.ts";
+import { limitAddress, type Meter } from "./routes/admission.ts";
+import {
+	exportAudit,
+	getAuditCheckpoint,
+	getAuditKeys,
+	getAuditRecord,
+	getAuditRecordProof,
+	listAudit,
+} from "./routes/audit.ts";
 import { getConfig, listConfigVersions, putConfig, rollbackConfig } from "./routes/config.ts";
 import { documentation } from "./routes/documentation.ts";
 import {
@@ -67,8 +75,15 @@ export const routes: readonly Route[] = [
 	putConfig,
 	listConfigVersions,
 	rollbackConfig,
+	// What was done
+	listAudit,
+	exportAudit,
+	getAuditCheckpoint,
+	getAuditRecord,
+	getAuditRecordProof,
 	// For anyone
 	getJwks,
+	getAuditKeys,
 	healthz,
 	readyz,
 	...documentation(() => routes),
@@ -89,15 +104,20 @@ export function createApp(): Hono<{ Bindings: Env }> {
 			),
 		);
 	}
-	app.get("/", () => {
-		const headers = { Location: "/docs" };
-		return withBaseHeaders(new Response(null, { status: 302, headers }), newId());
-	});
-	app.get("/docs/*", async (context) => {
-		const asset = await context.env.ASSETS.fetch(context.req.raw);
-		return asset.status === 404 ? refusePath(context.req.path) : withBaseHeaders(asset, newId());
-	});
-	app.notFound((context) => refusePath(context.req.path));
+	app.get("/", (context) =>
+		answerAddress(context, 0, async () => {
+			return new Response(null, { status: 302, headers: { Location: "/docs" } });
+		}),
+	);
+	app.get("/docs/*", (context) =>
+		answerAddress(context, 1, async (requestId) => {
+			const asset = await context.env.ASSETS.fetch(context.req.raw);
+			return asset.status === 404 ? refusePath(context.req.path, requestId) : asset;
+		}),
+	);
+	app.notFound((context) =>
+		answerAddress(context, 1, async (requestId) => refusePath(context.req.path, requestId)),
+	);
 	const log = createLog("error");
 	app.onError((error) => {
 		const requestId = newId();
@@ -108,23 +128,33 @@ export function createApp(): Hono<{ Bindings: Env }> {
 	return app;
 }
 
+/** What is no route's to answer, as often as the caller's address may ask. */
+async function answerAddress(
+	{ env, req }: Context<{ Bindings: Env }>,
+	cost: number,
+	answer: (requestId: string) => Promise<Response>,
+): Promise<Response> {
+	const requestId = newId();
+	const meter: Meter = { limit: null };
+	const refusal = await limitAddress(servicesOf(env), req.raw, cost, meter);
+	if (refusal) return problemResponse(refusal.error, requestId, meter.limit);
+	return withBaseHeaders(await answer(requestId), requestId, meter.limit);
+}
+
 /** 405 with the methods that the path does take (RFC 9110 section 15.5.6), else 404. */
-function refusePath(path: string): Response {
+function refusePath(path: string, requestId: string): Response {
 	const methods = routes
 		.filter((route) => new RegExp(`^${route.path.replace(/\{\w+\}/g, "[^/]+")}$`).test(path))
 		.flatMap(({ method }) => (method === "get" ? ["GET", "HEAD"] : [method.toUpperCase()]));
 	if (methods.length === 0) {
 		const detail = "There is no route at this path; /docs lists them.";
-		return refuse({ code: "route_not_found", detail });
+		return problemResponse({ code: "route_not_found", detail }, requestId);
 	}
 	const allowed = methods.join(", ");
-	const response = refuse({ code: "method_not_allowed", detail: `This path takes ${allowed}.` });
+	const detail = `This path takes ${allowed}.`;
+	const response = problemResponse({ code: "method_not_allowed", detail }, requestId);
 	response.headers.set("Allow", allowed);
 	return response;
-}
-
-function refuse(failure: Failure): Response {
-	return problemResponse(failure, newId());
 }
 
 function newId(): string {

@@ -26,6 +26,10 @@ export const errorTable = {
 		title: "The Idempotency-Key was used for another request",
 	},
 	idempotency_running: { status: 409, title: "The request with this Idempotency-Key still runs" },
+	idempotency_full: {
+		status: 503,
+		title: "No more answers can be kept by Idempotency-Key for now",
+	},
 
 	// Who may do what
 	missing_token: { status: 401, title: "A bearer token is needed" },
@@ -75,6 +79,7 @@ export const errorTable = {
 
 	// The audit log
 	audit_unavailable: { status: 503, title: "The record could not be made durable" },
+	audit_record_not_found: { status: 404, title: "There is no such record" },
 	audit_backlog_full: { status: 503, title: "The audit log takes no more records for now" },
 
 	// Ours

@@ -62,6 +62,10 @@ export const limits = {
 	quotaMax: 10_000_000,
 	quotaWindowSecondsMax: 3_600,
 	coordinatorShardsMax: 16,
+	/** The least that each of several shards has of a limit: an isolate spends from one of them alone. */
+	quotaPerShardMin: 1_000,
+	/** The least that each shard has for reading and changing the configuration. */
+	configureQuotaMin: 10,
 	/** How long a lease lasts: the bound of a revocation. */
 	leaseTtlMs: 2_000,
 	/** The coordinator counts leases this much longer than isolates do. */
@@ -70,8 +74,10 @@ export const limits = {
 	leaseRenewMs: 1_000,
 	/** The demand that a lease is to cover until the next one, at the pace of late. */
 	leaseHorizonMs: 1_500,
-	/** How long a coordinator remembers a lease that was not renewed, for what is given back of it. */
+	/** How long a coordinator remembers an isolate's latest question, against older ones that come late. */
 	leaseReportMs: 60_000,
+	/** How often it lets go of leases that have ended. */
+	leaseReleaseMs: 100,
 	/** Where tokens are scarce, an isolate asks for them no sooner than this after the last time. */
 	leasePauseMs: 100,
 	/** What an isolate was granted counts against its share later on, half as much after this. */
@@ -90,7 +96,9 @@ export const limits = {
 	leaseFailurePauseMs: 250,
 	/** How long a request waits for the answer that another one of its isolate asked for, before it asks itself. */
 	leaseFollowMs: 150,
-	leaseAttempts: 4,
+	/** How often it looks meanwhile. */
+	leasePollMs: 5,
+	leasePolls: 1_000,
 	lanesPerAsk: 32,
 	/** Lanes that an isolate keeps of a tenant: operations, roles, and tokens with a limit of their own. */
 	lanesPerTenant: 512,
@@ -140,6 +148,9 @@ export const limits = {
 	/** A thousand RSA-4096 signatures with their references; a value of SQLite has 2 MB at the most. */
 	idempotentAnswerBytes: 1_900_000,
 	idempotencyDeletedPerAlarm: 500,
+	/** From here on an object takes no new keys. It may have 10 GB. */
+	idempotencyBytes: 8_000_000_000,
+	idempotencyFullRetryMs: 60_000,
 	/** Longer than any attempt can come after the first one. */
 	effectsKeptHours: 48,
 
@@ -229,6 +240,22 @@ export const limits = {
 	databaseTransactionMs: 4_000,
 	readinessTimeoutMs: 2_000,
 	retryAfterSeconds: 1,
+
+	// Reading the audit log
+	auditActionChars: 64,
+	/** Records that one source looks at for one page; then the page ends, and the next one goes on. */
+	auditScanRecords: 20_000,
+	/** Objects of the log that are asked at once. */
+	auditObjectsAtOnce: 8,
+	/** Records of an export that are read and held at once. */
+	auditExportPage: 2_000,
+	/** Records of an export between two signatures: a stretch that a forger would have to forge as a whole. */
+	auditSealRecords: 10_000,
+	/** The longest way from a record to the head of its chain that a proof shows, and what is looked through for it. */
+	auditPathRecords: 1_000,
+	auditPathPages: 4,
+	/** The record before one is not always older; by more than this it hardly ever is. */
+	auditPathSpanMs: 60_000,
 
 	// Jobs: work per run, so that one run stays inside the platform's CPU time
 	purgeKeysPerRun: 500,

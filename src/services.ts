@@ -1,5 +1,7 @@
 import { Redis } from "@upstash/redis/cloudflare";
+import { archiveSource } from "./audit/archive-source.ts";
 import { type AuditLogs, createAuditLogs } from "./audit/log.ts";
+import { type AuditReader, createAuditReader } from "./audit/reader.ts";
 import { type AuditSigner, createAuditSigner } from "./audit/signer.ts";
 import type { CachedToken } from "./auth/tokens.ts";
 import { memoryStore } from "./cache/memory.ts";
@@ -39,7 +41,8 @@ export interface Services {
 	/** The objects of the audit log, and which of a tenant's shards this isolate writes to. */
 	readonly audit: AuditLogs;
 	readonly auditShard: (tenant: string) => number;
-	/** The service's own key, for what it says of the log. */
+	/** What the log has, wherever it is; and the key that says so. */
+	readonly auditReader: AuditReader;
 	readonly auditSigner: AuditSigner;
 	/** Where records of the audit log go from Postgres. */
 	readonly archive: R2Bucket;
@@ -82,9 +85,10 @@ export function createServices(
 	});
 	// Isolates are many and their draws are even, so the shards are too.
 	const [draw = 0] = random(1);
+	const db = createDatabase(config);
 	return {
 		config,
-		db: createDatabase(config),
+		db,
 		redis: new Redis({
 			url: config.redis.url,
 			token: config.redis.token,
@@ -98,10 +102,16 @@ export function createServices(
 		entries: (object) => env.IDEMPOTENCY.getByName(object) as unknown as EntryObject,
 		entrySeals: createEntrySeals(config.keyEncryptionKeys, random),
 		audit: createAuditLogs(env.AUDIT_LOG),
-		auditSigner: createAuditSigner(config.keyEncryptionKeys),
 		archive: env.ARCHIVE,
 		auditShard: (tenant) =>
 			draw % (leases.termNow(tenant)?.config.scaling_config.audit_shards ?? 1),
+		auditReader: createAuditReader({
+			namespace: env.AUDIT_LOG,
+			coordinator,
+			db,
+			further: [archiveSource({ db, archive: env.ARCHIVE })],
+		}),
+		auditSigner: createAuditSigner(config.keyEncryptionKeys),
 		...caches,
 		forgetTenant(tenant) {
 			dropTenant(tenant);

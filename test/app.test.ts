@@ -1,6 +1,9 @@
+import { createExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { createApp } from "../src/app.ts";
+import { limits } from "../src/limits.ts";
+import { servicesOf } from "../src/services.ts";
 import { expectBaseHeaders } from "./support/answers.ts";
 
 it("answers 500 while its environment is wrong, naming no value of it, and works when it is right", async () => {
@@ -20,4 +23,48 @@ it("answers 500 while its environment is wrong, naming no value of it, and works
 	expect(JSON.parse(line)).toMatchObject({ event: "request_failed", requestId });
 	expect(line).not.toContain("c2VjcmV0");
 	expect((await app.fetch(request(), env)).status).toBe(200);
+});
+
+describe("what no route answers", () => {
+	const app = createApp();
+	// Nothing of what was spent comes back.
+	beforeAll(() => void vi.spyOn(Date, "now").mockReturnValue(Date.now()));
+	afterAll(() => vi.restoreAllMocks());
+
+	async function ask(address: string, method: string, path: string): Promise<Response> {
+		const headers = { "CF-Connecting-IP": address };
+		const request = new Request(`https://edgesign.test${path}`, { method, headers });
+		const response = await app.fetch(request, env, createExecutionContext());
+		await response.arrayBuffer();
+		return response;
+	}
+	const left = ({ headers }: Response) => Number(headers.get("x-ratelimit-remaining"));
+
+	const priced: readonly [string, string, number, number][] = [
+		["GET", "/nothing", 404, 1],
+		["PUT", "/v1/keys", 405, 1],
+		["GET", "/docs/nothing.js", 404, 1],
+		["GET", "/docs/docs.js", 200, 1],
+		["GET", "/", 302, 0],
+		["GET", "/healthz", 200, 0],
+	];
+
+	it.each(priced)("tells and takes of its address: %s %s is %s, and costs %s", async (...asked) => {
+		const [method, path, status, cost] = asked;
+		const address = `203.0.113.${priced.findIndex(([, other]) => other === path)}`;
+		for (const times of [1, 2, 3]) {
+			const response = await ask(address, method, path);
+			expect(response.status).toBe(status);
+			expect(left(response)).toBe(limits.addressQuota - cost * times);
+		}
+	});
+
+	it.each(priced)("from an address with nothing left: %s %s", async (...asked) => {
+		const [method, path, status, cost] = asked;
+		const address = "198.51.100.7";
+		servicesOf(env).addresses.spend(address, limits.addressQuota);
+		const response = await ask(address, method, path);
+		expect([response.status, left(response)]).toEqual([cost > 0 ? 429 : status, 0]);
+		expect(response.headers.get("retry-after")).toBe(cost > 0 ? "1" : null);
+	});
 });

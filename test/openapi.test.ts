@@ -29,6 +29,12 @@ describe("GET /openapi.json", () => {
 		for (const name of names) expect(document.components?.schemas).toHaveProperty(name ?? "");
 	});
 
+	it.each(routes)("says that $method $path may be refused by a limit, if it has one", (route) => {
+		const said = JSON.stringify(document.paths?.[route.path]?.[route.method]?.responses);
+		const isLimited = route.permission !== null || route.addressCost > 0;
+		expect(said.includes("`rate_limited`")).toBe(isLimited);
+	});
+
 	it("names every error code of the service", () => {
 		expect(document["x-errors"]).toEqual(errorTable);
 	});

@@ -1,6 +1,8 @@
 import { limits } from "../limits.ts";
 import { joinAppends } from "./block.ts";
+import type { ChainHead, ChainName } from "./chain.ts";
 import { regionOf, type Whereabouts } from "./region.ts";
+import type { RecordQuery, RecordSlice } from "./source.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -22,6 +24,10 @@ export interface AuditLogRpc {
 	 * `isRepeated` it is one append that may come again, and is kept once.
 	 */
 	append(appends: Bytes, isRepeated: boolean): Promise<Appended>;
+	/** Of the records that have not moved yet. */
+	read(query: RecordQuery): Promise<RecordSlice>;
+	/** Its chain, and where it ends. */
+	head(): Promise<ChainName & ChainHead>;
 }
 
 /** The object did not say that it has the records, so what they are about must not be told. */
@@ -107,7 +113,8 @@ function sleep(milliseconds: number): Promise<void> {
 	});
 }
 
-async function inTime<T>(call: Promise<T>): Promise<T> {
+/** The value, or AuditUnavailable: never a call that is waited for without an end. */
+export async function inTime<T>(call: Promise<T>): Promise<T> {
 	let timer: ReturnType<typeof setTimeout> | null = null;
 	const late = new Promise<never>((_, reject) => {
 		const error = new AuditUnavailable(`no answer in ${limits.auditTimeoutMs} ms`);

@@ -122,6 +122,13 @@ export function appendId(append: Bytes): Bytes {
 	return append.subarray(idAt, idAt + 16);
 }
 
+/** When an append was made, in milliseconds since the epoch: the time of all its records. */
+export function appendTime(append: Bytes): number {
+	const { buffer, byteOffset } = appendId(append);
+	const view = new DataView(buffer, byteOffset, 6);
+	return view.getUint16(0) * 2 ** 32 + view.getUint32(2);
+}
+
 const idAt = 2 + 1;
 
 export function decodeRecord({ head, item }: EncodedRecord): AuditRecord {
@@ -173,6 +180,18 @@ function numberedId(uuid: string, number: number): string {
 	if (number >= limits.recordsPerAppend) throw new RangeError("too many records in an append");
 	const digits = number.toString(16).padStart(numberDigits, "0");
 	return uuid.slice(0, numberAt) + digits + uuid.slice(numberAt + numberDigits);
+}
+
+/** Which of its request's records an id is of. */
+export function numberOf(id: string): number {
+	return Number.parseInt(id.slice(numberAt, numberAt + numberDigits), 16);
+}
+
+/** A record's own bytes, as they are hashed. */
+export function canonicalRecord(record: AuditRecord): EncodedRecord {
+	const [encoded] = splitAppend(encodeAppend({ ...record, id: firstId(record.id) }, [record]));
+	if (!encoded) throw new RangeError("a record without bytes");
+	return encoded;
 }
 
 /** When it was done, in milliseconds since the epoch. */

@@ -10,6 +10,7 @@ export const permissions = {
 	"tokens:write": ["admin"],
 	"config:read": ["admin", "auditor"],
 	"config:write": ["admin"],
+	"audit:read": ["admin", "auditor"],
 } as const satisfies Record<string, readonly Role[]>;
 
 export type Permission = keyof typeof permissions;

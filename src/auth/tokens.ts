@@ -143,7 +143,7 @@ export async function createToken(
 		expiresIn: request.expiresIn,
 		rateLimit: request.rateLimit,
 	});
-	return ok({ token, row });
+	return row ? ok({ token, row }) : unknownToken(); // the caller was revoked since it was let in
 }
 
 /** The token that createToken made with the same randomness, when its answer was lost. */

@@ -32,9 +32,13 @@ function limitsOf(object: ObjectOf, quota: ReturnType<typeof quotaOf>) {
 			list: quota.nullable().default(perMinute(60_000)),
 			manage: quota.nullable().default(perMinute(60_000)),
 			revoke: quota.nullable().default(perMinute(6_000)),
+			configure: quota.default(perMinute(600)),
 		})
 			.prefault({})
-			.meta({ description: "By kind of operation; null for no limit beyond the tenant's." }),
+			.meta({
+				description:
+					"By kind of operation; null for no limit beyond the tenant's. `revoke` and `configure` draw from their own limit alone, and `configure` always has one.",
+			}),
 		roles: object({
 			admin: quota.nullable().default(null),
 			signer: quota.nullable().default(null),
@@ -69,12 +73,10 @@ function scalingOf(object: ObjectOf) {
 			.regex(/^[1-9][0-9]{0,4}[kmg]$/, 'must be a size such as "64m"')
 			.default("64m")
 			.meta({ description: "A number with k, m or g: KiB, MiB or GiB." }),
-		coordinator_shards: z
-			.int()
-			.min(1)
-			.max(limits.coordinatorShardsMax)
-			.default(1)
-			.meta({ description: "Objects among which the buckets of a busy tenant are divided." }),
+		coordinator_shards: z.int().min(1).max(limits.coordinatorShardsMax).default(1).meta({
+			description:
+				"Objects among which the buckets of a busy tenant are divided. An isolate spends from one of them, so with more than one every limit must be 1,000 a shard.",
+		}),
 		audit_shards: z
 			.int()
 			.min(1)
@@ -128,31 +130,60 @@ const wholeConfig = configOf(z.strictObject, quota);
 export type TenantConfig = z.infer<typeof wholeConfig>;
 
 /** A tenant's whole configuration as it is sent. What is left out has its default; what is not known is refused. */
-export const tenantConfig = wholeConfig.superRefine(keepTheWayBack).meta({ id: "TenantConfig" });
+export const tenantConfig = wholeConfig
+	.superRefine(keepTheWayBack)
+	.superRefine(keepShardsUseful)
+	.meta({ id: "TenantConfig" });
 
 /** The same as it is stored: fields that are younger than it get their defaults, unknown ones are passed over. */
 export const storedConfig = configOf(z.object, quotaOf(z.object));
 
+type Check = (quota: Quota | null, least: number, path: readonly string[], why: string) => void;
+
+function checkOf(context: z.RefinementCtx): Check {
+	return (quota, least, path, why) => {
+		if (quota === null || quota.quota >= least) return;
+		const message = `must be ${least} at least${why}`;
+		context.addIssue({ code: "custom", path: ["limits_config", ...path, "quota"], message });
+	};
+}
+
 /**
- * A change of the configuration is itself an operation under these limits. Where a bucket that it
- * draws from can not hold one, in each shard and beyond the reserve, nobody could change it back.
+ * A change of the configuration is itself an operation with a limit, from which auditors read too.
+ * Where that holds next to nothing, nobody could change it back.
  */
 function keepTheWayBack(
 	{ limits_config, scaling_config }: TenantConfig,
 	context: z.RefinementCtx,
 ): void {
-	const { tenant, operations, roles, reserve_percent: reserve } = limits_config;
+	const { revoke, configure } = limits_config.operations;
 	const shards = scaling_config.coordinator_shards;
-	const beyondReserve = Math.ceil((100 * shards) / (100 - reserve));
-	const need = (quota: Quota | null, least: number, path: string[]) => {
-		if (quota === null || quota.quota >= least) return;
-		const message = `must be ${least} at least with coordinator_shards ${shards} and reserve_percent ${reserve}, or no admin could change it back`;
-		context.addIssue({ code: "custom", path: ["limits_config", ...path, "quota"], message });
-	};
-	need(tenant, beyondReserve, ["tenant"]);
-	need(roles.admin, beyondReserve, ["roles", "admin"]);
-	need(operations.manage, shards, ["operations", "manage"]);
-	need(operations.revoke, shards, ["operations", "revoke"]);
+	const check = checkOf(context);
+	const why = ` with coordinator_shards ${shards}, or no admin could change it back`;
+	check(configure, shards * limits.configureQuotaMin, ["operations", "configure"], why);
+	check(revoke, shards, ["operations", "revoke"], ` with coordinator_shards ${shards}`);
+}
+
+/**
+ * An isolate spends from one shard alone. Of a small limit too little would be there: a batch would
+ * not fit, and what one shard has left is of no use to the isolates of another.
+ */
+function keepShardsUseful(
+	{ limits_config, scaling_config }: TenantConfig,
+	context: z.RefinementCtx,
+): void {
+	const { tenant, operations, roles } = limits_config;
+	const shards = scaling_config.coordinator_shards;
+	if (shards === 1) return;
+	const least = shards * limits.quotaPerShardMin;
+	const why = ` with coordinator_shards ${shards}, ${limits.quotaPerShardMin} for each`;
+	const check = checkOf(context);
+	const { revoke: _, configure: __, ...others } = operations;
+	check(tenant, least, ["tenant"], why);
+	for (const [name, quota] of Object.entries(others)) {
+		check(quota, least, ["operations", name], why);
+	}
+	for (const [name, quota] of Object.entries(roles)) check(quota, least, ["roles", name], why);
 }
 
 /** What a tenant has that never set anything. */

@@ -42,13 +42,16 @@ export async function changing<T, E>(
 	const until = clock() + limits.changeWriteMs;
 	const change = await coordinator.announce(tenant, kind);
 	// Should this throw, nobody knows whether it was committed: the coordinator's alarm ends it.
-	const written = await write(closingAt(db, clock, until));
-	forgetTenant(tenant);
+	const written = await write(closingAt(db, clock, until)).catch((error: unknown) => {
+		forgetTenant(tenant);
+		throw error;
+	});
 	if (!written.ok) {
 		// Should it not be heard, the epoch moves without need.
 		await coordinator.withdraw(tenant, change).catch(() => {});
 		return written;
 	}
+	forgetTenant(tenant);
 	const { oldLeasesMs } = await coordinator
 		.confirm(tenant, change)
 		.catch(() => coordinator.confirm(tenant, change));

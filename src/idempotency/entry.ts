@@ -13,6 +13,8 @@ export interface KeyedRequest {
 	readonly method: string;
 	/** Path and query. */
 	readonly target: string;
+	/** The value of If-Match, which decides on what is changed; null where there is none. */
+	readonly ifMatch: string | null;
 	/** The parsed JSON of the body; undefined where there is none. */
 	readonly json: unknown;
 }
@@ -37,8 +39,9 @@ export function placeOf({ tenant, tokenId, key }: KeyedRequest): EntryPlace {
  * reads the storage can not try guesses of what was signed.
  */
 export async function fingerprintOf(request: KeyedRequest): Promise<string> {
-	const { key, method, target, json } = request;
-	const head = toHex(sha256(withLengths(["edgesign-request-v1", key, method, target])));
+	const { key, method, target, ifMatch, json } = request;
+	const parts = [key, method, target, ...(ifMatch === null ? [] : [ifMatch])];
+	const head = toHex(sha256(withLengths(["edgesign-request-v1", ...parts])));
 	const body = json === undefined ? "" : JSON.stringify(json);
 	return toHex(new Uint8Array(await crypto.subtle.digest("SHA-256", utf8(`${head}\n${body}`))));
 }
@@ -69,7 +72,9 @@ export type Begun =
 	| { readonly state: "run"; readonly ticket: Ticket; readonly seed: Bytes }
 	| { readonly state: "done"; readonly answer: Bytes }
 	| { readonly state: "running" }
-	| { readonly state: "mismatch" };
+	| { readonly state: "mismatch" }
+	/** There is no room for another entry. */
+	| { readonly state: "full" };
 
 /**
  * Whether the request may run, and as which attempt. An attempt that does not end is given up after

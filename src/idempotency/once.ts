@@ -1,6 +1,6 @@
 import type { Database } from "../db/client.ts";
 import { isShut, shutEarlier, withEffect } from "../db/effects.ts";
-import { errorTable, type Failure, fail } from "../errors.ts";
+import { type ErrorCode, errorTable, type Failure, fail } from "../errors.ts";
 import type { Random } from "../lib/random.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { limits } from "../limits.ts";
@@ -83,6 +83,7 @@ export async function once(
 		return fail("idempotency_key_reused", "The first request with this key was another one.");
 	}
 	if (begun.state === "running") return stillRunning();
+	if (begun.state === "full") return full();
 	if (begun.state === "done") return ok(await replay(seal, begun.answer));
 	const seed = await seal.open("seed", begun.seed);
 	return attempt(
@@ -141,10 +142,18 @@ async function perform(
 	return work.run({ db: withEffect(db, mark), random });
 }
 
-/** A fault of ours and a limit say nothing about the request: it may be tried again under its key. */
+/** Refusals that ask for the same request once more, beside those whose status says so. */
+const passing: ReadonlySet<ErrorCode> = new Set(["concurrent_change"]);
+
+/**
+ * A fault of ours, a limit, and another change that came in between say nothing about the request: it
+ * may be tried again under its key.
+ */
 function isKept(outcome: Outcome): boolean {
-	const status = outcome.ok ? outcome.value.status : errorTable[outcome.error.code].status;
-	return status < 500 && status !== 429;
+	if (outcome.ok) return outcome.value.status < 500;
+	const { code } = outcome.error;
+	const { status } = errorTable[code];
+	return status < 500 && status !== 429 && !passing.has(code);
 }
 
 /** Best effort: an attempt that can not be released is given up after limits.idempotencyRunningMs. */
@@ -161,6 +170,15 @@ function stillRunning() {
 		code: "idempotency_running",
 		detail: "The first request with this key has not ended yet. Ask again for its answer.",
 		retryAfterMs: limits.retryAfterSeconds * 1000,
+	});
+}
+
+function full() {
+	return err<Failure>({
+		code: "idempotency_full",
+		detail:
+			"So many answers are kept that there is no room for another one. Nothing was done; without the key it would be.",
+		retryAfterMs: limits.idempotencyFullRetryMs,
 	});
 }
 

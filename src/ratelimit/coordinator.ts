@@ -10,6 +10,17 @@ export interface CoordinatorRpc {
 	announce(tenant: string, kind: "state" | "config"): Promise<string>;
 	confirm(tenant: string, change: string): Promise<{ readonly oldLeasesMs: number }>;
 	withdraw(tenant: string, change: string): Promise<void>;
+	/** Before the first record of a chain of the audit log is durable: so it is known whom to ask for records. */
+	chainBegan(place: string, chain: string): Promise<void>;
+	/** Every chain that ever began, in their order. */
+	chains(): Promise<ChainPlace[]>;
+}
+
+export interface ChainPlace {
+	/** Of the chain. */
+	readonly id: string;
+	/** The name of its object. */
+	readonly place: string;
 }
 
 /** The coordinator did not answer, in time or at all. */
@@ -38,6 +49,9 @@ export function createCoordinators(namespace: DurableObjectNamespace) {
 			inTime(at(tenant).confirm(tenant, change), limits.changeCallTimeoutMs),
 		withdraw: (tenant: string, change: string) =>
 			inTime(at(tenant).withdraw(tenant, change), limits.changeCallTimeoutMs),
+		chainBegan: (tenant: string, place: string, chain: string) =>
+			inTime(at(tenant).chainBegan(place, chain), limits.auditTimeoutMs),
+		chains: (tenant: string) => inTime(at(tenant).chains(), limits.auditTimeoutMs),
 	};
 }
 

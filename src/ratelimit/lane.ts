@@ -1,10 +1,12 @@
 import { limits } from "../limits.ts";
-import type { LaneAnswer, LaneAsk, LimitState } from "./messages.ts";
+import type { LaneAnswer, LaneAsk, LaneLimit, LimitState } from "./messages.ts";
 import { type Lane, tokenParts } from "./policy.ts";
 
 /** What an isolate has of one lane. */
 export interface LaneState {
 	readonly lane: Lane;
+	/** Which of the holder's lanes it is, counted. */
+	readonly generation: number;
 	tokens: number;
 	/** Its tokens lapse then, however long the term is. */
 	endsAt: number;
@@ -23,13 +25,18 @@ export interface LaneState {
 	 * What the coordinator said no to: what costs as much is refused here until then. `cost` is null where
 	 * it gave less than was wanted: what is in hand can be spent, and a token more will be there then.
 	 */
-	refused: { readonly cost: number | null; readonly until: number; readonly bucket: string } | null;
-	limit: LimitState;
+	refused: {
+		readonly cost: number | null;
+		readonly until: number;
+		readonly limit: LaneLimit;
+	} | null;
+	limit: LaneLimit;
 }
 
-export function freshLane(lane: Lane, now: number): LaneState {
+export function freshLane(lane: Lane, generation: number, now: number): LaneState {
 	return {
 		lane,
+		generation,
 		tokens: 0,
 		endsAt: 0,
 		done: 0,
@@ -40,7 +47,15 @@ export function freshLane(lane: Lane, now: number): LaneState {
 		pace: 0,
 		target: 0,
 		refused: null,
-		limit: { name: lane.operation, quota: 0, windowSeconds: 1, remaining: 0, resetMs: 0 },
+		limit: {
+			name: lane.operation,
+			quota: 0,
+			windowSeconds: 1,
+			remaining: 0,
+			resetMs: 0,
+			most: 0,
+			msPerPart: 0,
+		},
 	};
 }
 
@@ -69,19 +84,27 @@ export function receive(
 	of.limit = limit;
 	if (refusal) {
 		const until = refusal.waitMs < 0 ? Infinity : now + Math.max(refusal.waitMs, pauseMs);
-		of.refused = { cost: need, until, bucket: refusal.bucket };
+		of.refused = { cost: need, until, limit: refusal.limit };
 	} else {
 		const until = now + pauseMs;
-		of.refused = pauseMs > 0 ? { cost: null, until, bucket: limit.name } : null;
+		of.refused = pauseMs > 0 ? { cost: null, until, limit } : null;
 	}
 }
 
 /** When as much as that will be there: refusals are for a cost, and a larger one takes longer. -1 for never. */
-export function retryMs({ refused, limit, tokens }: LaneState, cost: number, now: number): number {
-	const quota = limit.quota * tokenParts;
-	if (!refused || refused.until === Number.POSITIVE_INFINITY || cost > quota) return -1;
+export function retryMs({ refused, tokens }: LaneState, cost: number, now: number): number {
+	if (!refused || refused.until === Number.POSITIVE_INFINITY) return -1;
+	const { most, msPerPart } = refused.limit;
+	if (cost > most) return -1;
 	const more = Math.max(0, cost - (refused.cost ?? tokens + tokenParts));
-	return refused.until - now + Math.ceil((more * limit.windowSeconds * 1000) / quota);
+	return refused.until - now + Math.ceil(more * msPerPart);
+}
+
+/** What a refused request is told: it costs more than is left. */
+export function refusalOf(of: LaneState, limit: LaneLimit, cost: number): LimitState {
+	const state = withHand(of, limit);
+	const below = Math.ceil(cost / tokenParts) - 1;
+	return { ...state, remaining: Math.max(0, Math.min(state.remaining, below)) };
 }
 
 /** Gives up what it has, and what it was refused. */
@@ -93,9 +116,10 @@ export function handBack(of: LaneState): void {
 }
 
 /** What is left of the limit, with what the isolate has in hand. */
-export function withHand({ limit, tokens }: LaneState): LimitState {
-	const { quota, remaining } = limit;
-	return { ...limit, remaining: Math.min(quota, remaining + Math.floor(tokens / tokenParts)) };
+export function withHand({ tokens }: LaneState, limit: LaneLimit): LimitState {
+	const { name, quota, windowSeconds, remaining, resetMs } = limit;
+	const left = Math.min(quota, remaining + Math.floor(tokens / tokenParts));
+	return { name, quota, windowSeconds, resetMs, remaining: left };
 }
 
 /** Takes stock of a lane: lapsed tokens are gone, tokens beyond the demand go back, the rest is told. */
@@ -126,6 +150,6 @@ export function prepareAsk(of: LaneState, need: number, now: number): LaneAsk {
 		of.done += surplus;
 		of.returned += surplus;
 	}
-	const { lane, tokens: held, done, returned } = of;
-	return { lane, need, want: Math.max(0, target - held), held, done, returned };
+	const { lane, generation, tokens: held, done, returned } = of;
+	return { lane, generation, need, want: Math.max(0, target - held), held, done, returned };
 }

@@ -9,6 +9,7 @@ import {
 	type LaneState,
 	prepareAsk,
 	receive,
+	refusalOf,
 	retryMs,
 	withHand,
 } from "./lane.ts";
@@ -31,6 +32,12 @@ export interface LeaseBookOptions {
 	readonly onAnswer?: (outcome: "ok" | "slow" | "failed") => void;
 }
 
+/** Hundredths of a token: what a request costs, and how much of that was spent before. */
+export interface Price {
+	readonly cost: number;
+	readonly paid: number;
+}
+
 /** Why there is no lease. */
 export type NoLease =
 	| { readonly kind: "unknown_tenant" }
@@ -40,9 +47,8 @@ export type Spending =
 	| { readonly kind: "spent"; readonly limit: LimitState }
 	| {
 			readonly kind: "refused";
-			readonly limit: LimitState;
 			/** The bucket that has not enough. */
-			readonly bucket: string;
+			readonly limit: LimitState;
 			/** -1 when that bucket never holds as much. */
 			readonly retryMs: number;
 	  }
@@ -54,7 +60,6 @@ export interface Term {
 }
 
 interface Question {
-	readonly answered: Promise<void>;
 	readonly since: number;
 	/** The answers that had come when it was asked: it tells of the tokens that those brought. */
 	readonly answersBefore: number;
@@ -64,6 +69,7 @@ interface Question {
 interface TenantState {
 	readonly holder: string;
 	readonly lanes: Map<string, LaneState>;
+	lanesMade: number;
 	epoch: number;
 	endsAt: number;
 	/** When it was ended early: what was asked for before tells nothing any more. */
@@ -71,7 +77,7 @@ interface TenantState {
 	renewAt: number;
 	configVersion: number;
 	config: TenantConfig;
-	/** The latest question under way, if any: settles when it is answered, unless its request was cut off. */
+	/** The latest question under way, if any; for ever where its request was cut off. */
 	asking: Question | null;
 	questions: number;
 	answers: number;
@@ -114,7 +120,7 @@ export class LeaseBook {
 	/** The living lease of a tenant, asked for where there is none. */
 	async term(tenant: string): Promise<Term | NoLease> {
 		const state = this.#stateOf(tenant);
-		return this.#until(tenant, state, [], () =>
+		return this.#until(tenant, state, { lanes: [], need: 0 }, () =>
 			state.endsAt > this.#options.clock() ? snapshot(state) : null,
 		);
 	}
@@ -129,12 +135,17 @@ export class LeaseBook {
 	}
 
 	/** Spends from memory where that decides; null when the coordinator has to be asked. */
-	spendNow(tenant: string, lane: Lane, cost: number, background: Background): Spending | null {
+	spendNow(
+		tenant: string,
+		lane: Lane,
+		{ cost, paid }: Price,
+		background: Background,
+	): Spending | null {
 		const state = this.#tenants.get(tenant);
 		if (!state) return null;
 		const of = this.#laneOf(state, lane);
-		of.demand += cost;
-		const decided = this.#decide(state, of, cost);
+		of.demand += cost - paid;
+		const decided = this.#decide(state, of, { cost, paid });
 		if (decided && this.#wantsRenewal(state, of)) {
 			background(this.#ask(tenant, state, [of]).catch(() => {}));
 		}
@@ -142,39 +153,46 @@ export class LeaseBook {
 	}
 
 	/** Spends, and asks the coordinator where there is not enough. After `spendNow` answered null. */
-	async spend(tenant: string, lane: Lane, cost: number): Promise<Spending> {
+	async spend(tenant: string, lane: Lane, { cost, paid }: Price): Promise<Spending> {
 		const state = this.#stateOf(tenant);
 		const of = this.#laneOf(state, lane);
-		of.waiting += cost;
+		const due = cost - paid;
+		of.waiting += due;
 		try {
-			return await this.#until(tenant, state, [{ of, cost }], () => this.#decide(state, of, cost));
+			return await this.#until(tenant, state, { lanes: [of], need: due }, () =>
+				this.#decide(state, of, { cost, paid }),
+			);
 		} finally {
-			of.waiting -= cost;
+			of.waiting -= due;
 		}
 	}
 
-	/** Asks, or waits for whoever of this isolate is asking, until there is a decision. */
+	/**
+	 * Asks, or waits for whoever of this isolate is asking, until there is a decision. It waits by looking
+	 * again: a promise that another request settles would be tied to that request.
+	 */
 	async #until<T>(
 		tenant: string,
 		state: TenantState,
-		needs: readonly { readonly of: LaneState; readonly cost: number }[],
+		{ lanes, need }: { readonly lanes: readonly LaneState[]; readonly need: number },
 		decide: () => T | null,
 	): Promise<T | NoLease> {
 		const { clock, sleep } = this.#options;
-		for (let attempt = 0; attempt < limits.leaseAttempts; attempt++) {
+		const giveUpAt = clock() + limits.leaseTimeoutMs;
+		let mayFail = true;
+		for (let poll = 0; poll < limits.leasePolls; poll++) {
 			const decided = decide();
 			if (decided !== null) return decided;
 			const now = clock();
-			if (state.failedUntil > now) break;
+			if (state.failedUntil > now || now >= giveUpAt) break;
 			if (state.asking && now - state.asking.since < limits.leaseFollowMs) {
-				await Promise.race([state.asking.answered, sleep(limits.leaseFollowMs)]);
+				await sleep(limits.leasePollMs);
 				continue;
 			}
-			const lanes = needs.map(({ of }) => of);
-			const answer = await this.#ask(tenant, state, lanes, needs[0]?.cost).catch(() => null);
+			const answer = await this.#ask(tenant, state, lanes, need).catch(() => null);
 			// An object that was just restarted fails fast, and once. One that is slow is not asked again.
-			const isQuick = clock() - now < limits.leaseSlowMs && attempt === 0;
-			if (answer === null && isQuick) {
+			if (answer === null && mayFail && clock() - now < limits.leaseSlowMs) {
+				mayFail = false;
 				await sleep(limits.leaseFailurePauseMs);
 				continue;
 			}
@@ -186,19 +204,20 @@ export class LeaseBook {
 		return { kind: "unavailable", retryMs: Math.max(0, state.failedUntil - clock()) };
 	}
 
-	#decide(state: TenantState, of: LaneState, cost: number): Spending | null {
+	#decide(state: TenantState, of: LaneState, { cost, paid }: Price): Spending | null {
 		const now = this.#options.clock();
+		const due = cost - paid;
 		if (state.endsAt <= now) return null;
-		if (of.endsAt > now && of.tokens >= cost) {
-			of.tokens -= cost;
-			of.done += cost;
-			return { kind: "spent", limit: withHand(of) };
+		if (of.endsAt > now && of.tokens >= due) {
+			of.tokens -= due;
+			of.done += due;
+			return { kind: "spent", limit: withHand(of, of.limit) };
 		}
 		const { refused } = of;
 		if (!refused || now >= refused.until) return null;
-		if (refused.cost !== null && cost < refused.cost) return null;
-		const { bucket } = refused;
-		return { kind: "refused", limit: withHand(of), bucket, retryMs: retryMs(of, cost, now) };
+		if (refused.cost !== null && due < refused.cost) return null;
+		const limit = refusalOf(of, refused.limit, cost);
+		return { kind: "refused", limit, retryMs: retryMs(of, cost, now) };
 	}
 
 	#wantsRenewal(state: TenantState, of: LaneState): boolean {
@@ -219,8 +238,7 @@ export class LeaseBook {
 	): Promise<LeaseAnswer> {
 		const { clock, ask, onAnswer } = this.#options;
 		const askedAt = clock();
-		const { promise: answered, resolve: settle } = Promise.withResolvers<void>();
-		const question = { answered, since: askedAt, answersBefore: state.answers };
+		const question = { since: askedAt, answersBefore: state.answers };
 		const isComplete = noneUnanswered(state, askedAt);
 		state.asking = question;
 		state.unanswered.add(question);
@@ -254,7 +272,6 @@ export class LeaseBook {
 		} finally {
 			state.unanswered.delete(question);
 			if (state.asking === question) state.asking = null;
-			settle();
 		}
 	}
 
@@ -280,7 +297,7 @@ export class LeaseBook {
 			state.renewAt,
 			askedAt + Math.min(limits.leaseRenewMs, answer.ttlMs / 2),
 		);
-		if (answer.config && answer.configVersion >= state.configVersion) {
+		if (answer.config) {
 			state.config = answer.config;
 			for (const of of state.lanes.values()) handBack(of); // what was granted under other limits
 			state.configVersion = answer.configVersion;
@@ -298,21 +315,21 @@ export class LeaseBook {
 	#laneOf(state: TenantState, lane: Lane): LaneState {
 		const known = state.lanes.get(lane.id);
 		if (known) return known;
-		const fresh = freshLane(lane, this.#options.clock());
+		if (state.lanes.size >= limits.lanesPerTenant) dropIdle(state, this.#options.clock());
+		const fresh = freshLane(lane, ++state.lanesMade, this.#options.clock());
 		state.lanes.set(lane.id, fresh);
 		return fresh;
 	}
 
 	#stateOf(tenant: string): TenantState {
 		const known = this.#tenants.get(tenant);
-		// Its counts can not be told apart from others' once a lane is dropped, so all of it begins anew.
-		if (known && known.lanes.size <= limits.lanesPerTenant) return known;
-		if (known) this.#forget(tenant);
+		if (known) return known;
 		const [oldest] = this.#tenants.keys();
 		if (oldest !== undefined && this.#tenants.size >= limits.leaseTenants) this.#forget(oldest);
 		const fresh: TenantState = {
 			holder: toHex(this.#options.random(8)),
 			lanes: new Map(),
+			lanesMade: 0,
 			epoch: 0,
 			endsAt: 0,
 			endedAt: Number.NEGATIVE_INFINITY,
@@ -338,6 +355,18 @@ export class LeaseBook {
 
 function snapshot({ epoch, config }: TenantState): Term {
 	return { epoch, config };
+}
+
+/** Makes room for other lanes: those go that nobody waits for, first those without a lease. */
+function dropIdle({ lanes }: TenantState, now: number): void {
+	const drop = (isIdle: (of: LaneState) => boolean) => {
+		for (const [id, of] of lanes) {
+			if (lanes.size <= limits.lanesPerTenant / 2) return;
+			if (of.waiting === 0 && isIdle(of)) lanes.delete(id);
+		}
+	};
+	drop((of) => of.endsAt <= now);
+	drop(() => true);
 }
 
 /** Whether the coordinator can be told that all it granted has come or never will. */

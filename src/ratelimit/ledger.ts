@@ -1,53 +1,21 @@
 import type { TenantConfig } from "../config/schema.ts";
 import { limits } from "../limits.ts";
 import {
-	available,
-	type Bucket,
-	filled,
-	fullBucket,
-	giveBack,
-	resized,
-	take,
-	waitMs,
-} from "./bucket.ts";
-import type { LaneAnswer, LaneAsk, LeaseAsk, LimitState, Refusal } from "./messages.ts";
-import { type BucketRule, mayTakeReserve, rulesFor, type Shard, tokenParts } from "./policy.ts";
-import { fairShare } from "./share.ts";
-
-/** What an isolate has of a lane, as far as the coordinator knows: it may hold `granted - done`. */
-interface Grant {
-	readonly isCritical: boolean;
-	/** The buckets that it was taken from. */
-	readonly accounts: readonly Account[];
-	granted: number;
-	done: number;
-	returned: number;
-	/** As much of `granted` was taken from a bucket of another size, and is worth nothing to this one. */
-	foreign: number;
-	/** The holder's latest question: an older one that comes late tells what held once. */
-	question: number;
-	/** What the isolate would like to have in hand, going by its demand of late. */
-	target: number;
-	/** What it was granted of late: a half of it is forgotten after limits.leaseMemoryMs. */
-	recent: number;
-	/** When the holder last asked. */
-	askedAt: number;
-	/** From then on nothing of it can be spent. */
-	endsAt: number;
-	/** Until then the isolate may still tell what it did not spend, and give it back. */
-	forgetAt: number;
-}
-
-/** A bucket, and who holds tokens of it. */
-interface Account {
-	readonly id: string;
-	bucket: Bucket;
-	/** The sum of what its grants hold. */
-	held: number;
-	readonly grants: Set<Grant>;
-	/** What may still be held of an earlier life of the object, which these books have no grant for. */
-	heldBefore: number;
-}
+	type Account,
+	type Drawing,
+	freeOf,
+	type Grant,
+	leaseMs,
+	limitOf,
+	pause,
+	recentOf,
+	refusal,
+	shareOf,
+	tightest,
+} from "./account.ts";
+import { filled, fullBucket, giveBack, resized, take } from "./bucket.ts";
+import type { LaneAnswer, LaneAsk, LeaseAsk } from "./messages.ts";
+import { type BucketRule, mayTakeReserve, rulesFor, type Shard } from "./policy.ts";
 
 /** A bucket as it is stored. */
 export interface StoredBucket {
@@ -58,14 +26,6 @@ export interface StoredBucket {
 	readonly windowMs: number;
 	/** Tokens that isolates hold of it. */
 	readonly held: number;
-}
-
-/** A bucket among those that a lane draws from. */
-interface Drawing {
-	readonly account: Account;
-	readonly rule: BucketRule;
-	/** What this lane has to leave for critical operations. */
-	readonly reserve: number;
 }
 
 /** What an isolate asks of a lane, and what it is to get. */
@@ -87,8 +47,13 @@ interface LaneQuestion {
 export class Ledger {
 	readonly #accounts = new Map<string, Account>();
 	readonly #grants = new Map<string, Grant>();
+	/** Those whose leases have ended: their isolates may come back with what they did not spend. */
+	readonly #ended = new Map<string, Grant>();
+	/** The latest question of each isolate, and when it was asked. */
+	readonly #latest = new Map<string, { readonly number: number; readonly at: number }>();
 	readonly #changed = new Set<string>();
 	readonly #noneHeldFrom: number;
+	#releasedAt = 0;
 
 	/**
 	 * @param stored what an earlier life of the object stored
@@ -98,13 +63,14 @@ export class Ledger {
 		this.#noneHeldFrom = noneHeldFrom;
 		for (const { id, level, at, quota, windowMs, held: heldBefore } of stored) {
 			const bucket = { policy: { quota, windowMs }, level, at };
-			this.#accounts.set(id, { id, bucket, held: 0, grants: new Set(), heldBefore });
+			this.#accounts.set(id, { id, bucket, held: 0, grants: new Set(), heldBefore, ended: 0 });
 		}
 	}
 
-	/** Isolates times lanes. */
-	get grants(): number {
-		return this.#grants.size;
+	/** Whether there is room for the lanes of one more isolate. */
+	hasRoom(now: number): boolean {
+		this.#release(now);
+		return this.#grants.size <= limits.leaseGrants - limits.lanesPerAsk;
 	}
 
 	/** Grants what can be granted of each lane. */
@@ -114,15 +80,15 @@ export class Ledger {
 		shard: Shard,
 		now: number,
 	): LaneAnswer[] {
-		this.#dropEnded(now);
+		this.#release(now);
 		if (this.#accounts.size > limits.bucketsPerTenant) this.#dropFull(now);
+		// One that was overtaken tells what held once, and is asked again where it still matters.
+		if (number <= (this.#latest.get(holder)?.number ?? 0)) return [];
+		this.#latest.delete(holder);
+		this.#latest.set(holder, { number, at: now });
 		const questions = lanes.map((ask) => {
 			const question = this.#book(holder, ask, config, shard, now);
-			const { grant } = question;
-			if (number > grant.question) {
-				grant.question = number;
-				this.#takeStock(grant, ask, isComplete);
-			}
+			this.#takeStock(question, isComplete);
 			return question;
 		});
 		for (const question of questions) if (question.grant.isCritical) this.#grant(question, now);
@@ -151,8 +117,7 @@ export class Ledger {
 	#grant(question: LaneQuestion, now: number): void {
 		const { grant, drawings, ask } = question;
 		grant.target = Math.max(ask.need, ask.want + ask.held);
-		grant.endsAt = now + limits.leaseTtlMs + limits.leaseGraceMs;
-		grant.forgetAt = now + limits.leaseReportMs;
+		grant.endsAt = now + leaseMs;
 		const free = Math.min(...drawings.map(freeOf));
 		const share = Math.min(...drawings.map((of) => shareOf(of, grant, now)));
 		const granted = free < ask.need ? 0 : Math.min(wantedBy(ask), free, Math.max(ask.need, share));
@@ -177,7 +142,13 @@ export class Ledger {
 			rule,
 			reserve: isCritical ? 0 : rule.reserve,
 		}));
-		const grant = this.#settle(`${holder} ${ask.lane.id}`, ask, drawings, isCritical, now);
+		const grant = this.#settle(
+			`${holder} ${ask.generation} ${ask.lane.id}`,
+			ask,
+			drawings,
+			isCritical,
+			now,
+		);
 		return { ask, grant, drawings, granted: 0 };
 	}
 
@@ -191,6 +162,8 @@ export class Ledger {
 	): Grant {
 		const known = this.#grants.get(name);
 		if (!known) {
+			const ended = this.#ended.get(name);
+			if (ended) this.#takeBackLate(name, ended, returned, now);
 			// New, ended, or of an earlier life of this object: what it says it holds was taken then.
 			const accounts = drawings.map(({ account }) => account);
 			const counts = {
@@ -198,11 +171,10 @@ export class Ledger {
 				done,
 				returned,
 				foreign: 0,
-				question: 0,
 				target: 0,
 				recent: 0,
 			};
-			const grant = { isCritical, accounts, ...counts, askedAt: 0, endsAt: 0, forgetAt: 0 };
+			const grant = { isCritical, accounts, ...counts, askedAt: 0, endsAt: 0 };
 			this.#grants.set(name, grant);
 			for (const account of accounts) account.grants.add(grant);
 			this.#hold(grant, held);
@@ -219,9 +191,23 @@ export class Ledger {
 		return known;
 	}
 
-	/** What a holder says that it has, if this is the newest that it said. */
-	#takeStock(grant: Grant, { held }: LaneAsk, isComplete: boolean): void {
-		const difference = grant.done + held - grant.granted;
+	/** What was not spent of a lease that had ended, as far as nothing has filled its place. */
+	#takeBackLate(name: string, grant: Grant, returned: number, now: number): void {
+		this.#ended.delete(name);
+		if (grant.done < grant.foreign) return;
+		const back = Math.min(Math.max(0, returned - grant.returned), grant.granted - grant.done);
+		for (const account of grant.accounts) {
+			this.#fill(account, now);
+			const taken = Math.min(back, account.ended);
+			account.ended -= taken;
+			account.bucket = giveBack(account.bucket, taken);
+			this.#changed.add(account.id);
+		}
+	}
+
+	/** What a holder says that it has: `isComplete` when there is no more on its way. */
+	#takeStock({ grant, ask }: LaneQuestion, isComplete: boolean): void {
+		const difference = grant.done + ask.held - grant.granted;
 		if (difference < 0 && !isComplete) return;
 		grant.granted += difference;
 		this.#hold(grant, difference);
@@ -245,12 +231,13 @@ export class Ledger {
 			const { quota, windowMs } = known.bucket.policy;
 			if (quota !== policy.quota || windowMs !== policy.windowMs) {
 				known.bucket = resized(known.bucket, policy);
+				known.ended = 0;
 				for (const grant of known.grants) grant.foreign = grant.granted;
 			}
 			return known;
 		}
 		const bucket = fullBucket(policy, now);
-		const account = { id, bucket, held: 0, grants: new Set<Grant>(), heldBefore: 0 };
+		const account = { id, bucket, held: 0, grants: new Set<Grant>(), heldBefore: 0, ended: 0 };
 		this.#accounts.set(id, account);
 		return account;
 	}
@@ -262,7 +249,12 @@ export class Ledger {
 			account.bucket = filled(account.bucket, until, account.held + account.heldBefore);
 			if (now >= this.#noneHeldFrom) account.heldBefore = 0;
 		}
-		account.bucket = filled(account.bucket, now, account.held + account.heldBefore);
+		const held = account.held + account.heldBefore;
+		account.bucket = filled(account.bucket, now, held);
+		if (account.ended === 0) return;
+		const { level, policy } = account.bucket;
+		const room = policy.quota - Math.ceil(level / policy.windowMs) - held;
+		account.ended = Math.max(0, Math.min(account.ended, room));
 	}
 
 	/** A full bucket that nobody draws from is as good as one that was never there. */
@@ -277,15 +269,30 @@ export class Ledger {
 		}
 	}
 
-	#dropEnded(now: number): void {
+	/** Lets go of what can not be spent any more: the bucket may fill over it, and what did not can come back. */
+	#release(now: number): void {
+		if (now < this.#releasedAt + limits.leaseReleaseMs) return;
+		this.#releasedAt = now;
 		for (const [name, grant] of this.#grants) {
-			if (grant.forgetAt > now) continue;
+			if (grant.endsAt > now) continue;
 			this.#grants.delete(name);
+			this.#ended.set(name, grant);
+			const held = grant.granted - grant.done;
 			for (const account of grant.accounts) {
-				this.#fill(account, now);
+				this.#fill(account, grant.endsAt);
 				account.grants.delete(grant);
+				if (grant.done >= grant.foreign) account.ended += held;
 			}
-			this.#hold(grant, grant.done - grant.granted);
+			this.#hold(grant, -held);
+		}
+		for (const [name, { endsAt }] of this.#ended) {
+			const isMany = this.#ended.size > limits.leaseGrants;
+			if (endsAt + limits.leaseReportMs > now && !isMany) break;
+			this.#ended.delete(name);
+		}
+		for (const [holder, { at }] of this.#latest) {
+			if (at + limits.leaseReportMs > now) break;
+			this.#latest.delete(holder);
 		}
 	}
 }
@@ -298,76 +305,8 @@ function answerTo({ ask, drawings, granted }: LaneQuestion, shard: Shard): LaneA
 	return {
 		lane: ask.lane.id,
 		granted,
-		refusal: granted < ask.need ? refusal(drawings, ask.need) : null,
-		pauseMs: granted < wantedBy(ask) ? pause(drawings) : 0,
-		limit: tightest(drawings, shard),
-	};
-}
-
-function freeOf({ account, reserve }: Drawing): number {
-	return available(account.bucket, reserve);
-}
-
-/**
- * What is there and what was granted of late, divided among those who draw from it by what they want
- * of it, less what this one was granted of late: who came first gets no more than who comes next.
- * Critical operations share with each other, and leave what they do not want.
- */
-function shareOf(drawing: Drawing, grant: Grant, now: number): number {
-	const claims: number[] = [];
-	let pool = freeOf(drawing);
-	for (const other of drawing.account.grants) {
-		if (other !== grant && other.askedAt + limits.leaseClaimMs <= now) continue;
-		if (grant.isCritical && !other.isCritical) continue;
-		const recent = recentOf(other, now);
-		pool += recent;
-		claims.push(recent + 2 * other.target); // it may grow as much until they come again
-	}
-	const share = fairShare(pool, claims) - recentOf(grant, now);
-	return Math.max(0, Math.floor(share));
-}
-
-function recentOf({ recent, askedAt }: Grant, now: number): number {
-	return recent * 2 ** ((askedAt - now) / limits.leaseMemoryMs);
-}
-
-/** How long whoever got less than they wanted is to make do with it. */
-function pause(drawings: readonly Drawing[]): number {
-	const left = Math.min(...drawings.map(freeOf));
-	// What is left is for others, who come for it as often; if they do not come, it is soon free again.
-	const inflow = Math.max(
-		...drawings.map(({ rule: { policy } }) => policy.quota / policy.windowMs),
-	);
-	if (left > 4 * inflow * limits.leasePauseMs) return limits.leaseShortPauseMs;
-	if (left >= tokenParts) return limits.leasePauseMs;
-	return Math.max(limits.leasePauseMs, refusal(drawings, tokenParts).waitMs);
-}
-
-function refusal(drawings: readonly Drawing[], need: number): Refusal {
-	let longest: Refusal = { bucket: "", waitMs: -1 };
-	for (const { account, rule, reserve } of drawings) {
-		const wait = waitMs(account.bucket, need, reserve);
-		if (wait === Number.POSITIVE_INFINITY) return { bucket: rule.name, waitMs: -1 };
-		// While others hold most of a small bucket it does not fill: their leases end first.
-		const room = rule.policy.quota - account.held - account.heldBefore - reserve;
-		const blocked = room < need ? limits.leaseTtlMs + limits.leaseGraceMs : 0;
-		const waitHere = Math.max(wait, blocked);
-		if (wait > 0 && waitHere > longest.waitMs) longest = { bucket: rule.name, waitMs: waitHere };
-	}
-	return longest;
-}
-
-/** The bucket that has the least left for this lane, as the RateLimit headers tell it. */
-function tightest(drawings: readonly Drawing[], { count }: Shard): LimitState {
-	const [first, ...others] = drawings;
-	if (!first) throw new Error("a lane draws from no bucket");
-	const drawing = others.reduce((least, of) => (freeOf(of) < freeOf(least) ? of : least), first);
-	const { quota, windowMs } = drawing.rule.policy;
-	return {
-		name: drawing.rule.name,
-		quota: Math.round((quota * count) / tokenParts),
-		windowSeconds: windowMs / 1000,
-		remaining: Math.floor((freeOf(drawing) * count) / tokenParts),
-		resetMs: waitMs(drawing.account.bucket, quota),
+		refusal: granted < ask.need ? refusal(drawings, ask.need, shard) : null,
+		pauseMs: granted < wantedBy(ask) ? pause(drawings, shard) : 0,
+		limit: limitOf(tightest(drawings), shard),
 	};
 }

@@ -23,6 +23,8 @@ export interface LeaseAsk {
 
 export interface LaneAsk {
 	readonly lane: Lane;
+	/** The holder's lanes, counted: one that was dropped and comes again begins its counts anew. */
+	readonly generation: number;
 	/** What the waiting request costs; 0 when none waits. */
 	readonly need: number;
 	/** What the isolate would like to have beside what it holds. */
@@ -57,14 +59,21 @@ export interface LaneAnswer {
 	/** Not to be asked again before: others want tokens too. 0 where there is enough. */
 	readonly pauseMs: number;
 	/** The bucket that has the least left. */
-	readonly limit: LimitState;
+	readonly limit: LaneLimit;
 }
 
 export interface Refusal {
-	/** The name of the bucket. */
-	readonly bucket: string;
+	/** The bucket that has not enough. */
+	readonly limit: LaneLimit;
 	/** Infinity (as -1) when the bucket never holds as much. */
 	readonly waitMs: number;
+}
+
+/** A bucket as the coordinator has it, which may be a part of the tenant's. */
+export interface LaneLimit extends LimitState {
+	/** The most that a request of the lane can cost, in hundredths of a token. */
+	readonly most: number;
+	readonly msPerPart: number;
 }
 
 /** What the RateLimit headers tell. Tokens, not hundredths. */

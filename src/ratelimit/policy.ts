@@ -17,9 +17,14 @@ export const operations = {
 	manage: { class: "low", cost: 100 },
 	/** Taking a key or a token out of use: never behind anything else. */
 	revoke: { class: "critical", cost: 100 },
+	/** Reading and changing the configuration: how an admin raises a limit that is used up. */
+	configure: { class: "critical", cost: 100 },
 } as const satisfies Record<string, { class: PriorityClass; cost: number }>;
 
 export type Operation = keyof typeof operations;
+
+/** What a tenant that is beyond its limits can still do: nothing else draws from their buckets, nor they from others. */
+const apart: ReadonlySet<Operation> = new Set(["revoke", "configure"]);
 
 /** Costs and tokens are counted in hundredths everywhere but in the API. */
 export const tokenParts = 100;
@@ -68,8 +73,7 @@ export function rulesFor(lane: Lane, config: TenantConfig, shard: Shard): Bucket
 	};
 	const own = lane.token && { quota: lane.token.quota, window_seconds: lane.token.windowSeconds };
 	add(lane.operation, lane.operation, byOperation[lane.operation], false);
-	// A tenant that signs beyond its limits can still stop a stolen key.
-	if (lane.operation === "revoke" && rules.length > 0) return rules;
+	if (apart.has(lane.operation) && rules.length > 0) return rules;
 	add("tenant", "tenant", tenant, true);
 	add(`role ${lane.role}`, lane.role, roles[lane.role], true);
 	if (lane.token) add(`token ${lane.token.id}`, "token", own, true);

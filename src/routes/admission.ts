@@ -4,7 +4,7 @@ import { type Failure, fail } from "../errors.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { limits } from "../limits.ts";
 import { addressOf } from "../ratelimit/address.ts";
-import type { Background, NoLease, Spending } from "../ratelimit/lease.ts";
+import type { Background, NoLease, Price, Spending } from "../ratelimit/lease.ts";
 import type { LimitState } from "../ratelimit/messages.ts";
 import { laneOf, type Operation, operations } from "../ratelimit/policy.ts";
 import type { Services } from "../services.ts";
@@ -29,8 +29,9 @@ const operationOf = {
 	"keys:write": "manage",
 	"tokens:read": "list",
 	"tokens:write": "manage",
-	"config:read": "read",
-	"config:write": "manage",
+	"config:read": "configure",
+	"config:write": "configure",
+	"audit:read": "list",
 } as const satisfies Record<Permission, Operation>;
 
 export function operationFor(route: GuardedRoute): Operation {
@@ -72,14 +73,13 @@ export function holds(
 	return term ? term.epoch === epoch : leases.stillHolds(caller.tenant, epoch);
 }
 
-/** Spends what an address may do; null when it was there. */
+/** Spends what an address may do; null when it was there. A cost of 0 only tells what is left. */
 export async function limitAddress(
 	{ addresses }: Pick<Services, "addresses">,
 	raw: Request,
 	cost: number,
 	meter: Meter,
 ) {
-	if (cost === 0) return null;
 	const address = addressOf(raw);
 	const { spent, limit, retryMs } = addresses.spend(address, cost);
 	meter.limit = limit;
@@ -97,7 +97,7 @@ export async function spend(
 	services: Services,
 	{ role, tenant, tokenId, rateLimit }: Caller,
 	route: GuardedRoute,
-	cost: number,
+	{ cost, paid }: Price,
 	meter: Meter,
 	background: Background,
 ): Promise<Result<null, Failure>> {
@@ -107,9 +107,9 @@ export async function spend(
 	const priority = operations[operation].class;
 	if (shedder.refuses(priority)) return shed(priority);
 	const lane = laneOf(operation, role, rateLimit && { id: tokenId, ...rateLimit });
-	const parts = mayCall ? cost : operations.read.cost;
+	const price = mayCall ? { cost, paid } : { cost: operations.read.cost, paid: 0 };
 	const spending =
-		leases.spendNow(tenant, lane, parts, background) ?? (await leases.spend(tenant, lane, parts));
+		leases.spendNow(tenant, lane, price, background) ?? (await leases.spend(tenant, lane, price));
 	const refusal = refusalOf(spending, meter);
 	if (refusal) return refusal;
 	return mayCall ? ok(null) : roleForbidden(role, route.permission);
@@ -120,12 +120,9 @@ function refusalOf(spending: Spending, meter: Meter) {
 	if (spending.kind === "unavailable") return noLease(spending);
 	meter.limit = spending.limit;
 	if (spending.kind === "spent") return null;
-	meter.limit = { ...spending.limit, remaining: 0 };
-	if (spending.retryMs >= 0) return limited(spending.bucket, spending.retryMs);
-	return fail(
-		"cost_above_limit",
-		`The limit "${spending.bucket}" never holds as much as this request costs.`,
-	);
+	const { name } = spending.limit;
+	if (spending.retryMs >= 0) return limited(name, spending.retryMs);
+	return fail("cost_above_limit", `The limit "${name}" never holds as much as this request costs.`);
 }
 
 /** Nothing is ever allowed because nobody could be asked. */

@@ -13,6 +13,7 @@ import type { ConfigVersionRow } from "../db/config.ts";
 import { type Failure, fail } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";
 import * as schema from "../schemas/config.ts";
+import { ifMatchHeaders } from "../schemas/headers.ts";
 import { cutVersionPage, readVersionPage } from "./pages.ts";
 import { type GuardedRequest, type Reply, route } from "./route.ts";
 
@@ -25,7 +26,8 @@ export const getConfig = route(
 		id: "getConfig",
 		tag: "Configuration",
 		summary: "Read the configuration",
-		description: "The current version, or another one. The `ETag` is its version, in quotes.",
+		description:
+			"The current version, or another one. The `ETag` is its version, in quotes. Reading and changing the configuration draw from the limit `configure` alone, so that an admin can raise limits that are used up.",
 		permission: "config:read",
 		query: schema.getConfigQuery,
 		answer: { status: 200, description: "The configuration", schema: schema.configuration },
@@ -52,6 +54,7 @@ export const putConfig = route(
 			'The body is the whole configuration: what it leaves out gets its default. The answer is the new version; a body that equals the current version makes none, and is answered with that. Send `If-Match: "3"` to replace version 3 and no other.',
 		permission: "config:write",
 		query: schema.changeConfigQuery,
+		headers: ifMatchHeaders,
 		body: schema.putConfigBody,
 		answer: { status: 200, description: "The configuration", schema: schema.configuration },
 		failures: ["precondition_failed", "concurrent_change", "scoped_token_forbidden"],
@@ -109,6 +112,7 @@ export const rollbackConfig = route(
 			"Makes a new version with the content of an old one. It follows the rules of a replacement, `If-Match` among them.",
 		permission: "config:write",
 		query: schema.changeConfigQuery,
+		headers: ifMatchHeaders,
 		body: schema.rollbackBody,
 		answer: { status: 200, description: "The configuration", schema: schema.configuration },
 		failures: [

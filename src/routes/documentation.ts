@@ -72,6 +72,10 @@ const guardedRoutes: readonly ErrorCode[] = [
 	"missing_token",
 	"invalid_token",
 	"role_forbidden",
+	"rate_limited",
+	"cost_above_limit",
+	"overloaded",
+	"lease_lapsed",
 	"audit_unavailable",
 	"audit_backlog_full",
 ];
@@ -88,11 +92,16 @@ const withKey: readonly ErrorCode[] = [
 	"invalid_idempotency_key",
 	"idempotency_key_reused",
 	"idempotency_running",
+	"idempotency_full",
 ];
 
 /** Whether an Idempotency-Key means something to it (routes/idempotent.ts). */
 function takesKey({ permission, method }: Route): boolean {
 	return permission !== null && method !== "get";
+}
+
+function headersOf({ headers }: Route): z.ZodObject {
+	return headers ? idempotencyHeaders.extend(headers.shape) : idempotencyHeaders;
 }
 
 /** The groups of the document, in their order. */
@@ -101,6 +110,7 @@ const tags: Readonly<Record<Route["tag"], string>> = {
 	Keys: "Make and import keys, and lead them through their life.",
 	Tokens: "Who may call: bearer tokens with a role, for some keys or for all.",
 	Configuration: "What a tenant sets for itself: limits first of all. Every version is kept.",
+	Audit: "What was done, by whom and with what: every record, and proof that none was changed.",
 	Public: "What anyone may read.",
 	Service: "Health, and this documentation.",
 };
@@ -148,7 +158,7 @@ function operation(route: Route): ZodOpenApiOperationObject {
 			requestParams: {
 				...(route.params && { path: route.params as z.ZodObject }),
 				...(route.query && { query: route.query as z.ZodObject }),
-				...(takesKey(route) && { header: idempotencyHeaders }),
+				...(takesKey(route) && { header: headersOf(route) }),
 			},
 		}),
 		...(route.body && {
@@ -180,6 +190,7 @@ function problems(route: Route) {
 		...(route.params || route.query || route.body ? withInput : []),
 		...(route.body ? withBody : []),
 		...(route.permission ? guardedRoutes : []),
+		...(route.permission === null && route.addressCost > 0 ? ["rate_limited" as const] : []),
 		...(takesKey(route) ? withKey : []),
 		...everyRoute,
 	];

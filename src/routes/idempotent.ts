@@ -27,11 +27,13 @@ export async function handleOnce(
 	const { services, caller, raw } = request;
 	const { tenant, tokenId } = caller;
 	const { pathname, search } = new URL(raw.url);
+	const target = pathname + search;
+	const ifMatch = raw.headers.get("if-match");
 	const { again } = route;
 	const own = (given: AttemptServices) => ({ ...request, services: { ...services, ...given } });
 	const done = await once(
 		services,
-		{ tenant, tokenId, key: key.value, method: raw.method, target: pathname + search, json },
+		{ tenant, tokenId, key: key.value, method: raw.method, target, ifMatch, json },
 		{
 			run: async (given) => toOutcome(route, await handle(own(given))),
 			again: again

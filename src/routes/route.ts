@@ -47,12 +47,14 @@ interface Spec<Params, Query, Body> {
 	readonly path: string;
 	/** operationId of the OpenAPI document. */
 	readonly id: string;
-	readonly tag: "Keys" | "Signing" | "Tokens" | "Configuration" | "Public" | "Service";
+	readonly tag: "Keys" | "Signing" | "Tokens" | "Configuration" | "Audit" | "Public" | "Service";
 	readonly summary: string;
 	readonly description?: string;
 	readonly params?: z.ZodType<Params>;
 	readonly query?: z.ZodType<Query>;
 	readonly body?: z.ZodType<Body>;
+	/** Headers that its handler reads, for the OpenAPI document. */
+	readonly headers?: z.ZodObject;
 	/** Bytes; limits.bodyBytesDefault where it is left out. */
 	readonly maxBodyBytes?: number;
 	readonly answer: Answer;

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { AuditUnavailable } from "../audit/log.ts";
+import { AuditUnreadable } from "../audit/source.ts";
 import { allows } from "../auth/roles.ts";
 import type { Caller } from "../auth/tokens.ts";
 import { DatabaseUnavailable } from "../db/client.ts";
@@ -10,7 +11,7 @@ import { uuidv7 } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
 import { describeError } from "../observe/log.ts";
 import { CoordinatorUnavailable } from "../ratelimit/coordinator.ts";
-import type { Background } from "../ratelimit/lease.ts";
+import type { Background, Price } from "../ratelimit/lease.ts";
 import { operations } from "../ratelimit/policy.ts";
 import type { Services } from "../services.ts";
 import {
@@ -88,24 +89,23 @@ async function answerCaller(
 	if (!admitted.ok) return admitted;
 	const usual = operations[operationFor(route)].cost;
 	const witnessed = { services, route, raw, requestId, params, background };
-	const pay = async (caller: Caller, cost: number) => {
-		const paid = await spend(services, caller, route, cost, meter, background);
-		if (paid.ok) return null;
+	const pay = async (caller: Caller, price: Price) => {
+		const spent = await spend(services, caller, route, price, meter, background);
+		if (spent.ok) return null;
 		return released(
 			witnessed,
-			refusal({ ...witnessed, caller, cost: operations.read.cost }, paid.error),
+			refusal({ ...witnessed, caller, cost: operations.read.cost }, spent.error),
 			false,
 		);
 	};
-	// Where the body decides on the cost it is paid when that is read, as the usual one if it is no good.
-	const isEarly = !route.cost || !allows(admitted.value.caller.role, route.permission);
-	const early = isEarly ? await pay(admitted.value.caller, usual) : null;
+	const early = await pay(admitted.value.caller, { cost: usual, paid: 0 });
 	if (early) return early;
 	const input = await readInput(route, raw, params);
-	const cost = input.ok && route.cost ? route.cost(input.value.body) : usual;
-	const late = isEarly ? null : await pay(admitted.value.caller, cost);
-	if (late) return late;
 	if (!input.ok) return input;
+	// Where the body decides on the cost, the rest is paid when that was read.
+	const cost = Math.max(usual, route.cost?.(input.value.body) ?? usual);
+	const late = cost > usual ? await pay(admitted.value.caller, { cost, paid: usual }) : null;
+	if (late) return late;
 	// A body can be held back for longer than a revocation takes: whoever did that is asked again.
 	if (!(await holds(services, admitted.value))) {
 		admitted = await admit(services, raw, meter);
@@ -138,8 +138,7 @@ async function answerOnce(
 
 /** Whether the handler's effect is what the request was for, rather than its answer. */
 function changes(route: GuardedRoute): boolean {
-	const operation = operationFor(route);
-	return operation === "manage" || operation === "revoke";
+	return route.again !== undefined;
 }
 
 interface Input {
@@ -230,6 +229,13 @@ function explain(route: Route, services: Services, error: unknown, requestId: st
 			code: "audit_unavailable",
 			detail:
 				"The audit log does not answer, and nothing is told without its record. Repeat the request, with the same Idempotency-Key if it has one.",
+		};
+	}
+	if (error instanceof AuditUnreadable) {
+		services.log({ event: "dependency_unavailable", ...entry });
+		return {
+			code: "unavailable",
+			detail: "A part of the audit log does not answer, and no page leaves one out. Ask again.",
 		};
 	}
 	services.log({ event: "request_failed", ...entry });

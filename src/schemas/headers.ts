@@ -3,6 +3,15 @@ import { limits } from "../limits.ts";
 
 const hours = limits.idempotencyKeptMs / 3_600_000;
 
+/** Of a request that changes what has versions. RFC 9110 section 13.1.1. */
+export const ifMatchHeaders = z.object({
+	"If-Match": z.string().min(1).optional().meta({
+		description:
+			"The versions that may be replaced, in quotes, as the `ETag` has them; 412 when the current one is another. Any is replaced with `*`, or without the header.",
+		example: '"3"',
+	}),
+});
+
 /** Of every request that may change something or sign. Read by src/idempotency/header.ts, in either form. */
 export const idempotencyHeaders = z.object({
 	"Idempotency-Key": z

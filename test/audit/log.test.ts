@@ -18,7 +18,7 @@ function logOf(answer: (appends: Bytes[]) => Promise<Appended>) {
 		readonly appends: number[];
 		readonly isRepeated: boolean;
 	}[] = [];
-	const getByName = (place: string): AuditLogRpc => ({
+	const getByName = (place: string): Pick<AuditLogRpc, "append"> => ({
 		append(bytes, isRepeated) {
 			const appends = splitBlock(bytes);
 			calls.push({ place, appends: appends.map(([first = 0]) => first), isRepeated });

@@ -69,54 +69,64 @@ describe("a quota", () => {
 	});
 });
 
-describe("limits that would shut the admin out", () => {
-	const rules = (
-		config: { operations?: object; roles?: object; tenant?: object; reserve_percent?: number },
-		shards: number,
-	) =>
-		tenantConfig.safeParse({
-			limits_config: config,
-			scaling_config: { coordinator_shards: shards },
-		}).success;
+describe("limits that are of no use", () => {
+	/** The messages, by their fields. */
+	const refusals = (limits_config: object, coordinator_shards: number) => {
+		const config = { limits_config, scaling_config: { coordinator_shards } };
+		const { issues = [] } = tenantConfig.safeParse(config).error ?? {};
+		return Object.fromEntries(issues.map(({ path, message }) => [path.join("."), message]));
+	};
 	const quotaOf = (quota: number) => ({ quota, window_seconds: 1 });
 
-	it.each([
-		[1, 0, 1],
-		[1, 20, 2],
-		[1, 90, 10],
-		[4, 20, 5],
-		[16, 0, 16],
-		[16, 90, 160],
-	])("with %s shards and %s %% reserved are those below %s", (shards, reserve_percent, least) => {
-		for (const [quota, allowed] of [
-			[least, true],
-			[least - 1, false],
+	it.each([1, 2, 16])("with %s shards are those that shut the admin out", (shards) => {
+		for (const [name, least] of [
+			["configure", 10 * shards],
+			["revoke", shards],
 		] as const) {
-			expect(rules({ tenant: quotaOf(quota), reserve_percent }, shards)).toBe(allowed);
-			expect(rules({ roles: { admin: quotaOf(quota) }, reserve_percent }, shards)).toBe(allowed);
+			expect(refusals({ operations: { [name]: quotaOf(least) } }, shards)).toEqual({});
+			if (least === 1) continue;
+			const refused = refusals({ operations: { [name]: quotaOf(least - 1) } }, shards);
+			expect(Object.keys(refused)).toEqual([`limits_config.operations.${name}.quota`]);
+			expect(Object.values(refused)[0]).toContain(`${least} at least`);
 		}
 	});
 
-	it("leave every shard one operation beyond the reserve, to the hundredth that shares are made of", () => {
-		for (let shards = 1; shards <= 16; shards++) {
-			for (let reserve = 0; reserve <= 90; reserve++) {
-				let least = 1;
-				while (!rules({ tenant: quotaOf(least), reserve_percent: reserve }, shards)) least++;
-				const part = Math.floor((least * 100) / shards);
-				expect(part - Math.floor((part * reserve) / 100)).toBeGreaterThanOrEqual(100);
-			}
+	it("are none at all for configuring, which would leave it to the limits that it is to change", () => {
+		expect(limitsOf({ operations: { configure: null } }).success).toBe(false);
+	});
+
+	it("are not those of the tenant, whatever they are: they can be changed back", () => {
+		const small = { tenant: quotaOf(1), roles: { admin: quotaOf(1) }, reserve_percent: 90 };
+		expect(refusals(small, 1)).toEqual({});
+	});
+
+	it.each([
+		["tenant", (quota: object) => ({ tenant: quota })],
+		["roles.admin", (quota: object) => ({ roles: { admin: quota } })],
+		["roles.signer", (quota: object) => ({ roles: { signer: quota } })],
+		["operations.sign", (quota: object) => ({ operations: { sign: quota } })],
+		["operations.manage", (quota: object) => ({ operations: { manage: quota } })],
+	] as const)("with shards are those of %s under a thousand each", (path, limitsWith) => {
+		for (const shards of [2, 16]) {
+			const least = 1000 * shards;
+			expect(refusals(limitsWith(quotaOf(least)), shards)).toEqual({});
+			const refused = refusals(limitsWith(quotaOf(least - 1)), shards);
+			expect(Object.keys(refused)).toEqual([`limits_config.${path}.quota`]);
+			expect(Object.values(refused)[0]).toContain(`${least} at least`);
 		}
+		expect(refusals(limitsWith(quotaOf(1)), 1)).toEqual({});
 	});
 
-	it("are also those of the operation, from which nothing is reserved", () => {
-		expect(rules({ operations: { manage: quotaOf(15) } }, 16)).toBe(false);
-		expect(rules({ operations: { manage: quotaOf(16) }, reserve_percent: 90 }, 16)).toBe(true);
-		expect(rules({ operations: { manage: null } }, 16)).toBe(true);
+	it("are named all at once", () => {
+		const limits_config = { tenant: quotaOf(1), operations: { sign: quotaOf(1), list: null } };
+		expect(Object.keys(refusals(limits_config, 2))).toEqual([
+			"limits_config.tenant.quota",
+			"limits_config.operations.sign.quota",
+		]);
 	});
 
-	it("are not those of other operations and roles", () => {
-		const others = { operations: { sign: quotaOf(1) }, roles: { signer: quotaOf(1) } };
-		expect(rules(others, 16)).toBe(true);
+	it("are not the defaults, in however many shards", () => {
+		for (let shards = 1; shards <= 16; shards++) expect(refusals({}, shards)).toEqual({});
 	});
 });
 

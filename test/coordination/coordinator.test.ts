@@ -16,7 +16,7 @@ const lane = laneOf("sign", "signer", null);
 const newHolder = { holder: "00000000", configVersion: -1, number: 1, isComplete: true };
 
 function laneAsk(fields: Partial<LaneAsk> = {}): LaneAsk {
-	return { lane, need: 0, want: 0, held: 0, done: 0, returned: 0, ...fields };
+	return { lane, generation: 1, need: 0, want: 0, held: 0, done: 0, returned: 0, ...fields };
 }
 
 async function ask(tenant: Tenant, fields: Partial<LaneAsk>, shard = 0, holder = "00000000") {
@@ -83,7 +83,7 @@ describe("a coordinator", () => {
 
 describe("a coordinator in shards", () => {
 	const two = {
-		limits_config: { operations: { sign: slow } },
+		limits_config: { operations: { sign: { ...slow, quota: 2_000 } } },
 		scaling_config: { coordinator_shards: 2 },
 	};
 
@@ -112,10 +112,10 @@ describe("a coordinator in shards", () => {
 		const tenant = await newTenant();
 		await configure(tenant, two);
 		const [first, second] = [
-			await ask(tenant, { want: 10_000 }, 0),
-			await ask(tenant, { want: 10_000 }, 1),
+			await ask(tenant, { want: 200_000 }, 0),
+			await ask(tenant, { want: 200_000 }, 1),
 		];
-		expect(first.lanes[0]?.granted).toBe(5_000);
-		expect(second.lanes[0]?.granted).toBe(5_000);
+		expect(first.lanes[0]?.granted).toBe(100_000);
+		expect(second.lanes[0]?.granted).toBe(100_000);
 	});
 });

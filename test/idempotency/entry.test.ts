@@ -73,6 +73,7 @@ const request: KeyedRequest = {
 	key: "k1",
 	method: "POST",
 	target: "/v1/keys?a=b",
+	ifMatch: null,
 	json: { name: "a" },
 };
 
@@ -105,12 +106,15 @@ describe("the fingerprint of a request", () => {
 		);
 	});
 
-	it("is another one for another method, path, query or body", async () => {
+	it("is another one for another method, path, query, If-Match or body", async () => {
 		const requests = [
 			request,
 			{ ...request, method: "PATCH" },
 			{ ...request, target: "/v1/keys?a=c" },
 			{ ...request, target: "/v1/keys" },
+			{ ...request, ifMatch: '"1"' },
+			{ ...request, ifMatch: '"2"' },
+			{ ...request, ifMatch: "" },
 			{ ...request, json: { name: "b" } },
 			{ ...request, json: {} },
 			{ ...request, json: undefined },

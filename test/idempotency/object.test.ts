@@ -38,6 +38,13 @@ async function countOf(object: Object): Promise<number> {
 	);
 }
 
+/** As if its database had so many bytes. */
+async function haveSize(object: Object, databaseSize: number): Promise<void> {
+	await runInDurableObject(object, (_, { storage }) => {
+		Object.defineProperty(storage.sql, "databaseSize", { value: databaseSize, configurable: true });
+	});
+}
+
 describe("the object that keeps answers", () => {
 	it("lets one of many run, and gives its answer to all who come later", async () => {
 		const object = newObject();
@@ -122,6 +129,21 @@ describe("the object that keeps answers", () => {
 		expect(await finish(object, old, "old")).toBeNull();
 		await object.release(old);
 		expect(await finish(object, fresh, "new")).toMatchObject({ isOwn: true });
+	});
+
+	it("takes no new name when it is full, and still answers those that it knows", async () => {
+		const object = newObject();
+		await finish(object, await ticketOf(begin(object, "done")), "one");
+		const running = await ticketOf(begin(object, "running"));
+		await object.release(await ticketOf(begin(object, "released")));
+		await haveSize(object, limits.idempotencyBytes + 1);
+		expect(await begin(object, "new")).toEqual({ state: "full" });
+		expect(await countOf(object)).toBe(3);
+		expect(await begin(object, "done")).toEqual({ state: "done", answer: bytes("one") });
+		expect((await begin(object, "released")).state).toBe("run");
+		expect(await finish(object, running, "two")).toMatchObject({ isOwn: true });
+		await haveSize(object, limits.idempotencyBytes);
+		expect((await begin(object, "new")).state).toBe("run");
 	});
 
 	it("keeps an answer of the largest size", async () => {

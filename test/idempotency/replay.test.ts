@@ -1,12 +1,15 @@
+import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
 import { routes } from "../../src/app.ts";
 import { toBase64 } from "../../src/lib/bytes.ts";
+import { limits } from "../../src/limits.ts";
 import { openApi } from "../../src/routes/documentation.ts";
+import { createServices } from "../../src/services.ts";
 import { expectBaseHeaders, expectProblem } from "../support/answers.ts";
 import { exampleTenant, pathOf } from "../support/fixtures.ts";
 import { hello, newKey } from "../support/keys.ts";
 import { type Answer, type CallOptions, newTenant, type Tenant } from "../support/tenant.ts";
-import { newIdempotencyKey, storedEntries } from "./support.ts";
+import { ask, newIdempotencyKey, storedEntries, withEntries, withStatement } from "./support.ts";
 
 let tenant: Tenant;
 beforeAll(async () => {
@@ -116,6 +119,17 @@ describe("a key that was used", () => {
 		expect((await tenant.call("GET", `/v1/keys/${otherId}`)).json.state).toBe("enabled");
 	});
 
+	it("is refused for another If-Match, which decides on what is replaced", async () => {
+		const own = await newTenant();
+		const send = keyed("PUT", "/v1/config", { json: {} }, own);
+		const first = await send({ headers: { "If-Match": '"0"' } });
+		expect(first.status).toBe(200);
+		for (const headers of [{ "If-Match": '"1"' }, {}]) {
+			expectProblem(await send({ headers }), 422, "idempotency_key_reused");
+		}
+		expectReplay(await send({ headers: { "If-Match": '"0"' } }), first);
+	});
+
 	it("is refused for another body under the same path", async () => {
 		const { id } = await newKey(tenant);
 		const send = keyed("POST", `/v1/keys/${id}/sign`, { json: { message: hello } });
@@ -174,6 +188,31 @@ describe("a refusal", () => {
 		expect(again.json.requestId).not.toBe(first.json.requestId);
 		expect(first.headers.get("idempotency-replayed")).toBeNull();
 	});
+
+	it("that asks for another try is not kept: the same request may do it yet", async () => {
+		const own = await newTenant();
+		const asked = { id: "putConfig", key: newIdempotencyKey(), token: await own.token("admin") };
+		const json = { benchmarking_config: { enable_benchmarks: true } };
+		const overtaken = withStatement("config.insert", async (run) => {
+			await own.call("PUT", "/v1/config", { json: {} });
+			return run();
+		});
+		const first = await ask(overtaken, { ...asked, json });
+		expect(await first.json()).toMatchObject({ status: 409, code: "concurrent_change" });
+		const again = await ask(createServices(env), { ...asked, json });
+		expect([again.status, again.headers.get("idempotency-replayed")]).toEqual([200, null]);
+		expect(await again.json()).toMatchObject({ version: 2, config: json });
+	});
+
+	it("says so when no more answers can be kept, and does nothing", async () => {
+		const token = await tenant.token("admin");
+		const json = { name: "one-too-many", algorithm: "Ed25519" };
+		const asked = { id: "createKey", key: newIdempotencyKey(), token, json };
+		const refused = await ask(withEntries({ begin: async () => ({ state: "full" }) }), asked);
+		expect(await refused.json()).toMatchObject({ status: 503, code: "idempotency_full" });
+		expect(refused.headers.get("retry-after")).toBe(String(limits.idempotencyFullRetryMs / 1000));
+		expect((await tenant.call("GET", "/v1/keys/one-too-many")).status).toBe(404);
+	});
 });
 
 describe("the header", () => {
@@ -219,11 +258,15 @@ describe("the OpenAPI document", () => {
 		);
 		const said = JSON.stringify(operation?.responses);
 		const isChanging = changing.includes(route);
-		expect(headers).toEqual(isChanging ? ["Idempotency-Key"] : []);
+		expect(headers.filter((name) => name !== "If-Match")).toEqual(
+			isChanging ? ["Idempotency-Key"] : [],
+		);
+		expect(headers.includes("If-Match")).toBe(["putConfig", "rollbackConfig"].includes(route.id));
 		for (const code of [
 			"invalid_idempotency_key",
 			"idempotency_key_reused",
 			"idempotency_running",
+			"idempotency_full",
 		]) {
 			expect(said.includes(code), code).toBe(isChanging);
 		}

@@ -7,7 +7,16 @@ import { laneOf } from "../../src/ratelimit/policy.ts";
 
 const tenant = "acme";
 const sign = laneOf("sign", "signer", null);
-const limit = { name: "sign", quota: 1_000, windowSeconds: 60, remaining: 900, resetMs: 0 };
+const limit = {
+	name: "sign",
+	quota: 1_000,
+	windowSeconds: 60,
+	remaining: 900,
+	resetMs: 0,
+	most: 100_000,
+	msPerPart: 0.6,
+};
+const price = { cost: 100, paid: 0 };
 
 interface Question {
 	readonly ask: LeaseAsk;
@@ -43,7 +52,7 @@ function isolate() {
 							ask.lanes.map(() => ({ ...lane, granted })),
 							more,
 						),
-					refuse: (waitMs) => lease([{ ...lane, refusal: { bucket: "sign", waitMs } }]),
+					refuse: (waitMs) => lease([{ ...lane, refusal: { limit, waitMs } }]),
 					fail: () => {
 						reject(new Error("gone"));
 						return settled();
@@ -63,8 +72,8 @@ function isolate() {
 			for (const resolve of sleeping.splice(0)) resolve();
 			await settled();
 		},
-		now: () => book.spendNow(tenant, sign, 100, () => {})?.kind ?? "ask",
-		spend: () => book.spend(tenant, sign, 100).then(({ kind }) => kind),
+		now: () => book.spendNow(tenant, sign, price, () => {})?.kind ?? "ask",
+		spend: () => book.spend(tenant, sign, price).then(({ kind }) => kind),
 	};
 }
 
@@ -120,6 +129,56 @@ describe("an isolate's leases", () => {
 		await wake();
 		expect(new Set(await Promise.all(spending))).toEqual(new Set(["spent"]));
 		expect(questions).toHaveLength(2);
+	});
+
+	it("wait for a slow coordinator as long as it may take, and no longer", async () => {
+		const { spend, wake, pass, questions } = isolate();
+		const outcomes: string[] = [];
+		for (let nth = 0; nth < 20; nth++) void spend().then((kind) => outcomes.push(kind));
+		for (let waited = 0; waited < limits.leaseTimeoutMs - 10; waited += 10) {
+			pass(10);
+			await wake();
+		}
+		expect(outcomes).toEqual([]);
+		// Asked again now and then, in case the first question was cut off; not once for each that waits.
+		expect(questions.length).toBeLessThanOrEqual(limits.leaseTimeoutMs / limits.leaseFollowMs + 1);
+		for (const question of questions.toReversed()) await question.answer(500);
+		await wake();
+		expect(outcomes).toContain("spent");
+		pass(10);
+		for (let nth = 0; nth < 3; nth++) {
+			for (const question of questions) await question.answer(0);
+			await wake();
+		}
+		expect(outcomes).toHaveLength(20);
+		expect(outcomes).not.toContain("refused");
+	});
+
+	it("of more lanes than an isolate keeps leave those alone that are in use", async () => {
+		const { book, spend, now, questions } = isolate();
+		const first = spend();
+		await asked(questions, 0).answer(300);
+		await first;
+		for (let nth = 0; nth < 3 * limits.lanesPerTenant; nth++) {
+			const token = { id: `${nth}`, quota: 10, windowSeconds: 60 };
+			book.spendNow(tenant, laneOf("sign", "signer", token), price, () => {});
+			if (nth === 10) expect(now()).toBe("spent");
+		}
+		expect(book.epochOf(tenant)).toBe(7);
+		expect(book.termNow(tenant)).not.toBeNull();
+	});
+
+	it("are charged what is still due of a price, and tell when all of it will be there", async () => {
+		const { book, questions } = isolate();
+		const rest = { cost: 1_000, paid: 100 };
+		const spending = book.spend(tenant, sign, rest);
+		expect(asked(questions, 0).ask.lanes[0]?.need).toBe(900);
+		await asked(questions, 0).refuse(5_000);
+		// 900 in five seconds; who comes again needs all of the 1,000.
+		expect(await spending).toMatchObject({
+			kind: "refused",
+			retryMs: 5_000 + 100 * limit.msPerPart,
+		});
 	});
 
 	it("refuse by themselves until the coordinator will have more", async () => {

@@ -54,15 +54,21 @@ describe("the buckets of a lane", () => {
 		expect(policies.token).toEqual({ quota: 7 * tokenParts, windowMs: 3_000 });
 	});
 
-	it("of a revocation are its own alone: what else the tenant does can not use them up", () => {
-		const revoke = laneOf("revoke", "admin", token);
-		expect(ids(rulesFor(revoke, defaultConfig, whole))).toEqual(["revoke"]);
-		for (const operation of everyOperation) {
-			if (operation === "revoke") continue;
-			const others = rulesFor(laneOf(operation, "admin", token), defaultConfig, whole);
-			expect(ids(others)).not.toContain("revoke");
-		}
-	});
+	it.each(["revoke", "configure"] as const)(
+		"of %s are its own alone: what else the tenant does can not use them up",
+		(apart) => {
+			const lane = laneOf(apart, "admin", token);
+			const config = configWith({
+				roles: { ...defaultConfig.limits_config.roles, admin: quota(5) },
+			});
+			expect(ids(rulesFor(lane, config, whole))).toEqual([apart]);
+			for (const operation of everyOperation) {
+				if (operation === apart) continue;
+				const others = rulesFor(laneOf(operation, "admin", token), config, whole);
+				expect(ids(others)).not.toContain(apart);
+			}
+		},
+	);
 
 	it("of a revocation are the shared ones when it has none of its own: never none at all", () => {
 		const config = configWith({
@@ -72,11 +78,12 @@ describe("the buckets of a lane", () => {
 		expect(ids(rules)).toEqual(["tenant", "token token-1"]);
 	});
 
-	it("always hold the tenant's limit, but for a revocation", () => {
+	it("always hold the tenant's limit, but for a revocation and a change of the limits", () => {
 		for (const operation of everyOperation) {
 			for (const role of roles) {
 				const rules = rulesFor(laneOf(operation, role, null), defaultConfig, whole);
-				expect(ids(rules)).toContain(operation === "revoke" ? "revoke" : "tenant");
+				const isApart = operation === "revoke" || operation === "configure";
+				expect(ids(rules)).toContain(isApart ? operation : "tenant");
 			}
 		}
 	});
@@ -91,7 +98,7 @@ describe("a lane", () => {
 	});
 
 	it.each(everyOperation)("of %s may take the reserve only if it is critical", (operation) => {
-		const isCritical = operation === "sign" || operation === "revoke";
+		const isCritical = ["sign", "revoke", "configure"].includes(operation);
 		expect(mayTakeReserve(laneOf(operation, "admin", null))).toBe(isCritical);
 	});
 });

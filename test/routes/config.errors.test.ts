@@ -77,13 +77,18 @@ describe("PUT /v1/config", () => {
 	});
 
 	it("refuses limits under which it could not be changed back", async () => {
-		for (const at of ["tenant", "roles/admin"]) {
-			const [first = "", second] = at.split("/");
-			const quota = { quota: 1, window_seconds: 1 };
-			const answer = await put(limits({ [first]: second ? { [second]: quota } : quota }));
-			const pointer = `/limits_config/${at}/quota`;
-			expectProblem(answer, 400, "invalid_request", { pointer, says: ["2 at least", "not 1"] });
-		}
+		const answer = await put(
+			limits({ operations: { configure: { quota: 9, window_seconds: 1 } } }),
+		);
+		const pointer = "/limits_config/operations/configure/quota";
+		expectProblem(answer, 400, "invalid_request", { pointer, says: ["10 at least", "not 9"] });
+	});
+
+	it("refuses limits of which a shard would have next to nothing", async () => {
+		const tenant = { quota: 3999, window_seconds: 1 };
+		const answer = await put({ ...limits({ tenant }), ...scaling({ coordinator_shards: 4 }) });
+		const pointer = "/limits_config/tenant/quota";
+		expectProblem(answer, 400, "invalid_request", { pointer, says: ["4000 at least", "not 3999"] });
 	});
 
 	it("names every field that is wrong, each with its own message", async () => {

@@ -195,8 +195,13 @@ describe("limits that were set", () => {
 	});
 
 	it("may be as low as is allowed, and can still be taken back", async () => {
-		const lowest = { quota: 2, window_seconds: 1 };
-		const limits_config = { tenant: lowest, roles: { admin: lowest } };
+		const lowest = { quota: 1, window_seconds: 3600 };
+		const configure = { quota: 10, window_seconds: 1 };
+		const limits_config = {
+			tenant: lowest,
+			roles: { admin: lowest },
+			operations: { manage: lowest, configure },
+		};
 		await put({ limits_config }, "?fence=true");
 		const deadline = Date.now() + 8_000;
 		let answer = await put({});

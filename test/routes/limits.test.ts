@@ -1,5 +1,5 @@
 import { env } from "cloudflare:workers";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 import { limits } from "../../src/limits.ts";
 import { createServices } from "../../src/services.ts";
 import { expectProblem } from "../support/answers.ts";
@@ -35,12 +35,14 @@ function limitOf({ headers }: Answer) {
 	return { name: policy?.[1], quota, window, remaining, reset };
 }
 
-function expectLimited(answer: Answer, name: string): number {
+function expectLimited(answer: Answer, name: string, cost = 1): number {
 	expectProblem(answer, 429, "rate_limited", { says: [`"${name}"`] });
 	expect(answer.json["violated-policies"]).toEqual([name]);
 	const retryAfter = Number(answer.headers.get("retry-after"));
 	expect(retryAfter).toBeGreaterThanOrEqual(1);
-	expect(limitOf(answer).remaining).toBe(0);
+	const limit = limitOf(answer);
+	expect(limit.name).toBe(name);
+	expect(limit.remaining).toBeLessThan(cost);
 	return retryAfter;
 }
 
@@ -116,7 +118,7 @@ describe("costs", () => {
 		// What was spent under the limit of before weighs a little: the new one is as full as that was.
 		expect([28, 29]).toContain(limitOf(await create("small", "Ed25519")).remaining);
 		expect([8, 9]).toContain(limitOf(await create("large", "RS256")).remaining);
-		expectLimited(await create("larger", "RS256"), "manage");
+		expectLimited(await create("larger", "RS256"), "manage", 20);
 	});
 });
 
@@ -173,6 +175,21 @@ describe("the reserve", () => {
 		expectLimited(signed, "tenant");
 		expect((await tenant.call("POST", "/v1/keys/payments/disable")).status).toBe(200);
 	});
+
+	it("nor is an admin who raises the limit refused while signers use up all of it", async () => {
+		const small = { quota: 10, window_seconds: hour };
+		const tenant = await limitedTenant({ tenant: small, roles: { admin: small } });
+		let signed = await sign(tenant);
+		for (let i = 0; i < 20 && signed.status === 200; i++) signed = await sign(tenant);
+		expect(signed.status).toBe(429);
+		expectLimited(await tenant.call("GET", "/v1/keys/payments"), "tenant");
+		const read = await tenant.call("GET", "/v1/config");
+		expect([read.status, limitOf(read).name], read.text).toEqual([200, "configure"]);
+		const changed = await tenant.call("PUT", "/v1/config?fence=true", { json: {} });
+		expect([changed.status, limitOf(changed).name], changed.text).toEqual([200, "configure"]);
+		// What the bucket had of the old limit it has of the new one: nearly nothing, but it fills fast.
+		await vi.waitFor(async () => expect((await sign(tenant)).status).toBe(200));
+	});
 });
 
 describe("callers who are not signed in", () => {
@@ -196,11 +213,14 @@ describe("callers who are not signed in", () => {
 	});
 });
 
-describe("every answer of a route with a limit", () => {
+describe("every answer", () => {
 	it.each([
 		["200", "GET", "/v1/keys", undefined],
+		["200", "GET", "/healthz", undefined],
 		["400", "POST", "/v1/keys", { nonsense: true }],
 		["404", "GET", "/v1/keys/nothing", undefined],
+		["404", "GET", "/nothing", undefined],
+		["405", "PUT", "/v1/keys", undefined],
 		["409", "POST", "/v1/keys", { name: "taken", algorithm: "Ed25519" }],
 	])("tells what is left, also with %s", async (status, method, path, json) => {
 		const tenant = await newTenant();

@@ -1,5 +1,5 @@
 import { env } from "cloudflare:workers";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 import { hashToken } from "../../src/auth/tokens.ts";
 import { limits } from "../../src/limits.ts";
 import { roles } from "../../src/model.ts";
@@ -40,6 +40,23 @@ function sign(token: string, key = "pay-1") {
 	return call("POST", `/v1/keys/${key}/sign`, { token, json: { message: hello } });
 }
 
+/** A revocation that is made and, for a while, not committed. */
+async function holdRevocation(id: string): Promise<void> {
+	const sql = ownerSql();
+	await sql.transaction([
+		sql.query("update tokens set revoked_at = now() where id = $1", [id]),
+		sql.query(`select pg_sleep(1.5) /* ${id} */`),
+	]);
+}
+
+async function revocationsHeld(id: string): Promise<number> {
+	const [found] = await ownerSql().query(
+		"select count(*)::int as n from pg_stat_activity where wait_event = 'PgSleep' and query like $1",
+		[`%${id}%`],
+	);
+	return found?.n;
+}
+
 describe("POST /v1/tokens", () => {
 	it.each(roles)("makes a token of the role %s, which works at once", async (role) => {
 		const { token, id, createdAt, ...rest } = await mint({ role });
@@ -77,6 +94,20 @@ describe("POST /v1/tokens", () => {
 		const { json: child } = await call("POST", "/v1/tokens", { token: admin.token, json });
 		const rows = await ownerSql().query("select created_by from tokens where id = $1", [child.id]);
 		expect(rows).toEqual([{ created_by: admin.id }]);
+	});
+
+	it("makes none when the token that asks is revoked before it is there", async () => {
+		const { token, id } = await mint({ role: "admin" });
+		const json = { name: "late", role: "admin" };
+		expect((await call("GET", "/v1/keys", { token })).status).toBe(200);
+		const revocation = holdRevocation(id);
+		await vi.waitFor(async () => expect(await revocationsHeld(id)).toBe(1));
+		// Let in, because no epoch has moved yet, and kept waiting by the row that is being changed.
+		const refused = await call("POST", "/v1/tokens", { token, json });
+		await revocation;
+		expectProblem(refused, 401, "invalid_token");
+		const made = await ownerSql().query("select 1 from tokens where created_by = $1", [id]);
+		expect(made).toEqual([]);
 	});
 
 	it("stores a limit of its own, shows it, and knows it of whoever calls", async () => {

@@ -30,7 +30,13 @@ const expected: Readonly<Record<string, readonly Role[] | "anyone">> = {
 	putConfig: ["admin"],
 	listConfigVersions: ["admin", "auditor"],
 	rollbackConfig: ["admin"],
+	listAudit: ["admin", "auditor"],
+	exportAudit: ["admin", "auditor"],
+	getAuditCheckpoint: ["admin", "auditor"],
+	getAuditRecord: ["admin", "auditor"],
+	getAuditRecordProof: ["admin", "auditor"],
 	getJwks: "anyone",
+	getAuditKeys: "anyone",
 	healthz: "anyone",
 	readyz: "anyone",
 	getOpenApi: "anyone",
@@ -132,6 +138,23 @@ describe.each(withThing)("$method $path from another tenant", (route) => {
 		expect(answer.status).toBe(404);
 	});
 });
+
+describe.each(routes.filter(({ tag, permission }) => tag === "Audit" && permission))(
+	"$method $path",
+	(route) => {
+		it("refuses a token for some keys, because the log is of all of them", async () => {
+			const answer = await send(route, await tenant.token("auditor", { keys: ["payments"] }));
+			expect(answer.status).toBe(403);
+			expect(answer.json.code).toBe("scoped_token_forbidden");
+		});
+
+		it("tells nothing of another tenant", async () => {
+			const answer = await send(route, await foreign.token("admin"), foreign);
+			expect(answer.text).not.toContain(tenant.id);
+			if (answer.status !== 200) expect(answer.json.code).toBe("audit_record_not_found");
+		});
+	},
+);
 
 describe.each(withThing.filter((route) => route.path.includes("{key}")))(
 	"$method $path with a token for other keys",

@@ -1,7 +1,11 @@
+import { timeOf } from "../../src/audit/record.ts";
 import { newTenant, ownerSql, type Tenant } from "./tenant.ts";
 
 /** The token that the examples revoke. Token ids are unique in a tenant, so every tenant can have it. */
 export const exampleTokenId = "01900000-0000-7000-8000-000000000001";
+
+/** A record that stands for any other; its id is so old that it is in no day's partition. */
+const exampleRecordId = "01900000-0000-7000-8000-000000000002";
 
 const exampleKeys = [
 	["payments", "Ed25519"],
@@ -21,6 +25,13 @@ export async function exampleTenant(): Promise<Tenant> {
 	const sql = ownerSql();
 	const first = "insert into config_versions (tenant_id, version, config) values ($1, 1, '{}')";
 	await sql.query(first, [tenant.id]);
+	await sql.query(
+		`insert into audit_events (tenant_id, at, id, request_id, action, target_name, version, algorithm,
+			address, cost, outcome, chain, sequence, link)
+		select $1, 'epoch'::timestamptz + $2::bigint * interval '1 millisecond', $3, $3, 'createKey', 'old',
+			1, 'ES256', '', 100, 'ok', $3, 1, decode(repeat('00', 32), 'hex')`,
+		[tenant.id, timeOf({ id: exampleRecordId }), exampleRecordId],
+	);
 	await sql.query("insert into tenants (id) values ('main') on conflict do nothing");
 	return tenant;
 }

@@ -115,7 +115,7 @@ export async function call(
 	});
 	const bytes = new Uint8Array(await response.arrayBuffer());
 	const text = new TextDecoder().decode(bytes);
-	const isJson = response.headers.get("content-type")?.includes("json");
+	const isJson = /[/+]json\b/.test(response.headers.get("content-type") ?? "");
 	return {
 		status: response.status,
 		headers: response.headers,

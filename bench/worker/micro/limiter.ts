@@ -45,7 +45,15 @@ const ask: LeaseBookOptions["ask"] = async (_, __, { lanes }) => ({
 		granted: need + want,
 		refusal: null,
 		pauseMs: 0,
-		limit: { name: "sign", quota, windowSeconds: 60, remaining: quota - want, resetMs: want },
+		limit: {
+			name: "sign",
+			quota,
+			windowSeconds: 60,
+			remaining: quota - want,
+			resetMs: want,
+			most: 100 * quota,
+			msPerPart: 600 / quota,
+		},
 	})),
 });
 
@@ -78,7 +86,14 @@ function stepsOf(
 		services.shedder.started();
 		const admitted = await admit(services, raw, meter);
 		if (!admitted.ok) throw new Error(admitted.error.code);
-		const paid = await spend(services, admitted.value.caller, route, 100, meter, () => {});
+		const paid = await spend(
+			services,
+			admitted.value.caller,
+			route,
+			{ cost: 100, paid: 0 },
+			meter,
+			() => {},
+		);
 		if (!paid.ok) throw new Error(paid.error.code);
 		for (const _ of ["the body is read", "the answer is there"]) {
 			if (!(await holds(services, admitted.value))) throw new Error("the epoch moved");

@@ -181,11 +181,11 @@ export class World {
 		this.total.decisions++;
 		tally.asked += cost;
 		if (this.#central.spend(lane, cost, config, this.time.now)) this.total.central += cost;
-		const now = book.spendNow(tenant, lane, cost, (work) => void work);
+		const now = book.spendNow(tenant, lane, { cost, paid: 0 }, (work) => void work);
 		if (now) this.#count(book, tally, lane, cost, now.kind);
 		else {
 			void book
-				.spend(tenant, lane, cost)
+				.spend(tenant, lane, { cost, paid: 0 })
 				.then(({ kind }) => this.#count(book, tally, lane, cost, kind));
 		}
 	}

@@ -1,0 +1,64 @@
+import type { Database } from "../db/client.ts";
+import { limits } from "../limits.ts";
+import type { createCoordinators } from "../ratelimit/coordinator.ts";
+import type { ChainHeads } from "./checkpoint.ts";
+import { type AuditLogRpc, inTime } from "./log.ts";
+import { atOnce, inOrder } from "./merge.ts";
+import { AuditUnreadable, type RecordSource } from "./source.ts";
+import { storedRecords } from "./stored.ts";
+
+export interface AuditReader {
+	/** Every record of the tenant, wherever it is. */
+	recordsOf(tenant: string): Promise<RecordSource>;
+	headsOf(tenant: string): Promise<ChainHeads>;
+}
+
+export interface AuditPlaces {
+	readonly namespace: DurableObjectNamespace;
+	readonly coordinator: Pick<ReturnType<typeof createCoordinators>, "chains">;
+	readonly db: Database;
+	/** Where records go from Postgres, in this order. */
+	readonly further?: readonly RecordSource[];
+}
+
+export function createAuditReader({
+	namespace,
+	coordinator,
+	db,
+	further = [],
+}: AuditPlaces): AuditReader {
+	// The binding does not know its class.
+	const objectAt = (place: string) => namespace.getByName(place) as unknown as AuditLogRpc;
+	const objectRecords = (place: string): RecordSource => ({
+		read: (query) => answered(() => objectAt(place).read(query)),
+	});
+
+	async function chainsOf(tenant: string) {
+		const chains = await coordinator.chains(tenant);
+		return { chains, places: [...new Set(chains.map(({ place }) => place))] };
+	}
+
+	return {
+		async recordsOf(tenant) {
+			const { places } = await chainsOf(tenant);
+			const objects = atOnce(places.map(objectRecords), limits.auditObjectsAtOnce);
+			return inOrder([objects, storedRecords(db), ...further]);
+		},
+		async headsOf(tenant) {
+			const { chains, places } = await chainsOf(tenant);
+			const all = await Promise.all(places.map((place) => answered(() => objectAt(place).head())));
+			const present = new Set(all.map(({ id }) => id));
+			const ended = chains.map(({ id }) => id).filter((id) => !present.has(id));
+			const heads = all.filter(({ sequence }) => sequence > 0);
+			return { heads: heads.sort((a, b) => (a.id < b.id ? -1 : 1)), ended };
+		},
+	};
+}
+
+async function answered<T>(call: () => Promise<T>): Promise<T> {
+	try {
+		return await inTime(call());
+	} catch (error) {
+		throw new AuditUnreadable(error instanceof Error ? error.message : "unknown");
+	}
+}

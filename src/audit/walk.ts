@@ -1,0 +1,160 @@
+import { toBase64 } from "../lib/bytes.ts";
+import { chainStart, linked } from "./chain.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import type { SourcedRecord } from "./source.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** What is wrong with an export. */
+export interface Finding {
+	readonly kind:
+		| "changed"
+		| "missing"
+		| "added"
+		| "reordered"
+		| "cut_off"
+		| "forged"
+		| "unreadable";
+	/** Of the file, from 1; null for what is not in it. */
+	readonly line: number | null;
+	readonly message: string;
+}
+
+/** Records of a chain that follow each other without a gap, each checked against the one before it. */
+interface Run {
+	low: number;
+	/** Of the first one, which is checked when the one before it comes. */
+	first: {
+		readonly leaf: Bytes;
+		readonly link: Bytes;
+		readonly name: string;
+		readonly line: number;
+	};
+	high: number;
+	/** Of the last one. */
+	link: Bytes;
+}
+
+/** The runs of one chain by both of their ends: as many as there are gaps, and one more. */
+interface Runs {
+	readonly byLow: Map<number, Run>;
+	readonly byHigh: Map<number, Run>;
+}
+
+/** Follows the chains of an export, whose records come in the order of time, which is not quite theirs. */
+export class ChainWalk {
+	readonly #checkpoint: Checkpoint;
+	readonly #since: Checkpoint | null;
+	readonly #runs = new Map<string, Runs>();
+
+	/** @param since an earlier one, which every chain must go on from */
+	constructor(checkpoint: Checkpoint, since: Checkpoint | null) {
+		this.#checkpoint = checkpoint;
+		this.#since = since;
+	}
+
+	get chains(): number {
+		return this.#runs.size;
+	}
+
+	/** What is wrong with it or with its neighbours. */
+	add({ record, chain, sequence, link }: SourcedRecord, leaf: Bytes, line: number): Finding[] {
+		const findings = this.#againstKept(chain, sequence, link, line);
+		const runs = this.#runsOf(chain);
+		const name = `${record.id}, number ${sequence} of the chain ${chain}`;
+		const changed = (who: string, at: number) => {
+			findings.push({ kind: "changed", line: at, message: `${who}: its link does not hold` });
+		};
+		if (runs.byLow.has(sequence) || runs.byHigh.has(sequence)) {
+			return [{ kind: "added", line, message: `${name}: there is another one at its place` }];
+		}
+		const own: Run = { low: sequence, first: { leaf, link, name, line }, high: sequence, link };
+		const before = runs.byHigh.get(sequence - 1);
+		const start = sequence === 1 ? this.#startOf(chain) : null;
+		const previous = before?.link ?? start;
+		if (previous && !holds(sequence, previous, leaf, link)) changed(name, line);
+		const after = runs.byLow.get(sequence + 1);
+		if (after && !holds(after.low, link, after.first.leaf, after.first.link)) {
+			changed(after.first.name, after.first.line);
+		}
+		join(runs, own, before, after);
+		return findings;
+	}
+
+	/** `isWhole`: every record up to the heads must have come. */
+	done(isWhole: boolean): Finding[] {
+		const findings: Finding[] = [];
+		for (const { id, sequence, link } of this.#checkpoint.chains) {
+			const runs = this.#runs.get(id);
+			const last = runs?.byHigh.get(sequence);
+			if (last && toBase64(last.link) !== link) {
+				const message = `number ${sequence} of the chain ${id}: the checkpoint has another one there`;
+				findings.push({ kind: "changed", line: null, message });
+			}
+			if (isWhole) findings.push(...missingOf(id, runs, 1, sequence));
+		}
+		for (const { id, sequence } of this.#since?.chains ?? []) {
+			const end = this.#checkpoint.chains.find((head) => head.id === id)?.sequence ?? 0;
+			if (isWhole) findings.push(...missingOf(id, this.#runs.get(id), end + 1, sequence));
+		}
+		for (const id of this.#checkpoint.ended) {
+			const runs = this.#runs.get(id);
+			const last = Math.max(0, ...(runs?.byHigh.keys() ?? []));
+			if (isWhole) findings.push(...missingOf(id, runs, 1, last));
+		}
+		return findings;
+	}
+
+	/** The record that a kept checkpoint has is that one, and no other. */
+	#againstKept(chain: string, sequence: number, link: Bytes, line: number): Finding[] {
+		const kept = this.#since?.chains.find(({ id }) => id === chain);
+		if (kept?.sequence !== sequence || kept.link === toBase64(link)) return [];
+		const message = `number ${sequence} of the chain ${chain}: the checkpoint that was kept has another one there`;
+		return [{ kind: "changed", line, message }];
+	}
+
+	#runsOf(chain: string): Runs {
+		const runs = this.#runs.get(chain) ?? { byLow: new Map(), byHigh: new Map() };
+		this.#runs.set(chain, runs);
+		return runs;
+	}
+
+	#startOf(chain: string): Bytes | null {
+		const head = this.#checkpoint.chains.find(({ id }) => id === chain);
+		return head ? chainStart(head).link : null;
+	}
+}
+
+function join({ byLow, byHigh }: Runs, own: Run, before?: Run, after?: Run): void {
+	if (before) byHigh.delete(before.high);
+	if (after) byLow.delete(after.low);
+	const joined: Run = {
+		...(before ?? own),
+		high: after?.high ?? own.high,
+		link: after?.link ?? own.link,
+	};
+	byLow.set(joined.low, joined);
+	byHigh.set(joined.high, joined);
+}
+
+function holds(sequence: number, previous: Bytes, leaf: Bytes, link: Bytes): boolean {
+	const made = linked({ sequence: sequence - 1, link: previous }, leaf).link;
+	return toBase64(made) === toBase64(link);
+}
+
+/** Which of these numbers are in no run. */
+function missingOf(chain: string, runs: Runs | undefined, first: number, last: number): Finding[] {
+	const findings: Finding[] = [];
+	const missing = (from: number, to: number) => {
+		if (from > to) return;
+		const which = from === to ? `number ${from}` : `numbers ${from} to ${to}`;
+		findings.push({ kind: "missing", line: null, message: `${which} of the chain ${chain}` });
+	};
+	let next = first;
+	for (const run of [...(runs?.byLow.values() ?? [])].sort((a, b) => a.low - b.low)) {
+		missing(next, Math.min(run.low - 1, last));
+		next = Math.max(next, run.high + 1);
+	}
+	missing(next, last);
+	return findings;
+}

@@ -1,0 +1,258 @@
+import { leafOf } from "../audit/chain.ts";
+import { checkpointOf } from "../audit/checkpoint.ts";
+import { writeExport } from "../audit/export.ts";
+import { pathToHead } from "../audit/path.ts";
+import { canonicalRecord, timeOf } from "../audit/record.ts";
+import { showRecord } from "../audit/shown.ts";
+import { firstIdAt, type RecordFilter, type SourcedRecord } from "../audit/source.ts";
+import { type Caller, refuseScoped } from "../auth/tokens.ts";
+import { type Failure, fail } from "../errors.ts";
+import { toBase64, utf8 } from "../lib/bytes.ts";
+import { ok, type Result } from "../lib/result.ts";
+import { isUuid, uuidv7 } from "../lib/uuid.ts";
+import { limits } from "../limits.ts";
+import * as schema from "../schemas/audit.ts";
+import type { Services } from "../services.ts";
+import { cursorOf, readCursor } from "./audit-cursor.ts";
+import { publicRoute, route } from "./route.ts";
+
+const guarded = { tag: "Audit", permission: "audit:read", method: "get" } as const;
+
+export const listAudit = route(
+	{
+		...guarded,
+		path: "/v1/audit",
+		id: "listAudit",
+		summary: "What was done, the newest first",
+		description:
+			"Every record once, wherever it is on its way. A page may have fewer records than `limit`, or none, and yet a `nextCursor`: each is a bounded piece of work, whatever the filter. Records that are older than the page and come in late are not shown by later pages that are past them.",
+		query: schema.listAuditQuery,
+		answer: { status: 200, description: "A page of records", schema: schema.recordPage },
+		failures: ["invalid_cursor", "scoped_token_forbidden"],
+		examples: [{ query: { action: "createKey", limit: "20" } }],
+	},
+	async ({ services, caller, query }) => {
+		const refusal = refuseScoped(caller, whatScopedCanNot);
+		if (refusal) return refusal;
+		const filter = filterOf(caller.tenant, query);
+		const before = await readCursor(filter, query.cursor);
+		if (!before.ok) return before;
+		const source = await services.auditReader.recordsOf(caller.tenant);
+		const limit = query.limit ?? limits.pageSizeDefault;
+		const { records, reached } = await source.read({ ...filter, before: before.value, limit });
+		const nextCursor = reached === null ? null : await cursorOf(filter, reached);
+		return ok({ json: { records: records.map(showRecord), nextCursor } });
+	},
+);
+
+export const getAuditRecord = route(
+	{
+		...guarded,
+		path: "/v1/audit/records/{record}",
+		id: "getAuditRecord",
+		operation: "read",
+		summary: "One record",
+		params: schema.recordParams,
+		answer: { status: 200, description: "The record", schema: schema.oneRecord },
+		failures: ["audit_record_not_found", "scoped_token_forbidden"],
+		examples: [{ params: { record: "01900000-0000-7000-8000-000000000002" } }],
+	},
+	async ({ services, caller, params }) => {
+		const found = await findRecord(services, caller, params.record);
+		return found.ok ? ok({ json: showRecord(found.value) }) : found;
+	},
+);
+
+export const getAuditRecordProof = route(
+	{
+		...guarded,
+		path: "/v1/audit/records/{record}/proof",
+		id: "getAuditRecordProof",
+		operation: "read",
+		summary: "One record, proved",
+		description:
+			"The record's bytes and leaf, and a statement under the service's own key that it stands at its place of its chain. Where the chain's head is no more than 1,000 records away, also the hashes that lead to a signed checkpoint. All of it is verified offline.",
+		params: schema.recordParams,
+		answer: { status: 200, description: "The record and the statement", schema: schema.proof },
+		failures: ["audit_record_not_found", "scoped_token_forbidden"],
+		examples: [{ params: { record: "01900000-0000-7000-8000-000000000002" } }],
+	},
+	async ({ services, caller, params }) => {
+		const found = await findRecord(services, caller, params.record);
+		if (!found.ok) return found;
+		const record = showRecord(found.value);
+		const encoded = canonicalRecord(found.value.record);
+		const leaf = toBase64(leafOf(encoded));
+		const { id, chain, sequence, link } = record;
+		const at = new Date(services.clock()).toISOString();
+		const statement = { tenant: caller.tenant, id, chain, sequence, link, leaf, at };
+		const signed = await services.auditSigner.sign("edgesign-audit-record+jwt", statement);
+		const canonical = [encoded.head, encoded.item].map(toBase64);
+		const path = await provePath(services, caller.tenant, found.value);
+		return ok({ json: { record, canonical, leaf, signed, path } });
+	},
+);
+
+export const getAuditCheckpoint = route(
+	{
+		...guarded,
+		path: "/v1/audit/checkpoint",
+		id: "getAuditCheckpoint",
+		summary: "Where every chain of the log ends now, signed",
+		description: "Keep it elsewhere: an export that is made later must have every record up to it.",
+		answer: { status: 200, description: "The checkpoint", schema: schema.checkpoint },
+		failures: ["scoped_token_forbidden"],
+		examples: [{}],
+	},
+	async ({ services, caller }) => {
+		const refusal = refuseScoped(caller, whatScopedCanNot);
+		if (refusal) return refusal;
+		const heads = await services.auditReader.headsOf(caller.tenant);
+		const checkpoint = checkpointOf(caller.tenant, heads, services.clock());
+		const signed = await services.auditSigner.sign("edgesign-audit-checkpoint+jwt", checkpoint);
+		return ok({ json: { checkpoint, signed } });
+	},
+);
+
+export const exportAudit = route(
+	{
+		...guarded,
+		path: "/v1/audit/export",
+		id: "exportAudit",
+		summary: "Records of any number as NDJSON, to be verified offline",
+		description:
+			"The newest first. The first line has a signed checkpoint, the last one a signature over all of them; `npm run audit:verify` reads it. Without a filter it is every record up to the checkpoint. An answer without its last line was cut off.",
+		query: schema.exportAuditQuery,
+		answer: {
+			status: 200,
+			description: "A line for each record, between a first and a last one",
+			contentType: "application/x-ndjson",
+		},
+		failures: ["scoped_token_forbidden"],
+		examples: [{ query: { action: "createKey" } }],
+	},
+	async ({ services, caller, query }) => {
+		const refusal = refuseScoped(caller, whatScopedCanNot);
+		if (refusal) return refusal;
+		const { auditReader, auditSigner: signer, clock, random } = services;
+		const { tenant } = caller;
+		const checkpoint = checkpointOf(tenant, await auditReader.headsOf(tenant), clock());
+		const source = await auditReader.recordsOf(tenant);
+		const id = uuidv7(clock, random);
+		const filter = filterOf(tenant, query);
+		const lines = writeExport({ id, filter, checkpoint, source, signer });
+		const headers = {
+			"Content-Type": "application/x-ndjson",
+			"Content-Disposition": `attachment; filename="audit-${tenant}-${id}.ndjson"`,
+		};
+		return ok(new Response(streamOf(lines), { headers }));
+	},
+);
+
+export const getAuditKeys = publicRoute(
+	{
+		method: "get",
+		path: "/.well-known/audit-jwks.json",
+		id: "getAuditKeys",
+		addressCost: 1,
+		tag: "Public",
+		summary: "The public keys that verify what the audit log says of itself",
+		description:
+			"The service's own, the newest first (RFC 7517). Keep those that you have relied on.",
+		answer: {
+			status: 200,
+			description: "The JWK Set",
+			schema: schema.auditKeys,
+			contentType: "application/jwk-set+json",
+		},
+		failures: [],
+		examples: [{}],
+	},
+	async ({ services }) => {
+		const headers = {
+			"Access-Control-Allow-Origin": "*",
+			"Cache-Control": `public, max-age=${limits.documentsMaxAgeSeconds}`,
+			"Content-Type": "application/jwk-set+json",
+		};
+		const keys = await services.auditSigner.publicKeys();
+		return ok(new Response(JSON.stringify({ keys }), { headers }));
+	},
+);
+
+/** The log is of the whole tenant: a chain that leaves records out proves nothing. */
+const whatScopedCanNot = "read the audit log";
+
+interface FilterQuery {
+	readonly key?: string | undefined;
+	readonly token?: string | undefined;
+	readonly action?: string | undefined;
+	readonly from?: number | undefined;
+	readonly to?: number | undefined;
+}
+
+function filterOf(tenant: string, query: FilterQuery): RecordFilter {
+	const { key = null, token = null, action = null, from = null, to = null } = query;
+	const isId = key !== null && isUuid(key);
+	const target = { targetId: isId ? key : null, targetName: isId ? null : key };
+	return { tenant, ...target, tokenId: token, action, from, to };
+}
+
+/** The way to a checkpoint of this moment, where it is short enough to be shown. */
+async function provePath(services: Services, tenant: string, found: SourcedRecord) {
+	const { auditReader, auditSigner, clock } = services;
+	const heads = await auditReader.headsOf(tenant);
+	const head = heads.heads.find(({ id }) => id === found.chain);
+	const path = head && (await pathToHead(await auditReader.recordsOf(tenant), found, head));
+	if (!path) return null;
+	const checkpoint = checkpointOf(tenant, heads, clock());
+	return {
+		previous: toBase64(path.previous),
+		leaves: path.leaves.map(toBase64),
+		checkpoint: await auditSigner.sign("edgesign-audit-checkpoint+jwt", checkpoint),
+	};
+}
+
+async function findRecord(
+	{ auditReader }: Services,
+	caller: Caller,
+	id: string,
+): Promise<Result<SourcedRecord, Failure>> {
+	const refusal = refuseScoped(caller, whatScopedCanNot);
+	if (refusal) return refusal;
+	const at = timeOf({ id });
+	const filter = {
+		...filterOf(caller.tenant, { from: at, to: at + 1 }),
+		limit: limits.pageSizeMax,
+	};
+	const source = await auditReader.recordsOf(caller.tenant);
+	for (let before: string | null = after(id); ; ) {
+		const { records, reached } = await source.read({ ...filter, before });
+		const found = records.find(({ record }) => record.id === id);
+		if (found) return ok(found);
+		if (reached === null || reached <= id) break;
+		before = reached;
+	}
+	return fail("audit_record_not_found", `There is no record "${id}".`);
+}
+
+/** The least id after this one, as far as one digit goes: what is between them is looked through. */
+function after(id: string): string {
+	const last = Number.parseInt(id.slice(-8), 16) + 1;
+	return last > 0xffff_ffff
+		? firstIdAt(timeOf({ id }) + 1)
+		: id.slice(0, -8) + last.toString(16).padStart(8, "0");
+}
+
+/** Reads on only when what was read is sent: however slow the receiver, no more is held than one piece. */
+function streamOf(pieces: AsyncGenerator<string>): ReadableStream<Uint8Array> {
+	return new ReadableStream({
+		async pull(controller) {
+			const { done, value } = await pieces.next();
+			if (done) controller.close();
+			else controller.enqueue(utf8(value));
+		},
+		async cancel() {
+			await pieces.return(undefined);
+		},
+	});
+}

@@ -1,0 +1,211 @@
+import { beforeAll, describe, expect, it } from "vitest";
+import { joinAppends } from "../../src/audit/block.ts";
+import { createStatementReader } from "../../src/audit/signer.ts";
+import { ExportVerifier, type Verdict } from "../../src/audit/verify.ts";
+import { call, newTenant, type Tenant } from "../support/tenant.ts";
+import { ExportForger } from "./forger.ts";
+import { drain, newAppend, objectAt, placeOfTests } from "./support.ts";
+
+type Line = ReturnType<typeof JSON.parse>;
+
+let tenant: Tenant;
+let lines: string[];
+let keys: { kid: string; x: string }[];
+
+/** Some of its records are in Postgres and some in two objects, one of which is elsewhere. */
+beforeAll(async () => {
+	tenant = await newTenant();
+	const here = placeOfTests(tenant.id);
+	const there = `${tenant.id}/oc/0`;
+	await append(here, 5);
+	await append(there, 4);
+	await drain(here);
+	await append(there, 3);
+	await append(here, 6);
+	keys = (await call("GET", "/.well-known/audit-jwks.json")).json.keys;
+	lines = await exported("");
+});
+
+async function append(place: string, count: number): Promise<void> {
+	for (let done = 0; done < count; done++) {
+		await objectAt(place).append(joinAppends([newAppend(place)]), false);
+	}
+}
+
+async function exported(query: string): Promise<string[]> {
+	const answer = await tenant.call("GET", `/v1/audit/export${query}`);
+	expect(answer.status, answer.text).toBe(200);
+	expect(answer.headers.get("content-type")).toBe("application/x-ndjson");
+	expect(answer.text.endsWith("\n")).toBe(true);
+	return answer.text.trimEnd().split("\n");
+}
+
+async function verify(text: readonly string[], by = keys): Promise<Verdict> {
+	const verifier = new ExportVerifier(await createStatementReader(by));
+	for (const line of text) await verifier.line(line);
+	return verifier.done();
+}
+
+/** The line of the record n, changed. */
+function edited(n: number, edit: (line: Line) => void): string[] {
+	return lines.map((line) => {
+		const value = JSON.parse(line);
+		if (value.n === n) edit(value);
+		return JSON.stringify(value);
+	});
+}
+
+const kindsOf = ({ findings }: Verdict) => [...new Set(findings.map(({ kind }) => kind))];
+const idOf = (n: number) => JSON.parse(lines[n] ?? "").record.id as string;
+
+describe("an export", () => {
+	it("holds, with every record of every chain up to the checkpoint", async () => {
+		const verdict = await verify(lines);
+		expect(verdict).toMatchObject({ records: 18, chains: 2, findings: [], isWhole: true });
+		expect(verdict.checkpoint?.chains.map(({ sequence }) => sequence).sort()).toEqual([11, 7]);
+	});
+
+	it("of a part holds too", async () => {
+		const records = lines.slice(1, -1).map((line) => JSON.parse(line).record);
+		const part = await exported(`?key=${records[3].target.id}`);
+		expect(await verify(part)).toMatchObject({ records: 1, findings: [], isWhole: false });
+		const [from, to] = [records[10].at, records[2].at];
+		const window = await verify(await exported(`?from=${from}&to=${to}`));
+		const wanted = records.filter(({ at }) => at >= from && at < to).length;
+		expect(window).toMatchObject({ records: wanted, findings: [] });
+	});
+
+	it("says nothing of what came after its checkpoint", async () => {
+		const checkpoint = await tenant.call("GET", "/v1/audit/checkpoint");
+		expect(await verify(lines)).toMatchObject({
+			checkpoint: {
+				chains: checkpoint.json.checkpoint.chains,
+				root: checkpoint.json.checkpoint.root,
+			},
+		});
+	});
+});
+
+describe("the verifier names", () => {
+	it.each([
+		[
+			"a field that is shown",
+			(line: Line) => {
+				line.record.outcome = "invalid";
+			},
+		],
+		[
+			"a digest",
+			(line: Line) => {
+				line.record.signatureSha256 = `${"A".repeat(43)}=`;
+			},
+		],
+		[
+			"the bytes",
+			(line: Line) => {
+				line.canonical[1] = line.canonical[1].replace(/^..../, "AAAC");
+			},
+		],
+		[
+			"the link",
+			(line: Line) => {
+				line.record.link = `${"A".repeat(43)}=`;
+			},
+		],
+		[
+			"the place",
+			(line: Line) => {
+				line.record.sequence += 1;
+			},
+		],
+	])("a record that was changed: %s", async (_, edit) => {
+		const { findings } = await verify(edited(7, edit));
+		expect(findings[0]).toMatchObject({ kind: "changed", line: 8 });
+		expect(findings[0]?.message).toMatch(/^record 7, /);
+	});
+
+	it("a record that is missing, and no other one", async () => {
+		const verdict = await verify(lines.filter((_, index) => index !== 7));
+		expect(kindsOf(verdict)).toEqual(["missing"]);
+		expect(verdict.findings[0]?.message).toBe("record 7 of the export");
+		const { chain, sequence } = JSON.parse(lines[7] ?? "").record;
+		expect(verdict.findings[1]?.message).toBe(`number ${sequence} of the chain ${chain}`);
+	});
+
+	it("the last record when it is missing", async () => {
+		const verdict = await verify(lines.filter((_, index) => index !== 18));
+		expect(verdict.findings[0]).toMatchObject({
+			kind: "missing",
+			message: "record 18 of the export",
+		});
+	});
+
+	it("a record that was added", async () => {
+		const verdict = await verify(lines.toSpliced(9, 0, lines[7] ?? ""));
+		expect(verdict.findings).toMatchObject([{ kind: "added", line: 10 }]);
+		expect(verdict.findings[0]?.message).toContain(idOf(7));
+	});
+
+	it("a line after the end", async () => {
+		const verdict = await verify([...lines, lines[7] ?? ""]);
+		expect(verdict.findings).toMatchObject([{ kind: "added", line: 21 }]);
+	});
+
+	it("records that changed their places", async () => {
+		const verdict = await verify(lines.with(7, lines[8] ?? "").with(8, lines[7] ?? ""));
+		expect(verdict.findings[0]).toMatchObject({ kind: "reordered", line: 9 });
+		expect(verdict.findings[0]?.message).toContain(idOf(7));
+	});
+
+	it("where it was cut off", async () => {
+		const verdict = await verify(lines.slice(0, 10));
+		expect(verdict.findings[0]).toMatchObject({ kind: "cut_off" });
+		expect(verdict.findings[0]?.message).toContain("after record 9");
+		expect(kindsOf(verdict)).toEqual(["cut_off", "missing"]);
+	});
+
+	it("a stretch whose digests were all made anew, by its signature, and the record by its chain", async () => {
+		const verdict = await verify(new ExportForger(lines).without(7));
+		expect(kindsOf(verdict).sort()).toEqual(["missing"]);
+		const changed = await verify(new ExportForger(lines).withOutcome(7, "invalid"));
+		expect(kindsOf(changed)).toEqual(["changed"]);
+		expect(changed.findings.map(({ message }) => message).join()).toContain(idOf(7));
+	});
+
+	it("another key's signatures, and the end of another export", async () => {
+		const [own] = keys;
+		const other = (await crypto.subtle.generateKey({ name: "Ed25519" }, true, [
+			"sign",
+			"verify",
+		])) as CryptoKeyPair;
+		const { x } = (await crypto.subtle.exportKey("jwk", other.publicKey)) as JsonWebKey;
+		const strange = await verify(lines, [{ kid: own?.kid ?? "", x: x ?? "" }]);
+		expect(kindsOf(strange)).toContain("forged");
+		const again = await exported("");
+		const spliced = await verify([...lines.slice(0, -1), again.at(-1) ?? ""]);
+		expect(spliced.findings[0]).toMatchObject({ kind: "forged", line: 20 });
+	});
+
+	it("a line that is none", async () => {
+		const verdict = await verify(lines.with(7, "{"));
+		expect(verdict.findings[0]).toMatchObject({ kind: "unreadable", line: 8 });
+	});
+});
+
+describe("an export of many records", () => {
+	it("has seals on its way, each of which stands for its stretch", async () => {
+		const place = placeOfTests(tenant.id);
+		for (let done = 0; done < 3; done++) {
+			await objectAt(place).append(joinAppends([newAppend(place, 4000)]), false);
+		}
+		const long = await exported("");
+		const isSeal = (line: string) => line.startsWith('{"seal"');
+		expect(long.filter(isSeal)).toHaveLength(1);
+		expect(await verify(long)).toMatchObject({ records: 12_018, findings: [], isWhole: true });
+		const unsealed = await verify(long.filter((line) => !isSeal(line)));
+		expect(unsealed.findings).toEqual([]); // the end stands for all of them
+		const forged = new ExportForger(long.slice(0, 9_000)).withOutcome(5_000, "invalid");
+		const { findings } = await verify([...forged.slice(0, -1), ...long.slice(8_999)]);
+		expect(findings[0]).toMatchObject({ kind: "changed", line: 5_001 });
+	});
+});

@@ -1,0 +1,90 @@
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startTestStack, type TestStack } from "../support/node/stack.ts";
+
+const root = join(import.meta.dirname, "../..");
+const guide = readFileSync(join(root, "docs/guides/audit.md"), "utf8");
+const command = join(root, "local/audit-verify.ts");
+const run = promisify(execFile);
+
+let folder: string;
+let stack: TestStack;
+beforeAll(async () => {
+	folder = await mkdtemp(join(tmpdir(), "edgesign-audit-"));
+	stack = await startTestStack({ dataDir: join(folder, ".data") });
+});
+afterAll(async () => {
+	await stack?.stop();
+	await rm(folder, { recursive: true, force: true });
+});
+
+/** What the command prints, and how it ends. */
+async function verify(...args: readonly string[]) {
+	const env = {
+		...process.env,
+		EDGESIGN_TOKEN: await readFile(`${folder}/.data/admin-token`, "utf8"),
+	};
+	env.EDGESIGN_TOKEN = env.EDGESIGN_TOKEN.trim();
+	return run(process.execPath, [command, ...args], { cwd: folder, env }).then(
+		({ stdout }) => ({ code: 0, text: stdout }),
+		({ code, stderr }) => ({ code: Number(code), text: String(stderr) }),
+	);
+}
+
+describe("the guide to the audit log", () => {
+	it("does what it says when its commands are pasted one after the other", async () => {
+		const blocks = [...guide.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, text]) => text);
+		const script = blocks
+			.join("\n")
+			.replace("http://127.0.0.1:8787", stack.url)
+			.replace("npm run audit:verify --", `'${process.execPath}' '${command}'`);
+		expect(script).toContain(stack.url);
+		const { stdout } = await run("sh", ["-euc", script], { cwd: folder });
+		const [key, signature, page, verdict] = stdout.trim().split("\n");
+		expect(JSON.parse(key ?? "")).toMatchObject({ name: "payments" });
+		expect(JSON.parse(signature ?? "")).toHaveProperty("signature");
+		const { records } = JSON.parse(page ?? "");
+		expect(records.map(({ action }: { action: string }) => action)).toEqual(["sign", "createKey"]);
+		expect(verdict).toMatch(/^2 records in 1 chains hold: every record up to the checkpoint/);
+	});
+});
+
+describe("npm run audit:verify", () => {
+	const keys = ["--keys", "audit-keys.json"];
+
+	it("reads a URL, and keys from one", async () => {
+		const from = ["--keys", `${stack.url}/.well-known/audit-jwks.json`];
+		const { code, text } = await verify(`${stack.url}/v1/audit/export`, ...from);
+		expect({ code, text }).toMatchObject({ code: 0, text: expect.stringContaining("2 records") });
+	});
+
+	it("names a record that was changed, and fails", async () => {
+		const text = await readFile(join(folder, "audit.ndjson"), "utf8");
+		await writeFile(
+			join(folder, "changed.ndjson"),
+			text.replace('"outcome":"ok"', '"outcome":"no"'),
+		);
+		const changed = await verify("changed.ndjson", ...keys);
+		expect(changed.code).toBe(1);
+		expect(changed.text).toMatch(/changed \(line 2\): record 1, [0-9a-f-]{36}/);
+	});
+
+	it("fails for an export that ends before a checkpoint that was kept", async () => {
+		await stack.call("POST", "/v1/keys/payments/sign", { message: "aGVsbG8=" });
+		const checkpoint = await stack.call("GET", "/v1/audit/checkpoint");
+		await writeFile(join(folder, "later.json"), JSON.stringify(checkpoint));
+		const older = await verify("audit.ndjson", ...keys, "--since", "later.json");
+		expect(older.code).toBe(1);
+		expect(older.text).toContain("missing: number 3 of the chain");
+	});
+
+	it("says what it needs", async () => {
+		expect(await verify("audit.ndjson")).toMatchObject({ code: 1 });
+		expect(await verify("nothing.ndjson", ...keys)).toMatchObject({ code: 1 });
+	});
+});

@@ -1,0 +1,159 @@
+import { env } from "cloudflare:workers";
+import { compactVerify, createLocalJWKSet } from "jose";
+import { beforeAll, describe, expect, it } from "vitest";
+import { routes } from "../../src/app.ts";
+import { AuditUnreadable } from "../../src/audit/source.ts";
+import { toBase64 } from "../../src/lib/bytes.ts";
+import { serve } from "../../src/routes/serve.ts";
+import { createServices } from "../../src/services.ts";
+import { expectProblem } from "../support/answers.ts";
+import { inBackground } from "../support/background.ts";
+import { hello, newKey } from "../support/keys.ts";
+import { call, newTenant, type Tenant } from "../support/tenant.ts";
+
+let tenant: Tenant;
+let token: string;
+beforeAll(async () => {
+	tenant = await newTenant();
+	token = await tenant.token("auditor");
+	const key = await newKey(tenant, "Ed25519", { name: "payments" });
+	for (let done = 0; done < 3; done++) {
+		await tenant.call("POST", `/v1/keys/${key.id}/sign`, { json: { message: hello } });
+	}
+});
+
+const get = (path: string) => tenant.call("GET", path, { token });
+
+/** What a statement says, by another implementation. */
+async function stated(jws: string): Promise<unknown> {
+	const keys = (await call("GET", "/.well-known/audit-jwks.json")).json;
+	const { payload } = await compactVerify(jws, createLocalJWKSet(keys));
+	return JSON.parse(new TextDecoder().decode(payload));
+}
+
+describe("GET /v1/audit", () => {
+	it("tells what was done, the newest first, to the last page", async () => {
+		const all = await get("/v1/audit");
+		expect(all.status).toBe(200);
+		expect(all.json.nextCursor).toBeNull();
+		const actions = all.json.records.map((record: { action: string }) => record.action);
+		expect(actions).toEqual(["sign", "sign", "sign", "createKey"]);
+		const paged: unknown[] = [];
+		for (let cursor = ""; ; ) {
+			const page = await get(`/v1/audit?limit=1${cursor}`);
+			expect(page.status).toBe(200);
+			paged.push(...page.json.records);
+			if (page.json.nextCursor === null) break;
+			cursor = `&cursor=${page.json.nextCursor}`;
+		}
+		expect(paged).toEqual(all.json.records);
+	});
+
+	it("filters by key, token, action and time", async () => {
+		const { records } = (await get("/v1/audit")).json;
+		const [last] = records;
+		expect((await get("/v1/audit?action=createKey")).json.records).toEqual([records[3]]);
+		expect((await get("/v1/audit?key=payments")).json.records).toEqual(records);
+		expect((await get(`/v1/audit?key=${last.target.id}&action=sign`)).json.records).toHaveLength(3);
+		expect((await get(`/v1/audit?token=${last.tokenId}`)).json.records).toEqual(records);
+		expect((await get(`/v1/audit?to=${last.at}`)).json.records).not.toContainEqual(last);
+		expect((await get(`/v1/audit?from=${last.at}`)).json.records).toContainEqual(last);
+		expect((await get("/v1/audit?key=nobody")).json.records).toEqual([]);
+	});
+
+	it("refuses a cursor of another filter, of another tenant, or of nobody", async () => {
+		const { nextCursor } = (await get("/v1/audit?limit=1")).json;
+		expectProblem(await get(`/v1/audit?action=sign&cursor=${nextCursor}`), 400, "invalid_cursor");
+		expectProblem(await get("/v1/audit?cursor=AAAA"), 400, "invalid_cursor");
+		const other = await newTenant();
+		expectProblem(await other.call("GET", `/v1/audit?cursor=${nextCursor}`), 400, "invalid_cursor");
+	});
+
+	it("refuses what is no time, and a filter that it does not know", async () => {
+		expectProblem(await get("/v1/audit?from=yesterday"), 400, "invalid_request");
+		expectProblem(await get("/v1/audit?keys=payments"), 400, "unknown_field");
+	});
+
+	it.each(["listAudit", "exportAudit", "getAuditCheckpoint"])(
+		"%s answers 503 where a part of the log does not answer",
+		async (id) => {
+			const route = routes.find((known) => known.id === id);
+			if (!route) throw new Error(`there is no route ${id}`);
+			const gone = () => Promise.reject(new AuditUnreadable("gone"));
+			const services = {
+				...createServices(env),
+				auditReader: { recordsOf: async () => ({ read: gone }), headsOf: gone },
+			};
+			const headers = { Authorization: `Bearer ${token}` };
+			const raw = new Request("https://edgesign.test/", { headers });
+			const answer = await serve(route, services, raw, {}, inBackground);
+			expect(answer.status).toBe(503);
+			expect(await answer.json()).toMatchObject({ code: "unavailable" });
+		},
+	);
+});
+
+describe("GET /v1/audit/records/{record}", () => {
+	it("tells one record, and its proof says the same under the service's key", async () => {
+		const [record] = (await get("/v1/audit")).json.records;
+		expect((await get(`/v1/audit/records/${record.id}`)).json).toEqual(record);
+		const proof = await get(`/v1/audit/records/${record.id}/proof`);
+		expect(proof.json.record).toEqual(record);
+		const bytes = proof.json.canonical.map((part: string) => atob(part)).join("");
+		const leaf = await crypto.subtle.digest(
+			"SHA-256",
+			Uint8Array.from(`\0${bytes}`, (character) => character.charCodeAt(0)),
+		);
+		expect(btoa(String.fromCharCode(...new Uint8Array(leaf)))).toBe(proof.json.leaf);
+		const { id, chain, sequence, link } = record;
+		const said = { tenant: tenant.id, id, chain, sequence, link, leaf: proof.json.leaf };
+		expect(await stated(proof.json.signed)).toMatchObject(said);
+	});
+
+	it("leads by hashes alone from each record to the head that the checkpoint signs", async () => {
+		const { records } = (await get("/v1/audit")).json;
+		for (const { id, sequence, chain } of records) {
+			const { leaf, path } = (await get(`/v1/audit/records/${id}/proof`)).json;
+			expect(path.leaves).toHaveLength(records.length - sequence);
+			const { chains } = (await stated(path.checkpoint)) as {
+				chains: { id: string; link: string }[];
+			};
+			let link = path.previous;
+			for (const next of [leaf, ...path.leaves]) {
+				const parts = ["\x02", atob(link), atob(next)].join("");
+				const bytes = Uint8Array.from(parts, (character) => character.charCodeAt(0));
+				link = toBase64(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
+			}
+			expect(chains).toMatchObject([{ id: chain, link }]);
+		}
+	});
+
+	it("answers 404 for another tenant's, and for none", async () => {
+		const [record] = (await get("/v1/audit")).json.records;
+		const other = await newTenant();
+		const path = `/v1/audit/records/${record.id}`;
+		expectProblem(await other.call("GET", path), 404, "audit_record_not_found");
+		const none = await get("/v1/audit/records/01900000-0000-7000-8000-00000000000f");
+		expectProblem(none, 404, "audit_record_not_found");
+	});
+});
+
+describe("GET /v1/audit/checkpoint", () => {
+	it("tells where each chain ends, signed with a key that is served", async () => {
+		const { checkpoint, signed } = (await get("/v1/audit/checkpoint")).json;
+		expect(await stated(signed)).toEqual(checkpoint);
+		const [newest] = (await get("/v1/audit?limit=200")).json.records.sort(
+			(a: { sequence: number }, b: { sequence: number }) => b.sequence - a.sequence,
+		);
+		const { chain: id, sequence, link } = newest;
+		expect(checkpoint.chains).toEqual([
+			{ id, sequence, link, tenant: tenant.id, region: "enam", shard: 0 },
+		]);
+	});
+
+	it("has no chain where nothing was done", async () => {
+		const { json } = await (await newTenant()).call("GET", "/v1/audit/checkpoint");
+		expect(json.checkpoint).toMatchObject({ chains: [], ended: [] });
+		expect(json.checkpoint.root).toBe("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
+	});
+});
