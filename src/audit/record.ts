@@ -61,6 +61,11 @@ const itemCapacity = 80;
 /** What an item has before its outcome. */
 const itemFixedBytes = 2 + 1 + 32 + 32 + 4;
 
+/** Where in a head the id is, with that of the request behind it, and what many heads have in common. */
+export const headLayout = { id: 1, common: 33 } as const;
+/** Where in an item these are; the outcome is behind the cost. */
+export const itemLayout = { kind: 2, digests: 3, cost: 67 } as const;
+
 /**
  * The records of one request as an append: `length of the head (2) | head | items`. A record's
  * canonical bytes are its head and its item behind each other (docs/storage.md).
