@@ -174,6 +174,8 @@ export const limits = {
 	/** Partitions that are made ahead. */
 	auditPartitionDaysAhead: 7,
 	auditAddressChars: 64,
+	/** What records have in common with others, kept encoded by an isolate: some 500 bytes each. */
+	auditHeadsRemembered: 2_000,
 
 	// Isolate memory caches
 	cacheKeysEntries: 10_000,
