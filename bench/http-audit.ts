@@ -51,7 +51,10 @@ export async function measureAudit(plan: Plan, bench: HttpBench): Promise<void> 
 			await still(databaseUrl); // else one side's records would move at the other's expense
 		}
 	}
-	const notes = remarksOn([...outcomes.with, ...outcomes.without]);
+	const notes = [
+		...(["with", "without"] as const).map((side) => usageOf(side, outcomes[side])),
+		...remarksOn([...outcomes.with, ...outcomes.without]),
+	];
 	const compare = (id: string, unit: Unit, rate: (outcome: Measured) => number, goal?: number) => {
 		const [values = [], besides = []] = [outcomes.with, outcomes.without].map((side) =>
 			side.map(rate),
@@ -63,6 +66,14 @@ export async function measureAudit(plan: Plan, bench: HttpBench): Promise<void> 
 	compare("audit/sign", "requests/s", ({ perSecond }) => perSecond, leastRatio);
 	const perCpuSecond = (outcome: Measured) => 1 / (outcome.serverSecondsEach ?? Number.NaN);
 	compare("audit/sign/cpu", "requests/CPU s", perCpuSecond);
+}
+
+/** Who had time left: a side whose thread does not reach 1 waited for the disk, or for the other programs. */
+function usageOf(side: string, outcomes: readonly Measured[]): string {
+	const thread = median(outcomes.flatMap(({ server }) => server?.thread ?? []));
+	const others = median(outcomes.flatMap(({ othersCores }) => othersCores ?? []));
+	const p50 = median(outcomes.flatMap(({ latencyMs }) => latencyMs?.p50 ?? []));
+	return `${side} a log: server's busiest thread ${thread.toFixed(2)} cores, others (Postgres too) ${others.toFixed(2)}, p50 ${p50.toFixed(1)} ms`;
 }
 
 /** @throws when the one side keeps no records, or the other does */
