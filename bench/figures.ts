@@ -7,6 +7,8 @@ export type Unit =
 	| "requests/s"
 	| "requests/CPU s"
 	| "signatures/s"
+	| "records/s"
+	| "bytes"
 	| "ms"
 	| "µs"
 	| "calls";

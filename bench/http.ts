@@ -1,6 +1,7 @@
 import { startServices } from "../local/services.ts";
 import { projectConfig } from "../local/stack.ts";
 import { startGenerator } from "./generator.ts";
+import { measureAudit, measureMove } from "./http-audit.ts";
 import { measureBatches } from "./http-batch.ts";
 import { measureCreation } from "./http-create.ts";
 import { measureLimiter } from "./http-limiter.ts";
@@ -15,6 +16,8 @@ const groups: Readonly<Record<string, (plan: Plan, bench: HttpBench) => Promise<
 	"http/batch": measureBatches,
 	"http/create": measureCreation,
 	limiter: measureLimiter,
+	"audit/sign": measureAudit,
+	"audit/move": measureMove,
 };
 
 /** The service over HTTP, with a real PostgreSQL behind it, beside a worker that does nothing. */

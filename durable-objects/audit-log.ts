@@ -1,5 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
-import { type Block, buildBlock, splitBlock } from "../src/audit/block.ts";
+import { type Block, buildBlock, endOf, splitBlock } from "../src/audit/block.ts";
 import { type ChainHead, type ChainName, chainStart } from "../src/audit/chain.ts";
 import { type Appended, type AuditLogRpc, readPlace } from "../src/audit/log.ts";
 import { moveBlocks } from "../src/audit/move.ts";
@@ -64,6 +64,12 @@ type ChainRow = {
 /** A chain up to some place, and the bytes that it took. */
 interface Extent extends ChainHead {
 	readonly bytes: number;
+}
+
+/** Records that Postgres is about to have, up to some place. */
+interface Moving {
+	readonly end: Extent;
+	readonly done: Promise<void>;
 }
 
 /** A call's appends, which wait to be written. */
@@ -234,9 +240,7 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 		const start = systemClock();
 		const { sequence: before } = this.#moved;
 		try {
-			for (let move = 0; move < limits.auditMovesPerAlarm; move++) {
-				if (!(await this.#moveSome())) break;
-			}
+			await this.#moveAll();
 			this.#failures = 0;
 			this.#report(start, this.#moved.sequence - before, null);
 		} catch (error) {
@@ -247,27 +251,48 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 		this.#ringAgain(systemClock());
 	}
 
-	/** The oldest records; false when there are none. They are dropped here only when Postgres has them. */
-	async #moveSome(): Promise<boolean> {
-		const blocks = this.#oldestBlocks();
-		const last = blocks.at(-1);
-		if (!last) return false;
-		const head = await moveBlocks(this.#db, this.#chain, this.#moved, blocks.map(toBlock));
-		this.ctx.storage.transactionSync(() => {
-			this.#sql.exec("delete from blocks where sequence <= ?", last.sequence);
-			this.#sql.exec(
-				"update chain set moved_sequence = ?, moved_link = ?, moved_bytes = ?",
-				...[head.sequence, head.link, last.written_bytes],
-			);
-		});
-		this.#moved = { ...head, bytes: last.written_bytes };
-		return true;
+	/**
+	 * While Postgres takes some records the next ones are made ready. They are dropped here in their
+	 * order, and only when Postgres has them.
+	 */
+	async #moveAll(): Promise<void> {
+		let under: Moving | null = null;
+		for (let move = 0; move < limits.auditMovesPerAlarm; move++) {
+			const next = this.#beginMove(under?.end ?? this.#moved);
+			if (under) await this.#endMove(under);
+			under = next;
+			if (!under) return;
+		}
+		if (under) await this.#endMove(under);
 	}
 
-	#oldestBlocks(): BlockRow[] {
+	/** The oldest records behind that place; null when there are none. */
+	#beginMove(from: Extent): Moving | null {
+		const blocks = this.#blocksAfter(from.sequence);
+		const last = blocks.at(-1);
+		if (!last) return null;
+		const done = moveBlocks(this.#db, this.#chain, from, blocks.map(toBlock));
+		done.catch(() => {}); // told when it is waited for, which may be never
+		return { end: { ...endOf(toBlock(last)), bytes: last.written_bytes }, done };
+	}
+
+	async #endMove({ end, done }: Moving): Promise<void> {
+		await done;
+		this.ctx.storage.transactionSync(() => {
+			this.#sql.exec("delete from blocks where sequence <= ?", end.sequence);
+			this.#sql.exec(
+				"update chain set moved_sequence = ?, moved_link = ?, moved_bytes = ?",
+				...[end.sequence, end.link, end.bytes],
+			);
+		});
+		this.#moved = end;
+	}
+
+	#blocksAfter(sequence: number): BlockRow[] {
 		const blocks: BlockRow[] = [];
 		let count = 0;
-		for (const row of this.#sql.exec<BlockRow>("select * from blocks order by sequence")) {
+		const query = "select * from blocks where sequence > ? order by sequence";
+		for (const row of this.#sql.exec<BlockRow>(query, sequence)) {
 			blocks.push(row);
 			count += row.count;
 			if (count >= limits.auditMoveRecords) break;

@@ -161,6 +161,8 @@ export const limits = {
 	auditShardsMax: 16,
 	/** Of each call to an object of the log. */
 	auditTimeoutMs: 5_000,
+	/** How long appends of an isolate gather at the most, while the ones before them are written. */
+	auditGroupMs: 10,
 	/** Appends that are written together; one that is larger is written alone. */
 	auditBlockBytes: 256 * 1024,
 	/** What an object keeps for Postgres: at 5,000 signatures a second, more than an hour and a half. */
@@ -185,6 +187,8 @@ export const limits = {
 	/** Partitions that are made ahead. */
 	auditPartitionDaysAhead: 7,
 	auditAddressChars: 64,
+	/** What records have in common with others, kept encoded by an isolate: some 500 bytes each. */
+	auditHeadsRemembered: 2_000,
 
 	// The audit log's archive
 	auditHotDaysDefault: 30,

@@ -47,6 +47,11 @@ export function splitBlock(bytes: Bytes): Bytes[] {
 	return appends;
 }
 
+/** Where the chain is behind a block. */
+export function endOf({ sequence, count, link }: Block): ChainHead {
+	return { sequence: sequence + count - 1, link };
+}
+
 /** Puts a block's bytes behind the head of a chain. */
 export function buildBlock(head: ChainHead, bytes: Bytes): Block {
 	let last = head;

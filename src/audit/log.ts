@@ -67,8 +67,10 @@ interface Group {
 }
 
 export function createAuditLogs(namespace: DurableObjectNamespace): AuditLogs {
-	/** Those that still take members, by place; none is open for longer than a turn of the isolate. */
+	/** Those that still take members, by place; none is open for longer than `auditGroupMs`. */
 	const open = new Map<string, Group>();
+	/** The newest group of a place that is not heard of yet. */
+	const newest = new Map<string, Group>();
 
 	function send(place: string, appends: readonly Bytes[], isRepeated: boolean) {
 		const locationHint = readPlace(place).region as DurableObjectLocationHint;
@@ -77,10 +79,12 @@ export function createAuditLogs(namespace: DurableObjectNamespace): AuditLogs {
 		return object.append(joinAppends(appends), isRepeated);
 	}
 
-	async function sendGroup(place: string, group: Group): Promise<void> {
-		await sleep(0);
+	/** While the object writes, the next group gathers: it would have to wait there. */
+	async function sendGroup(place: string, group: Group, before: Group | undefined): Promise<void> {
+		await (before ? Promise.race([before.sent, sleep(limits.auditGroupMs)]) : sleep(0));
 		if (open.get(place) === group) open.delete(place);
 		group.heard = await send(place, group.appends, false).catch(() => "failed" as const);
+		if (newest.get(place) === group) newest.delete(place);
 	}
 
 	return {
@@ -95,7 +99,9 @@ export function createAuditLogs(namespace: DurableObjectNamespace): AuditLogs {
 			group.bytes += records.length;
 			if (!fits) {
 				open.set(place, group);
-				group.sent = sendGroup(place, group);
+				const before = newest.get(place);
+				newest.set(place, group);
+				group.sent = sendGroup(place, group, before);
 				background(group.sent); // for the others, should this caller hang up
 			}
 			// Beside a timer of its own, which ends with the request: what was a part of this request may be

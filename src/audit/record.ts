@@ -1,3 +1,4 @@
+import { uuidBytes } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
 import { Reader, Writer } from "./wire.ts";
 
@@ -61,6 +62,11 @@ const itemCapacity = 80;
 /** What an item has before its outcome. */
 const itemFixedBytes = 2 + 1 + 32 + 32 + 4;
 
+/** Where in a head the id is, with that of the request behind it, and what many heads have in common. */
+export const headLayout = { id: 1, common: 33 } as const;
+/** Where in an item these are; the outcome is behind the cost. */
+export const itemLayout = { kind: 2, digests: 3, cost: 67 } as const;
+
 /**
  * The records of one request as an append: `length of the head (2) | head | items`. A record's
  * canonical bytes are its head and its item behind each other (docs/storage.md).
@@ -74,20 +80,34 @@ export function encodeAppend(head: RecordHead, items: readonly RecordItem[]): By
 	return writer.done();
 }
 
-function encodeHead({ target, ...head }: RecordHead): Bytes {
+function encodeHead(head: RecordHead): Bytes {
+	const common = commonBytes(head);
+	const bytes = new Uint8Array(headLayout.common + common.length);
+	bytes[0] = format;
+	bytes.set(uuidBytes(head.id), headLayout.id);
+	bytes.set(uuidBytes(head.requestId), headLayout.id + 16);
+	bytes.set(common, headLayout.common);
+	return bytes;
+}
+
+/** What heads have in common, by its text: who signs with one key again and again has one. */
+const known = new Map<string, Bytes>();
+
+function commonBytes({ target, tokenId, tenant, action, address }: RecordHead): Bytes {
+	const { id, version, name, algorithm } = target;
+	// A line feed is in none of the parts before the last two, and tells those two apart by their length.
+	const text = `${tokenId}\n${id}\n${version}\n${tenant}\n${action}\n${algorithm}\n${name.length}\n${name}${address}`;
+	const found = known.get(text);
+	if (found) return found;
 	const writer = new Writer(headCapacity);
-	writer.uint8(format);
-	writer.uuid(head.id);
-	writer.uuid(head.requestId);
-	writer.uuid(head.tokenId);
-	writer.uuid(target.id);
-	writer.uint32(target.version);
-	writer.text(head.tenant);
-	writer.text(head.action);
-	writer.text(target.name);
-	writer.text(target.algorithm);
-	writer.text(head.address);
-	return writer.done();
+	writer.uuid(tokenId);
+	writer.uuid(id);
+	writer.uint32(version);
+	for (const part of [tenant, action, name, algorithm, address]) writer.text(part);
+	if (known.size >= limits.auditHeadsRemembered) known.clear();
+	const bytes = writer.done();
+	known.set(text, bytes);
+	return bytes;
 }
 
 function writeItem(writer: Writer, item: RecordItem): void {

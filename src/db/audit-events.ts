@@ -11,12 +11,21 @@ export interface ChainRow {
 	readonly shard: number;
 }
 
-/** A record in its place of a chain. */
-export interface EventRow {
-	readonly id: string;
-	/** Milliseconds since the epoch. */
-	readonly at: number;
-	readonly requestId: string;
+/** Records that follow each other in a chain. */
+export interface PackedEvents {
+	/** Of each record `packedEventBytes`: its id, its request's, and SHA-256 of input and signature (zeros for none), and its link. */
+	readonly bytes: Bytes;
+	/** What is the same in many of them, and which of these each one has. */
+	readonly kinds: readonly EventKind[];
+	readonly kindOf: readonly number[];
+	/** Of each, in milliseconds since the epoch. */
+	readonly times: readonly number[];
+	readonly firstSequence: number;
+}
+
+export const packedEventBytes = 16 + 16 + 32 + 32 + 32;
+
+export interface EventKind {
 	readonly tokenId: string | null;
 	readonly action: string;
 	readonly targetId: string | null;
@@ -25,14 +34,11 @@ export interface EventRow {
 	readonly algorithm: string;
 	readonly address: string;
 	readonly inputKind: string | null;
-	/** SHA-256, as are the next two; a null is none. */
-	readonly input: Bytes | null;
-	readonly signature: Bytes | null;
-	readonly link: Bytes;
 	readonly cost: number;
 	readonly outcome: string;
-	readonly sequence: number;
 }
+
+const noDigest = `'\\x${"00".repeat(32)}'`;
 
 const statements = {
 	// Again and again until the answer was heard: a row that is there stays as it is.
@@ -41,26 +47,24 @@ const statements = {
 		with: `chain as (
 				insert into audit_chains (tenant_id, id, region, shard) values ($1, $2, $3, $4)
 				on conflict do nothing
-			), digests as materialized (
-				select decode($5, 'base64') as inputs, decode($6, 'base64') as signatures,
-					decode($7, 'base64') as links
-			)`,
+			), packed as materialized (select decode($5, 'base64') as bytes)`,
 		text: `insert into audit_events (tenant_id, at, id, request_id, token_id, action, target_id,
 				target_name, version, algorithm, address, input_kind, input, signature, cost, outcome,
 				chain, sequence, link)
-			select $1, 'epoch'::timestamptz + r.at * interval '1 millisecond', r.id, r.request_id,
-				r.token_id, r.action, r.target_id, r.target_name, r.version, r.algorithm, r.address,
-				r.input_kind, nullif(substring(d.inputs from r.place for 32), '\\x${"00".repeat(32)}'),
-				nullif(substring(d.signatures from r.place for 32), '\\x${"00".repeat(32)}'), r.cost,
-				r.outcome, $2, r.sequence, substring(d.links from r.place for 32)
-			from digests d, (
-				select *, (32 * n - 31)::int as place
-				from unnest($8::bigint[], $9::uuid[], $10::uuid[], $11::uuid[], $12::text[], $13::uuid[],
-					$14::text[], $15::int[], $16::text[], $17::text[], $18::text[], $19::int[], $20::text[],
-					$21::bigint[])
-				with ordinality as u (at, id, request_id, token_id, action, target_id, target_name,
-					version, algorithm, address, input_kind, cost, outcome, sequence, n)
-			) r
+			select $1, 'epoch'::timestamptz + r.at * interval '1 millisecond',
+				encode(substring(bytes from place for 16), 'hex')::uuid,
+				encode(substring(bytes from place + 16 for 16), 'hex')::uuid,
+				k.token_id, k.action, k.target_id, k.target_name, k.version, k.algorithm, k.address,
+				k.input_kind, nullif(substring(bytes from place + 32 for 32), ${noDigest}),
+				nullif(substring(bytes from place + 64 for 32), ${noDigest}), k.cost, k.outcome,
+				$2, $6::bigint + r.n - 1, substring(bytes from place + 96 for 32)
+			from packed, (
+				select *, (${packedEventBytes} * (n - 1) + 1)::int as place
+				from unnest($7::bigint[], $8::int[]) with ordinality as u (at, kind, n)
+			) r join unnest($9::uuid[], $10::text[], $11::uuid[], $12::text[], $13::int[], $14::text[],
+					$15::text[], $16::text[], $17::int[], $18::text[]) with ordinality
+				as k (token_id, action, target_id, target_name, version, algorithm, address, input_kind,
+					cost, outcome, n) on k.n = r.kind + 1
 			on conflict do nothing`,
 	},
 	// As a function of the owner's: the worker's role can not change the schema.
@@ -74,11 +78,11 @@ const statements = {
 export async function insertEvents(
 	db: Database,
 	chain: ChainRow,
-	rows: readonly EventRow[],
+	{ bytes, kinds, kindOf, times, firstSequence }: PackedEvents,
 ): Promise<void> {
-	const column = (read: (row: EventRow) => string | number | null) =>
-		rows.map((row) => {
-			const value = read(row);
+	const column = (read: (kind: EventKind) => string | number | null) =>
+		kinds.map((kind) => {
+			const value = read(kind);
 			return value === null ? null : String(value);
 		});
 	await db.query(statements.insert, [
@@ -86,23 +90,20 @@ export async function insertEvents(
 		chain.id,
 		chain.region,
 		chain.shard,
-		digests(rows, (row) => row.input),
-		digests(rows, (row) => row.signature),
-		digests(rows, (row) => row.link),
-		column((row) => row.at),
-		column((row) => row.id),
-		column((row) => row.requestId),
-		column((row) => row.tokenId),
-		column((row) => row.action),
-		column((row) => row.targetId),
-		column((row) => row.targetName),
-		column((row) => row.version),
-		column((row) => row.algorithm),
-		column((row) => row.address),
-		column((row) => row.inputKind),
-		column((row) => row.cost),
-		column((row) => row.outcome),
-		column((row) => row.sequence),
+		toBase64(bytes),
+		firstSequence,
+		times.map(String),
+		kindOf.map(String),
+		column((kind) => kind.tokenId),
+		column((kind) => kind.action),
+		column((kind) => kind.targetId),
+		column((kind) => kind.targetName),
+		column((kind) => kind.version),
+		column((kind) => kind.algorithm),
+		column((kind) => kind.address),
+		column((kind) => kind.inputKind),
+		column((kind) => kind.cost),
+		column((kind) => kind.outcome),
 	]);
 }
 
@@ -110,11 +111,4 @@ export async function insertEvents(
 export async function ensurePartitions(db: Database, daysAhead: number): Promise<number> {
 	const [row] = await db.query<{ made: number }>(statements.ensurePartitions, [daysAhead]);
 	return row?.made ?? 0;
-}
-
-/** One column of 32 bytes a row as one value, which is far smaller than a list of texts. */
-function digests(rows: readonly EventRow[], read: (row: EventRow) => Bytes | null): string {
-	const bytes = new Uint8Array(32 * rows.length);
-	for (const [index, row] of rows.entries()) bytes.set(read(row) ?? [], 32 * index);
-	return toBase64(bytes);
 }

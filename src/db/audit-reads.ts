@@ -1,6 +1,7 @@
 import { fromBase64 } from "../lib/bytes.ts";
-import type { EventRow } from "./audit-events.ts";
 import type { Database, Statement } from "./client.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
 
 /** What is read of the records: nulls leave all of them in. */
 export interface EventQuery {
@@ -19,7 +20,27 @@ export interface EventQuery {
 	readonly scan: number;
 }
 
-export interface FoundEvent extends EventRow {
+/** A record in its place of a chain. */
+export interface FoundEvent {
+	readonly id: string;
+	/** Milliseconds since the epoch. */
+	readonly at: number;
+	readonly requestId: string;
+	readonly tokenId: string | null;
+	readonly action: string;
+	readonly targetId: string | null;
+	readonly targetName: string;
+	readonly version: number;
+	readonly algorithm: string;
+	readonly address: string;
+	readonly inputKind: string | null;
+	/** SHA-256, as are the next two; a null is none. */
+	readonly input: Bytes | null;
+	readonly signature: Bytes | null;
+	readonly link: Bytes;
+	readonly cost: number;
+	readonly outcome: string;
+	readonly sequence: number;
 	readonly chain: string;
 }
 

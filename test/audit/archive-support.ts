@@ -1,10 +1,12 @@
 import { env } from "cloudflare:workers";
 import { type ArchiveBounds, type ArchiveServices, archiveSlice } from "../../src/audit/archive.ts";
 import { numberIn } from "../../src/audit/archive-rows.ts";
+import type { LinkedRecord } from "../../src/audit/block.ts";
 import { chainStart, leafOf, linked } from "../../src/audit/chain.ts";
 import { loadManifest, type Manifest } from "../../src/audit/manifest.ts";
+import { packRecords } from "../../src/audit/pack.ts";
 import { openParquet, readRecords } from "../../src/audit/parquet.ts";
-import { encodeAppend, firstId, splitAppend, timeOf } from "../../src/audit/record.ts";
+import { encodeAppend, firstId, splitAppend } from "../../src/audit/record.ts";
 import type { SourcedRecord } from "../../src/audit/source.ts";
 import type { TenantDay } from "../../src/db/audit-archives.ts";
 import { insertEvents } from "../../src/db/audit-events.ts";
@@ -88,20 +90,17 @@ export async function fill(
 		const chain = { tenant, region: "weur", shard, id: uuidv7(systemClock, systemRandom) };
 		let head = chainStart(chain);
 		const records: SourcedRecord[] = [];
+		const linkedRecords: LinkedRecord[] = [];
 		for (let i = shard; i < count; i += 2) {
 			const at = Date.parse(day) + Math.floor((24 * 3600 * 1000 * (i + from)) / (count + from));
 			const record = recordAt(tenant, at, i);
 			const [encoded] = splitAppend(encodeAppend({ ...record, id: firstId(record.id) }, [record]));
-			if (encoded) head = linked(head, leafOf(encoded));
+			if (!encoded) throw new Error("nothing was encoded");
+			head = linked(head, leafOf(encoded));
+			linkedRecords.push({ ...encoded, ...head });
 			records.push({ record, chain: chain.id, ...head });
 		}
-		const rows = records.map(({ record, sequence, link }) => {
-			const { target, tenant: _, number: _number, ...fields } = record;
-			const { id: targetId, name: targetName, version, algorithm } = target;
-			const ofTarget = { targetId, targetName, version, algorithm };
-			return { ...fields, ...ofTarget, at: timeOf(record), sequence, link };
-		});
-		await insertEvents(services.db, chain, rows);
+		await insertEvents(services.db, chain, packRecords(linkedRecords));
 		all.push(...records);
 	}
 	return all.sort((a, b) => (a.record.id < b.record.id ? -1 : 1));

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { splitBlock } from "../../src/audit/block.ts";
 import {
 	type Appended,
@@ -126,5 +126,46 @@ describe("appends that come at the same time", () => {
 			[[3], true],
 			[[2], false],
 		]);
+	});
+});
+
+describe("appends that come while others are on their way", () => {
+	afterEach(() => {
+		vi.useRealTimers();
+	});
+
+	function begin() {
+		vi.useFakeTimers();
+		const { promise, resolve } = Promise.withResolvers<Appended>();
+		const { log, calls } = logOf(() => promise);
+		const append = (first: number) =>
+			log.append({ place: "a/weur/0", records: appendOf(first) }, inBackground);
+		return {
+			append,
+			written: () => resolve("kept"),
+			appended: () => calls.map((one) => one.appends),
+		};
+	}
+
+	it("go together when those are written", async () => {
+		const { append, written, appended } = begin();
+		const answers = [append(1)];
+		await vi.advanceTimersByTimeAsync(0);
+		answers.push(append(2));
+		await vi.advanceTimersByTimeAsync(limits.auditGroupMs - 1);
+		answers.push(append(3));
+		expect(appended()).toEqual([[1]]);
+		written();
+		expect(await Promise.all(answers)).toEqual(["kept", "kept", "kept"]);
+		expect(appended()).toEqual([[1], [2, 3]]);
+	});
+
+	it("do not wait for long where those are not heard of", async () => {
+		const { append, appended } = begin();
+		append(1).catch(() => {});
+		await vi.advanceTimersByTimeAsync(0);
+		append(2).catch(() => {});
+		await vi.advanceTimersByTimeAsync(limits.auditGroupMs);
+		expect(appended()).toEqual([[1], [2]]);
 	});
 });

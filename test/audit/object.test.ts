@@ -282,6 +282,21 @@ describe("the move to Postgres", () => {
 		expect((await stateOf(place)).blocks).toBe(1);
 	});
 
+	it("brings what is before the broken, and drops that", async () => {
+		const whole = Array.from({ length: 5 }, () => newAppend(place, limits.auditMoveRecords / 5));
+		await withPostgres(away, async () => {
+			for (const records of [...whole, newAppend(place)]) await append(records);
+			await inObject((_, { sql }) => {
+				sql.exec(
+					"update blocks set link = zeroblob(32) where sequence = (select max(sequence) from blocks)",
+				);
+			});
+		});
+		await ring(place);
+		expect(await idsInPostgres()).toEqual(idsOf(...whole));
+		expect((await stateOf(place)).blocks).toBe(1);
+	});
+
 	it("forgets what came under a key when that is over and Postgres has it, not before", async () => {
 		const records = newAppend(place);
 		await append(records, true);
