@@ -16,10 +16,11 @@ const steadyRate = 1_000;
 const steadyMs = 10_000;
 const key = "bench-limiter";
 
+const standIn = (name: string) => join(import.meta.dirname, "worker", name, "index.ts");
+/** Neither side keeps records: writing them varies by more than the limiter costs. */
+const unaudited = { "./audited.ts": standIn("unaudited") };
 /** What decides on limits, as the service's files import it, and what stands for it. */
-const unlimited = {
-	alias: { "./admission.ts": join(import.meta.dirname, "worker", "unlimited", "index.ts") },
-};
+const unlimited = { ...unaudited, "./admission.ts": standIn("unlimited") };
 const counted = { main: join(import.meta.dirname, "worker", "counted", "index.ts") };
 
 /** What the limits cost a warm Ed25519 signature: the same service with them and without, in turn. */
@@ -28,7 +29,10 @@ export async function measureLimiter(plan: Plan, bench: HttpBench): Promise<void
 	await service.post("/v1/keys", { name: key, algorithm: "Ed25519" });
 	const request = service.prepare(`/v1/keys/${key}/sign`, { message: sampleMessage });
 	plan.progress("bundling the service without its limiter");
-	const sides = { with: service.worker, without: await startVariant("unlimited", unlimited) };
+	const sides = {
+		with: await startVariant("unaudited", { alias: unaudited }),
+		without: await startVariant("unlimited", { alias: unlimited }),
+	};
 	if (!(await tellsLimits(sides.with)) || (await tellsLimits(sides.without))) {
 		throw new Error("the limiter was not taken out: is admission.ts imported by another name?");
 	}
