@@ -152,6 +152,9 @@ export class World {
 	readonly tallies: Tally[];
 	readonly audit = new Audit();
 	readonly total = { decisions: 0, questions: 0, spent: 0, central: 0, unavailable: 0 };
+	/** Granted in all, and told to have been given back, each by lane of an isolate. */
+	#granted = 0;
+	readonly #returned = new Map<string, number>();
 	/** The longest that an isolate went on under an epoch that had ended, in milliseconds. */
 	longestStale = 0;
 	readonly #draw: () => number;
@@ -188,6 +191,12 @@ export class World {
 				.spend(tenant, lane, { cost, paid: 0 })
 				.then(({ kind }) => this.#count(book, tally, lane, cost, kind));
 		}
+	}
+
+	/** The part of what was granted that was neither spent nor given back. */
+	get wasted(): number {
+		const returned = [...this.#returned.values()].reduce((sum, each) => sum + each, 0);
+		return (this.#granted - this.total.spent - returned) / this.#granted;
 	}
 
 	/** Lets a millisecond pass, with all that it brings. */
@@ -253,6 +262,11 @@ export class World {
 		const { config } = this.#options;
 		const lanes = coordinator.lease(ask, config, index, this.time.now);
 		const news = ask.configVersion === 1 ? null : config;
+		for (const { granted } of lanes) this.#granted += granted;
+		for (const { generation, returned } of ask.lanes) {
+			const name = `${ask.holder} ${generation}`;
+			this.#returned.set(name, Math.max(returned, this.#returned.get(name) ?? 0));
+		}
 		const ttlMs = limits.leaseTtlMs;
 		return { kind: "lease", epoch: this.#epoch, ttlMs, configVersion: 1, config: news, lanes };
 	}
