@@ -1,12 +1,13 @@
 import { createReadStream, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 import { parseArgs } from "node:util";
 import type { Checkpoint } from "../src/audit/checkpoint.ts";
 import { type AuditJwk, createStatementReader, type StatementReader } from "../src/audit/signer.ts";
 import { ExportVerifier, type Verdict } from "../src/audit/verify.ts";
-import { Problem, runCommand } from "./problem.ts";
+import { limits } from "../src/limits.ts";
+import { linesOf } from "./lines.ts";
+import { inOneLine, Problem, runCommand } from "./problem.ts";
 
 const findingsShown = 100;
 
@@ -24,17 +25,14 @@ async function main(args: string[]): Promise<void> {
 			"name the public keys with --keys: /.well-known/audit-jwks.json, kept earlier",
 		);
 	}
-	const statements = await createStatementReader(await keysOf(values.keys));
+	const statements = await readerOf(values.keys);
 	const since = values.since === undefined ? null : await checkpointOf(values.since, statements);
 	const verifier = new ExportVerifier(statements, since);
 	const { stream, bytes } = await open(source);
 	let read = 0;
-	const counted = Readable.from(counting(stream, (length) => (read += length)));
+	const chunks = counting(source, stream, (length) => (read += length));
 	let lines = 0;
-	for await (const line of createInterface({
-		input: counted,
-		crlfDelay: Number.POSITIVE_INFINITY,
-	})) {
+	for await (const line of linesOf(chunks, limits.auditExportLineBytes)) {
 		await verifier.line(line);
 		if (++lines % 1_000 === 0) showProgress(read, bytes, lines);
 	}
@@ -42,29 +40,58 @@ async function main(args: string[]): Promise<void> {
 	report(verifier.done());
 }
 
-function report({ records, chains, findings, isWhole, checkpoint }: Verdict): void {
+function report({ records, chains, findings, isWhole, checkpoint, filter }: Verdict): void {
 	for (const { kind, line, message } of findings.slice(0, findingsShown)) {
 		console.error(`${kind}${line === null ? "" : ` (line ${line})`}: ${message}`);
 	}
 	if (findings.length > 0) {
 		throw new Problem(
-			`${findings.length} findings in ${records} records: this is not what the service signed.`,
+			`${counted(findings.length, "finding")} in ${counted(records, "record")}: this is not what the service signed.`,
 		);
 	}
-	const what = isWhole ? "every record up to the checkpoint" : "a part, by its filter";
-	console.log(`${records} records in ${chains} chains hold: ${what} of ${checkpoint?.at}.`);
+	const what = `${counted(records, "record")} in ${counted(chains, "chain")} of the tenant ${checkpoint?.tenant}`;
+	const how = isWhole
+		? "every record up to the checkpoint"
+		: `a part, by its filter ${wordsOf(filter)}, up to the checkpoint`;
+	console.log(`${what} ${records === 1 ? "holds" : "hold"}: ${how} of ${checkpoint?.at}.`);
 	for (const id of checkpoint?.ended ?? []) {
 		console.log(`The chain ${id} lost its object; nobody signs where it ended.`);
 	}
 }
 
-async function keysOf(place: string): Promise<readonly AuditJwk[]> {
+function counted(count: number, noun: string): string {
+	return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** `key=payments action=sign`, as the query had it. */
+function wordsOf(filter: Verdict["filter"]): string {
+	return Object.entries(filter ?? {})
+		.filter(([, value]) => value !== null)
+		.map(([name, value]) => `${name}=${value}`)
+		.join(" ");
+}
+
+async function readerOf(place: string): Promise<StatementReader> {
+	const keys = await keysOf(place);
+	const strange = () => new Problem(`${place} has a key that is no Ed25519 key of an audit log`);
+	if (!keys.every(isAuditKey)) throw strange();
+	return createStatementReader(keys).catch(() => {
+		throw strange();
+	});
+}
+
+function isAuditKey(key: Partial<AuditJwk> | null): key is AuditJwk {
+	const { kty, crv, x, kid } = key ?? {};
+	return kty === "OKP" && crv === "Ed25519" && typeof x === "string" && typeof kid === "string";
+}
+
+async function keysOf(place: string): Promise<readonly (Partial<AuditJwk> | null)[]> {
 	const text = isUrl(place)
 		? await (await request(place)).text()
 		: await readFile(place, "utf8").catch(() => unreadable(place));
 	try {
 		const { keys } = JSON.parse(text) as { keys?: readonly AuditJwk[] };
-		if (keys && keys.length > 0) return keys;
+		if (Array.isArray(keys) && keys.length > 0) return keys;
 	} catch {
 		// Said below.
 	}
@@ -74,10 +101,19 @@ async function keysOf(place: string): Promise<readonly AuditJwk[]> {
 /** A checkpoint that was kept, as the service answered it. */
 async function checkpointOf(place: string, statements: StatementReader): Promise<Checkpoint> {
 	const text = await readFile(place, "utf8").catch(() => unreadable(place));
-	const { signed } = JSON.parse(text) as { signed?: string };
-	const checkpoint = await statements("edgesign-audit-checkpoint+jwt", signed ?? "");
+	const checkpoint = await statements("edgesign-audit-checkpoint+jwt", signedIn(text));
 	if (!checkpoint) throw new Problem(`${place} is no checkpoint that one of these keys has signed`);
 	return checkpoint as Checkpoint;
+}
+
+/** The statement in an answer; empty where there is none, which nobody has signed. */
+function signedIn(text: string): string {
+	try {
+		const { signed } = JSON.parse(text) as { signed?: unknown };
+		return typeof signed === "string" ? signed : "";
+	} catch {
+		return "";
+	}
 }
 
 async function open(
@@ -110,10 +146,18 @@ function unreadable(place: string): never {
 	throw new Problem(`${place} can not be read`);
 }
 
-async function* counting(stream: AsyncIterable<Uint8Array>, count: (length: number) => void) {
-	for await (const chunk of stream) {
-		count(chunk.length);
-		yield chunk;
+async function* counting(
+	source: string,
+	stream: AsyncIterable<Uint8Array>,
+	count: (length: number) => void,
+): AsyncGenerator<Uint8Array> {
+	try {
+		for await (const chunk of stream) {
+			count(chunk.length);
+			yield chunk;
+		}
+	} catch (error) {
+		throw new Problem(`${source} broke off: ${inOneLine(error)}`);
 	}
 }
 

@@ -255,6 +255,8 @@ export const limits = {
 	auditExportPage: 2_000,
 	/** Records of an export between two signatures: a stretch that a forger would have to forge as a whole. */
 	auditSealRecords: 10_000,
+	/** Of a line of an export, which a verifier holds: the first one names every chain, in some 300 bytes each. */
+	auditExportLineBytes: 4 * 1024 * 1024,
 	/** The longest way from a record to the head of its chain that a proof shows, and what is looked through for it. */
 	auditPathRecords: 1_000,
 	auditPathPages: 4,

@@ -111,7 +111,8 @@ export async function* writeExport(request: ExportRequest): AsyncGenerator<strin
 	yield `${JSON.stringify({ end: await signer.sign("edgesign-audit-export+jwt", end) })}\n`;
 }
 
-function lineOf(
+/** A record's line, whose text is that of this as JSON and no other. */
+export function lineOf(
 	n: number,
 	found: SourcedRecord,
 	{ head, item }: EncodedRecord,

@@ -1,18 +1,19 @@
 import { fromBase64, toBase64 } from "../lib/bytes.ts";
+import { isUuid } from "../lib/uuid.ts";
 import { leafOf } from "./chain.ts";
 import { type Checkpoint, isSound } from "./checkpoint.ts";
 import {
 	type ExportedRecord,
 	type ExportHeader,
 	type ExportSeal,
+	lineOf,
 	runningNext,
 	runningStart,
 } from "./export.ts";
 import { decodeRecord, type EncodedRecord } from "./record.ts";
-import { showRecord } from "./shown.ts";
 import type { StatementReader } from "./signer.ts";
 import type { SourcedRecord } from "./source.ts";
-import { ChainWalk, type Finding } from "./walk.ts";
+import { ChainWalk, type Finding, numbered } from "./walk.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -23,6 +24,8 @@ export interface Verdict {
 	/** Whether it has every record of the checkpoint: an export without a filter. */
 	readonly isWhole: boolean;
 	readonly checkpoint: Checkpoint | null;
+	/** What it was filtered by; null where the first line could not be read. */
+	readonly filter: ExportHeader["export"]["filter"] | null;
 }
 
 /** Numbers of lines that have not come yet. */
@@ -62,27 +65,31 @@ export class ExportVerifier {
 		this.#since = since;
 	}
 
-	/** One line of the export, without its end. */
-	async line(text: string): Promise<void> {
+	/** One line of the export, without its end; null for one that is no text. */
+	async line(text: string | null): Promise<void> {
 		this.#line++;
-		const value = parsed(text);
-		if (value === null) return this.#find("unreadable", "this line is no line of an export");
+		const value = text === null ? null : parsed(text);
+		if (text === null || value === null)
+			return this.#find("unreadable", "this line is no line of an export");
 		if (this.#line === 1) return this.#begin(text, value);
 		if (this.#hasEnded) return this.#find("added", "this line comes after the end of the export");
-		if (typeof value.end === "string") return this.#end(value.end);
-		if (typeof value.seal === "string") return this.#seal("edgesign-audit-seal+jwt", value.seal);
-		return this.#record(value as unknown as ExportedRecord);
+		if (typeof value.end === "string") return this.#end(text, value.end);
+		if (typeof value.seal === "string") {
+			this.#isAll(text, { seal: value.seal });
+			return this.#seal("edgesign-audit-seal+jwt", value.seal);
+		}
+		return this.#record(text, value as unknown as ExportedRecord);
 	}
 
 	/** When there are no more lines. */
 	done(): Verdict {
 		if (!this.#hasEnded) {
-			const message = `the export ends after record ${this.#next - 1}, without its last line`;
+			const where = this.#next === 1 ? "before its first record" : `after record ${this.#next - 1}`;
+			const message = `the export ends ${where}, without its last line`;
 			this.#find("cut_off", message, null);
 		}
 		for (const { from, to } of this.#gaps) {
-			const which = from === to ? `record ${from}` : `records ${from} to ${to}`;
-			this.#find("missing", `${which} of the export`, null);
+			this.#find("missing", `${numbered("record", from, to)} of the export`, null);
 		}
 		const isWhole = Object.values(this.#header?.filter ?? { none: "" }).every((v) => v === null);
 		for (const finding of this.#walk?.done(isWhole) ?? []) this.#add(finding);
@@ -92,13 +99,13 @@ export class ExportVerifier {
 			findings: this.#findings,
 			isWhole,
 			checkpoint: this.#checkpoint,
+			filter: this.#header?.filter ?? null,
 		};
 	}
 
 	async #begin(text: string, value: Readonly<Record<string, unknown>>): Promise<void> {
-		const header = (value as Partial<ExportHeader>).export;
-		if (header?.format !== 1)
-			return this.#find("unreadable", "this is not the first line of an export");
+		const header = headerOf(value);
+		if (header === null) return this.#find("unreadable", "this is not the first line of an export");
 		this.#header = header;
 		this.#running = runningStart(text);
 		const signed = await this.#read("edgesign-audit-checkpoint+jwt", header.checkpoint);
@@ -111,7 +118,8 @@ export class ExportVerifier {
 		this.#walk = new ChainWalk(checkpoint, this.#since);
 	}
 
-	async #end(jws: string): Promise<void> {
+	async #end(text: string, jws: string): Promise<void> {
+		this.#isAll(text, { end: jws });
 		await this.#seal("edgesign-audit-export+jwt", jws);
 		this.#hasEnded = true;
 	}
@@ -121,7 +129,8 @@ export class ExportVerifier {
 		jws: string,
 	): Promise<void> {
 		const seal = (await this.#read(type, jws)) as ExportSeal | null;
-		const stretch = `records ${this.#sealedAt} to ${this.#next - 1}`;
+		const last = this.#next - 1;
+		const stretch = last < this.#sealedAt ? "no record" : numbered("record", this.#sealedAt, last);
 		this.#sealedAt = this.#next;
 		if (!seal || seal.export !== this.#header?.id) {
 			return this.#find("forged", `what stands behind ${stretch} is not signed for this export`);
@@ -137,13 +146,23 @@ export class ExportVerifier {
 		this.#running = fromBase64(seal.running) ?? this.#running;
 	}
 
-	#record(line: ExportedRecord): void {
+	/** Nothing else may stand in a line: what no signature covers would hold, whatever it is. */
+	#isAll(text: string, line: { readonly seal: string } | { readonly end: string }): void {
+		if (text !== JSON.stringify(line)) {
+			this.#find("changed", "this line is not written as the service writes it");
+		}
+	}
+
+	#record(text: string, line: ExportedRecord): void {
 		const read = readLine(line);
 		if (!read) {
-			this.#find("unreadable", `record ${line.n}: it can not be read`);
+			const message = isNumber(line.n)
+				? `record ${line.n}: it can not be read`
+				: "this line is no line of an export";
+			this.#find("unreadable", message);
 			return;
 		}
-		const { found, encoded, shown } = read;
+		const { found, encoded } = read;
 		const name = `record ${line.n}, ${found.record.id}`;
 		this.#records++;
 		if (line.n < this.#next) {
@@ -153,14 +172,14 @@ export class ExportVerifier {
 		const isNext = line.n === this.#next;
 		if (!isNext) this.#gaps.push({ from: this.#next, to: line.n - 1 });
 		const leaf = leafOf(encoded);
-		const running = toBase64(runningNext(this.#running, found, leaf));
-		const isChanged = shown !== JSON.stringify(line.record) || (isNext && running !== line.running);
+		const running = isNext ? runningNext(this.#running, found, leaf) : read.running;
+		const isChanged = text !== JSON.stringify(lineOf(line.n, found, encoded, running));
 		if (isChanged) this.#find("changed", name);
 		else if (this.#lastId !== null && found.record.id >= this.#lastId) {
 			this.#find("reordered", `${name}: the one before it is older`);
 		}
 		this.#next = line.n + 1;
-		this.#running = fromBase64(line.running) ?? this.#running;
+		this.#running = read.running;
 		this.#lastId = found.record.id;
 		for (const finding of this.#walk?.add(found, leaf, this.#line) ?? []) {
 			if (!isChanged) this.#add(finding);
@@ -201,20 +220,36 @@ function parsed(text: string): Readonly<Record<string, unknown>> | null {
 	}
 }
 
-/** The record that the line's bytes are of, and how it is shown; null for what is none. */
-function readLine({ canonical, record: told, running }: ExportedRecord): {
+/** The first line's; null for what is none. What else it has is covered by the digest of its text. */
+function headerOf(value: Readonly<Record<string, unknown>>): ExportHeader["export"] | null {
+	const header = (value as Partial<ExportHeader>).export;
+	const isHeader =
+		header?.format === 1 &&
+		typeof header.id === "string" &&
+		typeof header.checkpoint === "string" &&
+		typeof header.filter === "object" &&
+		header.filter !== null;
+	return isHeader ? header : null;
+}
+
+function isNumber(value: unknown): boolean {
+	return Number.isSafeInteger(value) && (value as number) >= 1;
+}
+
+/** The record that the line's bytes are of, at the place that is told; null for what is none. */
+function readLine({ n, canonical, record: told, running: digest }: ExportedRecord): {
 	readonly found: SourcedRecord;
 	readonly encoded: EncodedRecord;
-	readonly shown: string;
+	readonly running: Bytes;
 } | null {
 	try {
 		const [head, item] = canonical.map((part) => fromBase64(part));
-		const link = fromBase64(told.link);
-		if (!head || !item || !link || !fromBase64(running)) return null;
-		const encoded = { head, item };
+		const [link, running] = [told.link, digest].map((text) => fromBase64(text));
 		const { chain, sequence } = told;
-		const found = { record: decodeRecord(encoded), chain, sequence, link };
-		return { found, encoded, shown: JSON.stringify(showRecord(found)) };
+		if (!head || !item || !link || !running) return null;
+		if (![n, sequence].every(isNumber) || !isUuid(chain)) return null;
+		const encoded = { head, item };
+		return { found: { record: decodeRecord(encoded), chain, sequence, link }, encoded, running };
 	} catch {
 		return null;
 	}

@@ -83,7 +83,7 @@ export class ChainWalk {
 
 	/** `isWhole`: every record up to the heads must have come. */
 	done(isWhole: boolean): Finding[] {
-		const findings: Finding[] = [];
+		const findings = this.#since ? behind(this.#checkpoint, this.#since) : [];
 		for (const { id, sequence, link } of this.#checkpoint.chains) {
 			const runs = this.#runs.get(id);
 			const last = runs?.byHigh.get(sequence);
@@ -93,13 +93,10 @@ export class ChainWalk {
 			}
 			if (isWhole) findings.push(...missingOf(id, runs, 1, sequence));
 		}
-		for (const { id, sequence } of this.#since?.chains ?? []) {
-			const end = this.#checkpoint.chains.find((head) => head.id === id)?.sequence ?? 0;
-			if (isWhole) findings.push(...missingOf(id, this.#runs.get(id), end + 1, sequence));
-		}
 		for (const id of this.#checkpoint.ended) {
 			const runs = this.#runs.get(id);
-			const last = Math.max(0, ...(runs?.byHigh.keys() ?? []));
+			const kept = this.#since?.chains.find((head) => head.id === id)?.sequence ?? 0;
+			const last = Math.max(kept, ...(runs?.byHigh.keys() ?? []));
 			if (isWhole) findings.push(...missingOf(id, runs, 1, last));
 		}
 		return findings;
@@ -125,6 +122,25 @@ export class ChainWalk {
 	}
 }
 
+/** Where a checkpoint does not go on from one that was kept, whatever the filter of its export. */
+function behind(checkpoint: Checkpoint, kept: Checkpoint): Finding[] {
+	if (checkpoint.tenant !== kept.tenant) {
+		const message = `the export is of the tenant ${checkpoint.tenant}, the checkpoint that was kept of ${kept.tenant}`;
+		return [{ kind: "forged", line: null, message }];
+	}
+	const findings: Finding[] = [];
+	for (const { id, sequence, link } of kept.chains) {
+		if (checkpoint.ended.includes(id)) continue;
+		const head = checkpoint.chains.find((known) => known.id === id);
+		if (head?.sequence === sequence && head.link !== link) {
+			const message = `number ${sequence} of the chain ${id}: the export's checkpoint has another one there than the one that was kept`;
+			findings.push({ kind: "changed", line: null, message });
+		}
+		findings.push(...missingOf(id, undefined, (head?.sequence ?? 0) + 1, sequence));
+	}
+	return findings;
+}
+
 function join({ byLow, byHigh }: Runs, own: Run, before?: Run, after?: Run): void {
 	if (before) byHigh.delete(before.high);
 	if (after) byLow.delete(after.low);
@@ -142,13 +158,18 @@ function holds(sequence: number, previous: Bytes, leaf: Bytes, link: Bytes): boo
 	return toBase64(made) === toBase64(link);
 }
 
+/** One of them, or a range. */
+export function numbered(noun: string, from: number, to: number): string {
+	return from === to ? `${noun} ${from}` : `${noun}s ${from} to ${to}`;
+}
+
 /** Which of these numbers are in no run. */
 function missingOf(chain: string, runs: Runs | undefined, first: number, last: number): Finding[] {
 	const findings: Finding[] = [];
 	const missing = (from: number, to: number) => {
 		if (from > to) return;
-		const which = from === to ? `number ${from}` : `numbers ${from} to ${to}`;
-		findings.push({ kind: "missing", line: null, message: `${which} of the chain ${chain}` });
+		const message = `${numbered("number", from, to)} of the chain ${chain}`;
+		findings.push({ kind: "missing", line: null, message });
 	};
 	let next = first;
 	for (const run of [...(runs?.byLow.values() ?? [])].sort((a, b) => a.low - b.low)) {

@@ -3,7 +3,8 @@ import { uuidBytes, uuidText } from "../lib/uuid.ts";
 type Bytes = Uint8Array<ArrayBuffer>;
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+/** A byte order mark is of the text, as every other character is. */
+const decoder = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });
 /** UTF-8 has at most three bytes for each UTF-16 unit. */
 const bytesPerUnit = 3;
 const lengthBytes = 2;

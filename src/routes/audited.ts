@@ -149,8 +149,9 @@ function noteOf(witnessed: Witnessed): OutboxNote {
 
 /** What the path names, whether or not it exists. */
 function named({ route, params }: Witnessed) {
-	const isSound = route.params ? check(route.params, params).ok : false;
-	const ref = isSound ? (params.key ?? params.token ?? "") : "";
+	const sound = route.params ? check(route.params, params) : null;
+	const { key, token } = (sound?.ok ? sound.value : {}) as { key?: string; token?: string };
+	const ref = key ?? token ?? "";
 	const none = { version: 0, algorithm: "" };
 	return isUuid(ref) ? { id: ref, name: "", ...none } : { id: null, name: ref, ...none };
 }

@@ -67,8 +67,14 @@ export const keyName = z
 	.refine((name) => !isUuid(name.toLowerCase()), "must not have the form of an id")
 	.meta({ description: "Unique in the tenant.", example: "payments" });
 
+/** An id is one id in either case (RFC 9562 section 4), and is compared as text; a name is not. */
+function inLowerCaseIfId(ref: string): string {
+	const lower = ref.toLowerCase();
+	return isUuid(lower) ? lower : ref;
+}
+
 /** In a path: what no key can be called finds none, so any short text is let through. */
-export const keyRef = text(limits.keyNameChars, 1).meta({
+export const keyRef = text(limits.keyNameChars, 1).overwrite(inLowerCaseIfId).meta({
 	description: "The key's id or its name.",
 	example: "payments",
 });
@@ -82,7 +88,7 @@ export const versionNumber = z
 /** The same in a query, where everything is text. */
 export const versionText = z
 	.string()
-	.regex(/^[1-9][0-9]{0,3}$/, "must be a whole number from 1")
+	.regex(/^[1-9][0-9]{0,3}$/, `must be a whole number from 1 to ${limits.keyVersions}`)
 	.transform(Number)
 	.meta({ description: "A version; the current one when it is left out." });
 
@@ -121,7 +127,8 @@ export const tags = jsonObject()
 		},
 	});
 
-export const id = z.uuid().meta({ description: "A UUID of version 7 (RFC 9562)." });
+/** Either case comes in (RFC 9562 section 4); everything below compares ids as text. */
+export const id = z.uuid().toLowerCase().meta({ description: "A UUID of version 7 (RFC 9562)." });
 
 export const timestamp = z.iso.datetime().meta({ example: "2026-11-21T10:00:00.000Z" });
 
@@ -133,11 +140,13 @@ export const fence = z
 			"`true`: answer only when nobody acts on what was before any more, a lease's life later (2 s).",
 	});
 
+const pageSizeRule = `must be a whole number from 1 to ${limits.pageSizeMax}`;
+
 export const pageSize = z
 	.string()
-	.regex(/^[1-9][0-9]{0,2}$/, "must be a whole number from 1")
+	.regex(/^[1-9][0-9]{0,2}$/, pageSizeRule)
 	.transform(Number)
-	.refine((size) => size <= limits.pageSizeMax, `must be ${limits.pageSizeMax} at the most`)
+	.refine((size) => size <= limits.pageSizeMax, pageSizeRule)
 	.meta({
 		description: `Entries a page, 1 to ${limits.pageSizeMax}; ${limits.pageSizeDefault} when it is left out.`,
 	});

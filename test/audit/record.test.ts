@@ -157,6 +157,12 @@ describe("any append", () => {
 		);
 	});
 
+	it("keeps every character of a name, a byte order mark at its beginning too", async () => {
+		const named = { ...head, target: { ...head.target, name: "\uFEFFci\u2028\uFEFF" } };
+		const [encoded] = splitAppend(encodeAppend(named, await items()));
+		expect(encoded && decodeRecord(encoded).target.name).toBe(named.target.name);
+	});
+
 	it("has records with ids of their own, all of one time and in their order", () => {
 		fc.assert(
 			fc.property(heads, itemLists, (anyHead, anyItems) => {

@@ -188,6 +188,13 @@ describe("a refusal", () => {
 		},
 	);
 
+	it("names the key by its id, in whatever case that came", async () => {
+		const other = await tenant.token("verifier");
+		const json = { message: hello };
+		await tenant.call("POST", `/v1/keys/${key.id.toUpperCase()}/sign`, { json, token: other });
+		expect(await recorded()).toMatchObject([{ target: { id: key.id, name: "" } }]);
+	});
+
 	it("for a key that is out of use has a record", async () => {
 		const disabled = await newKeyIn(tenant, "disabled");
 		await sign({ message: hello }, disabled.id);

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { joinAppends } from "../../src/audit/block.ts";
+import type { Checkpoint } from "../../src/audit/checkpoint.ts";
 import { createStatementReader } from "../../src/audit/signer.ts";
 import { ExportVerifier, type Verdict } from "../../src/audit/verify.ts";
 import { call, newTenant, type Tenant } from "../support/tenant.ts";
@@ -40,8 +41,12 @@ async function exported(query: string): Promise<string[]> {
 	return answer.text.trimEnd().split("\n");
 }
 
-async function verify(text: readonly string[], by = keys): Promise<Verdict> {
-	const verifier = new ExportVerifier(await createStatementReader(by));
+async function verify(
+	text: readonly (string | null)[],
+	by = keys,
+	since: Checkpoint | null = null,
+): Promise<Verdict> {
+	const verifier = new ExportVerifier(await createStatementReader(by), since);
 	for (const line of text) await verifier.line(line);
 	return verifier.done();
 }
@@ -189,6 +194,103 @@ describe("the verifier names", () => {
 	it("a line that is none", async () => {
 		const verdict = await verify(lines.with(7, "{"));
 		expect(verdict.findings[0]).toMatchObject({ kind: "unreadable", line: 8 });
+		const unheld = await verify([...lines.slice(0, 7), null, ...lines.slice(8)]);
+		expect(unheld.findings[0]).toMatchObject({ kind: "unreadable", line: 8 });
+	});
+
+	it.each([0, -1, 1.5, 2 ** 53, "7", null, undefined])("a record with the number %j", async (n) => {
+		const changed = edited(7, (line) => Object.assign(line, { n }));
+		const { findings } = await verify(changed);
+		expect(findings[0]).toMatchObject({ kind: "unreadable", line: 8 });
+		expect(kindsOf(await verify(changed))).toEqual(["unreadable", "missing"]);
+	});
+
+	it.each([
+		["the chain's id in upper case", (line: Line) => line.record.chain.toUpperCase(), "chain"],
+		["a number in the chain that is none", () => "7", "sequence"],
+		["a number in the chain that is no whole one", () => 1.5, "sequence"],
+	])("a record with %s", async (_, value, field) => {
+		const changed = edited(7, (line) => {
+			line.record[field] = value(line);
+		});
+		const { findings } = await verify(changed);
+		expect(findings[0]).toMatchObject({ kind: "unreadable", line: 8 });
+	});
+
+	it.each([
+		["a member more", 7, (text: string) => text.replace("{", '{"note":"approved",')],
+		["a member twice", 7, (text: string) => text.replace("{", '{"record":{"outcome":"no"},')],
+		["white space", 7, (text: string) => `${text} `],
+		["an escape", 7, (text: string) => text.replace('"ok"', '"\\u006fk"')],
+		["base64 in another form", 7, (text: string) => text.replaceAll("=", "")],
+		["a member more behind the end", 19, (text: string) => text.replace("}", ',"note":"good"}')],
+	])("a line that is written otherwise: %s", async (_, at, edit) => {
+		const text = lines[at] ?? "";
+		expect(edit(text)).not.toBe(text);
+		const { findings } = await verify(lines.with(at, edit(text)));
+		expect(findings).toMatchObject([{ kind: "changed", line: at + 1 }]);
+	});
+
+	it("a seal that has a member more", async () => {
+		const seal = (more: string) => lines.toSpliced(9, 0, `{"seal":"unsigned"${more}}`);
+		expect(kindsOf(await verify(seal("")))).toEqual(["forged"]);
+		expect(kindsOf(await verify(seal(',"note":1')))).toEqual(["changed", "forged"]);
+	});
+
+	it.each([
+		["no checkpoint", (header: Line) => delete header.checkpoint],
+		["a number in its place", (header: Line) => Object.assign(header, { checkpoint: 5 })],
+		["no filter", (header: Line) => Object.assign(header, { filter: null })],
+		["no id", (header: Line) => delete header.id],
+	])("a first line with %s", async (_, edit) => {
+		const value = JSON.parse(lines[0] ?? "");
+		edit(value.export);
+		const verdict = await verify(lines.with(0, JSON.stringify(value)));
+		expect(verdict.findings[0]).toMatchObject({ kind: "unreadable", line: 1 });
+	});
+
+	it("where an export without records is not signed", async () => {
+		const [first = "", end = ""] = await exported("?action=none");
+		const { findings } = await verify([first, lines.at(-1) ?? end]);
+		expect(findings).toMatchObject([{ kind: "forged", line: 2 }]);
+		expect(findings[0]?.message).toContain("behind no record is");
+		const cut = await verify([first]);
+		expect(cut.findings[0]?.message).toContain("before its first record");
+	});
+});
+
+describe("an export with a filter, beside a checkpoint that was kept", () => {
+	const kept = async () => {
+		const { checkpoint } = (await tenant.call("GET", "/v1/audit/checkpoint")).json;
+		return checkpoint as Checkpoint;
+	};
+	const part = () => exported("?action=sign&to=2000-01-01T00:00:00Z");
+
+	it("holds where it goes on from it, and says what it is of", async () => {
+		const verdict = await verify(await part(), keys, await kept());
+		const filter = { action: "sign", to: "2000-01-01T00:00:00.000Z" };
+		expect(verdict).toMatchObject({ findings: [], isWhole: false, filter });
+		expect(verdict.checkpoint?.tenant).toBe(tenant.id);
+	});
+
+	it.each<[string, string, (checkpoint: Checkpoint) => Partial<Checkpoint>]>([
+		[
+			"ends earlier",
+			"missing",
+			({ chains }) => ({
+				chains: chains.map((head) => ({ ...head, sequence: head.sequence + 1 })),
+			}),
+		],
+		[
+			"has another record at the same place",
+			"changed",
+			({ chains }) => ({ chains: chains.map((head) => ({ ...head, link: "AAAA" })) }),
+		],
+		["is another tenant's", "forged", () => ({ tenant: "other" })],
+	])("fails where it %s", async (_, kind, change) => {
+		const checkpoint = await kept();
+		const verdict = await verify(await part(), keys, { ...checkpoint, ...change(checkpoint) });
+		expect(kindsOf(verdict)).toEqual([kind]);
 	});
 });
 

@@ -11,6 +11,8 @@ const root = join(import.meta.dirname, "../..");
 const guide = readFileSync(join(root, "docs/guides/audit.md"), "utf8");
 const command = join(root, "local/audit-verify.ts");
 const run = promisify(execFile);
+/** Where the guide puts what it fetches. */
+const kept = ".data/audit";
 
 let folder: string;
 let stack: TestStack;
@@ -50,12 +52,14 @@ describe("the guide to the audit log", () => {
 		expect(JSON.parse(signature ?? "")).toHaveProperty("signature");
 		const { records } = JSON.parse(page ?? "");
 		expect(records.map(({ action }: { action: string }) => action)).toEqual(["sign", "createKey"]);
-		expect(verdict).toMatch(/^2 records in 1 chains hold: every record up to the checkpoint/);
+		expect(verdict).toMatch(
+			/^2 records in 1 chain of the tenant \w+ hold: every record up to the checkpoint/,
+		);
 	});
 });
 
 describe("npm run audit:verify", () => {
-	const keys = ["--keys", "audit-keys.json"];
+	const keys = ["--keys", `${kept}/keys.json`];
 
 	it("reads a URL, and keys from one", async () => {
 		const from = ["--keys", `${stack.url}/.well-known/audit-jwks.json`];
@@ -64,7 +68,7 @@ describe("npm run audit:verify", () => {
 	});
 
 	it("names a record that was changed, and fails", async () => {
-		const text = await readFile(join(folder, "audit.ndjson"), "utf8");
+		const text = await readFile(join(folder, kept, "audit.ndjson"), "utf8");
 		await writeFile(
 			join(folder, "changed.ndjson"),
 			text.replace('"outcome":"ok"', '"outcome":"no"'),
@@ -78,13 +82,58 @@ describe("npm run audit:verify", () => {
 		await stack.call("POST", "/v1/keys/payments/sign", { message: "aGVsbG8=" });
 		const checkpoint = await stack.call("GET", "/v1/audit/checkpoint");
 		await writeFile(join(folder, "later.json"), JSON.stringify(checkpoint));
-		const older = await verify("audit.ndjson", ...keys, "--since", "later.json");
+		const older = await verify(`${kept}/audit.ndjson`, ...keys, "--since", "later.json");
 		expect(older.code).toBe(1);
 		expect(older.text).toContain("missing: number 3 of the chain");
 	});
 
+	it("names the tenant and the filter of a part", async () => {
+		const from = `${stack.url}/v1/audit/export?action=sign&key=payments`;
+		const { code, text } = await verify(from, ...keys, "--since", "later.json");
+		expect({ code, text }).toMatchObject({ code: 0 });
+		expect(text).toMatch(
+			/^2 records in 1 chain of the tenant \w+ hold: a part, by its filter key=payments action=sign,/,
+		);
+	});
+
+	it("reads names with every character that a name may have", async () => {
+		const name = "\uFEFFline\u2028paragraph\u2029 end";
+		await stack.call("POST", "/v1/tokens", { name, role: "auditor" });
+		const { code, text } = await verify(`${stack.url}/v1/audit/export`, ...keys);
+		expect({ code, text }).toMatchObject({ code: 0, text: expect.stringContaining("4 records") });
+	});
+
+	const rsa = { kty: "RSA", kid: "a", n: "AQAB", e: "AQAB" };
+	const short = { kty: "OKP", crv: "Ed25519", kid: "a", x: "AQAB" };
+	it.each([
+		["no JSON", "since", "{"],
+		["null", "since", "null"],
+		["a number for a statement", "since", '{"signed":5}'],
+		["no JSON", "keys", "{"],
+		["null", "keys", "null"],
+		["keys that are no list", "keys", '{"keys":{"length":1}}'],
+		["null for a key", "keys", '{"keys":[null]}'],
+		["a key of another kind", "keys", JSON.stringify({ keys: [rsa] })],
+		["a key that is too short", "keys", JSON.stringify({ keys: [short] })],
+	])("says in one line that %s is nothing to go by as --%s", async (_, flag, text) => {
+		await writeFile(join(folder, "bad.json"), text);
+		const good = flag === "keys" ? [] : keys;
+		const refused = await verify(`${kept}/audit.ndjson`, ...good, `--${flag}`, "bad.json");
+		expect(refused.code).toBe(1);
+		expect(refused.text).toMatch(/^edgesign: bad\.json [^\n]+\n$/);
+	});
+
+	it("finds what is wrong with a first line that has no checkpoint", async () => {
+		const header = { export: { format: 1, id: "a", filter: {}, checkpoint: 5 } };
+		await writeFile(join(folder, "bare.ndjson"), `${JSON.stringify(header)}\n`);
+		const { code, text } = await verify("bare.ndjson", ...keys);
+		expect(code).toBe(1);
+		expect(text).toContain("unreadable (line 1)");
+		expect(text).toContain("2 findings in 0 records");
+	});
+
 	it("says what it needs", async () => {
-		expect(await verify("audit.ndjson")).toMatchObject({ code: 1 });
+		expect(await verify(`${kept}/audit.ndjson`)).toMatchObject({ code: 1 });
 		expect(await verify("nothing.ndjson", ...keys)).toMatchObject({ code: 1 });
 	});
 });

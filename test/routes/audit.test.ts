@@ -61,6 +61,16 @@ describe("GET /v1/audit", () => {
 		expect((await get("/v1/audit?key=nobody")).json.records).toEqual([]);
 	});
 
+	it("finds by an id in upper case what it finds by the same id in lower case", async () => {
+		const { records } = (await get("/v1/audit")).json;
+		const [last] = records;
+		const [key, by, id] = [last.target.id, last.tokenId, last.id].map((id) => id.toUpperCase());
+		expect((await get(`/v1/audit?key=${key}`)).json.records).toEqual(records);
+		expect((await get(`/v1/audit?token=${by}`)).json.records).toEqual(records);
+		expect((await get(`/v1/audit/records/${id}`)).json).toEqual(last);
+		expect((await get(`/v1/audit/records/${id}/proof`)).json.record).toEqual(last);
+	});
+
 	it("refuses a cursor of another filter, of another tenant, or of nobody", async () => {
 		const { nextCursor } = (await get("/v1/audit?limit=1")).json;
 		expectProblem(await get(`/v1/audit?action=sign&cursor=${nextCursor}`), 400, "invalid_cursor");
@@ -71,6 +81,9 @@ describe("GET /v1/audit", () => {
 
 	it("refuses what is no time, and a filter that it does not know", async () => {
 		expectProblem(await get("/v1/audit?from=yesterday"), 400, "invalid_request");
+		expectProblem(await get("/v1/audit?limit=1001"), 400, "invalid_request", {
+			says: ["whole number from 1 to 200", '"1001"'],
+		});
 		expectProblem(await get("/v1/audit?keys=payments"), 400, "unknown_field");
 	});
 

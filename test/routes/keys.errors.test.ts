@@ -282,7 +282,7 @@ describe("{key} in the path", () => {
 			const value = query.slice("version=".length);
 			expectProblem(answer, 400, "invalid_request", {
 				pointer: "/version",
-				says: ["whole number from 1", `"${value}"`],
+				says: ["whole number from 1 to 1000", `"${value}"`],
 			});
 		},
 	);

@@ -90,7 +90,8 @@ describe("GET /v1/keys by pages", () => {
 		["limit=0", "/limit", ["whole number from 1", '"0"']],
 		["limit=-1", "/limit", ["whole number from 1", '"-1"']],
 		["limit=2.5", "/limit", ["whole number from 1", '"2.5"']],
-		["limit=201", "/limit", ["200", '"201"']],
+		["limit=201", "/limit", ["whole number from 1 to 200", '"201"']],
+		["limit=1001", "/limit", ["whole number from 1 to 200", '"1001"']],
 		["limit=5&limit=6", "/limit", []],
 		[`cursor=${"A".repeat(65)}`, "/cursor", ["64"]],
 	])("refuses %s", async (query, pointer, says) => {

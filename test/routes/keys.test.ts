@@ -100,9 +100,9 @@ describe("POST /v1/keys", () => {
 });
 
 describe("GET /v1/keys/{key}", () => {
-	it("describes a key by its id and by its name alike", async () => {
+	it("describes a key by its id in either case and by its name alike", async () => {
 		const key = await newKey(tenant, "ES256", { tags: { a: "1" } });
-		for (const ref of [key.id, key.name]) {
+		for (const ref of [key.id, key.id.toUpperCase(), key.name]) {
 			const answer = await tenant.call("GET", `/v1/keys/${ref}`);
 			expect(answer.status).toBe(200);
 			expect(answer.json).toEqual(key);

@@ -227,6 +227,12 @@ describe("DELETE /v1/tokens/{token}", () => {
 		expect(after.headers.get("www-authenticate")).toContain('error="invalid_token"');
 	});
 
+	it("takes the id in upper case too", async () => {
+		const { token, id } = await mint();
+		expect((await tenant.call("DELETE", `/v1/tokens/${id.toUpperCase()}`)).status).toBe(204);
+		expectProblem(await sign(token), 401, "invalid_token");
+	});
+
 	it("is as good the second time, and keeps the first time of revocation", async () => {
 		const { id } = await mint();
 		const revokedAt = async () => {
