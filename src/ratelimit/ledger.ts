@@ -63,7 +63,15 @@ export class Ledger {
 		this.#noneHeldFrom = noneHeldFrom;
 		for (const { id, level, at, quota, windowMs, held: heldBefore } of stored) {
 			const bucket = { policy: { quota, windowMs }, level, at };
-			this.#accounts.set(id, { id, bucket, held: 0, grants: new Set(), heldBefore, ended: 0 });
+			this.#accounts.set(id, {
+				id,
+				bucket,
+				held: 0,
+				grants: new Set(),
+				wanted: 0,
+				heldBefore,
+				ended: 0,
+			});
 		}
 	}
 
@@ -116,7 +124,7 @@ export class Ledger {
 
 	#grant(question: LaneQuestion, now: number): void {
 		const { grant, drawings, ask } = question;
-		grant.target = Math.max(ask.need, ask.want + ask.held);
+		this.#want(grant, Math.max(ask.need, ask.want + ask.held));
 		grant.endsAt = now + leaseMs;
 		const free = Math.min(...drawings.map(freeOf));
 		const share = Math.min(...drawings.map((of) => shareOf(of, grant, now)));
@@ -216,6 +224,11 @@ export class Ledger {
 		for (const account of grant.accounts) account.bucket = giveBack(account.bucket, -difference);
 	}
 
+	#want(grant: Grant, target: number): void {
+		for (const account of grant.accounts) account.wanted += target - grant.target;
+		grant.target = target;
+	}
+
 	#hold(grant: Grant, tokens: number): void {
 		for (const account of grant.accounts) {
 			account.held += tokens;
@@ -237,7 +250,8 @@ export class Ledger {
 			return known;
 		}
 		const bucket = fullBucket(policy, now);
-		const account = { id, bucket, held: 0, grants: new Set<Grant>(), heldBefore: 0, ended: 0 };
+		const grants = new Set<Grant>();
+		const account = { id, bucket, held: 0, grants, wanted: 0, heldBefore: 0, ended: 0 };
 		this.#accounts.set(id, account);
 		return account;
 	}
@@ -281,6 +295,7 @@ export class Ledger {
 			for (const account of grant.accounts) {
 				this.#fill(account, grant.endsAt);
 				account.grants.delete(grant);
+				account.wanted -= grant.target;
 				if (grant.done >= grant.foreign) account.ended += held;
 			}
 			this.#hold(grant, -held);
