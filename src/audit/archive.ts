@@ -17,7 +17,7 @@ import { equalConstantTime, toHex } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import { limits } from "../limits.ts";
 import { deleteUnder } from "./archive-delete.ts";
-import { fromEventRow } from "./archive-rows.ts";
+import { fromEventRow } from "./event-rows.ts";
 import {
 	type ArchiveFile,
 	type ChainSpan,

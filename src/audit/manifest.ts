@@ -1,9 +1,9 @@
 import type { ArchivedDay, TenantDay } from "../db/audit-archives.ts";
 import { fromBase64Url, fromHex, toHex } from "../lib/bytes.ts";
 import { limits } from "../limits.ts";
-import { leafAnew } from "./archive-rows.ts";
+import { leafOf } from "./chain.ts";
 import { MerkleRoot } from "./merkle.ts";
-import { timeOf } from "./record.ts";
+import { canonicalRecord, timeOf } from "./record.ts";
 import { AuditUnreadable, type SourcedRecord } from "./source.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -81,7 +81,7 @@ export function describeFile(
 	records: readonly SourcedRecord[],
 ): ArchiveFile {
 	const tree = new MerkleRoot();
-	for (const record of records) tree.add(leafAnew(record));
+	for (const record of records) tree.add(leafOf(canonicalRecord(record.record)));
 	return {
 		key,
 		bytes: bytes.length,

@@ -1,8 +1,7 @@
 import type { AsyncBuffer, FileMetaData, ParquetParsers, SchemaElement } from "hyparquet";
 import { uuidText } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
-import { numberIn } from "./archive-rows.ts";
-import { timeOf } from "./record.ts";
+import { numberOf, timeOf } from "./record.ts";
 import type { SourcedRecord } from "./source.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -202,7 +201,7 @@ export function fromColumnRow(row: ColumnRow): SourcedRecord {
 				algorithm: textIn(row, "algorithm"),
 			},
 			address: textIn(row, "address"),
-			number: numberIn(id),
+			number: numberOf(id),
 			inputKind,
 			input: bytesOrNull(row, "input"),
 			signature: bytesOrNull(row, "signature"),

@@ -1,3 +1,4 @@
+import type { EventFilter } from "../db/audit-reads.ts";
 import { type AuditRecord, timeOf } from "./record.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -11,19 +12,8 @@ export interface SourcedRecord {
 	readonly link: Bytes;
 }
 
-/** Which records are wanted. Times are milliseconds since the epoch; a null leaves all of them in. */
-export interface RecordFilter {
+export interface RecordFilter extends EventFilter {
 	readonly tenant: string;
-	/** Of the key or token that it was done to: its id, or its name as the record has it. */
-	readonly targetId: string | null;
-	readonly targetName: string | null;
-	/** Who did it. */
-	readonly tokenId: string | null;
-	readonly action: string | null;
-	/** Not before this. */
-	readonly from: number | null;
-	/** Before this. */
-	readonly to: number | null;
 }
 
 /** The next records of a filter, the newest first: in the order of their ids, which begin with the time. */

@@ -1,3 +1,4 @@
+import { type StoredEventRow, storedEventColumns } from "./audit-events.ts";
 import type { Database, Statement } from "./client.ts";
 
 /** A tenant's day (UTC, `YYYY-MM-DD`). */
@@ -15,27 +16,6 @@ export interface ArchiveRow {
 	/** The last record that is in a file; null before the first. */
 	readonly after_id: string | null;
 	readonly chains: unknown;
-}
-
-/** A row of audit_events; digests are base64. */
-export interface StoredEventRow {
-	readonly id: string;
-	readonly request_id: string;
-	readonly token_id: string | null;
-	readonly action: string;
-	readonly target_id: string | null;
-	readonly target_name: string;
-	readonly version: number;
-	readonly algorithm: string;
-	readonly address: string;
-	readonly input_kind: "message" | "digest" | null;
-	readonly input: string | null;
-	readonly signature: string | null;
-	readonly cost: number;
-	readonly outcome: string;
-	readonly chain: string;
-	readonly sequence: string;
-	readonly link: string;
 }
 
 /** A file more, and where the archive of the day is with it. */
@@ -112,10 +92,7 @@ const statements = {
 	},
 	page: {
 		name: "archives.page",
-		text: `select e.id, e.request_id, e.token_id, e.action, e.target_id, e.target_name, e.version,
-				e.algorithm, e.address, e.input_kind, encode(e.input, 'base64') as input,
-				encode(e.signature, 'base64') as signature, e.cost, e.outcome, e.chain,
-				e.sequence::text, encode(e.link, 'base64') as link
+		text: `select ${storedEventColumns}
 			from audit_events e
 			where e.tenant_id = $1 and ${ofDay("$2")}
 				and (e.at, e.id) > (coalesce('epoch'::timestamptz + $3::bigint * interval '1 millisecond',

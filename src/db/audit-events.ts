@@ -38,6 +38,33 @@ export interface EventKind {
 	readonly outcome: string;
 }
 
+/** A record as it is read; digests are base64, and short enough for a line of it. */
+export interface StoredEventRow {
+	readonly id: string;
+	readonly request_id: string;
+	readonly token_id: string | null;
+	readonly action: string;
+	readonly target_id: string | null;
+	readonly target_name: string;
+	readonly version: number;
+	readonly algorithm: string;
+	readonly address: string;
+	readonly input_kind: "message" | "digest" | null;
+	readonly input: string | null;
+	readonly signature: string | null;
+	readonly cost: number;
+	readonly outcome: string;
+	readonly chain: string;
+	readonly sequence: string;
+	readonly link: string;
+}
+
+/** The columns of that, of a table or query `e`. */
+export const storedEventColumns = `e.id, e.request_id, e.token_id, e.action, e.target_id, e.target_name,
+	e.version, e.algorithm, e.address, e.input_kind, encode(e.input, 'base64') as input,
+	encode(e.signature, 'base64') as signature, e.cost, e.outcome, e.chain,
+	e.sequence::text as sequence, encode(e.link, 'base64') as link`;
+
 const noDigest = `'\\x${"00".repeat(32)}'`;
 
 const statements = {

@@ -1,18 +1,21 @@
-import { fromBase64 } from "../lib/bytes.ts";
+import { type StoredEventRow, storedEventColumns } from "./audit-events.ts";
 import type { Database, Statement } from "./client.ts";
 
-type Bytes = Uint8Array<ArrayBuffer>;
-
-/** What is read of the records: nulls leave all of them in. */
-export interface EventQuery {
+/** Which records are wanted. Times are milliseconds since the epoch; a null leaves all of them in. */
+export interface EventFilter {
+	/** Of the key or token that it was done to: its id, or its name as the record has it. */
 	readonly targetId: string | null;
 	readonly targetName: string | null;
+	/** Who did it. */
 	readonly tokenId: string | null;
 	readonly action: string | null;
-	/** Milliseconds since the epoch, as is the next. */
+	/** Not before this. */
 	readonly from: number | null;
 	/** Before this. */
 	readonly to: number | null;
+}
+
+export interface EventQuery extends EventFilter {
 	/** An id, with its time. */
 	readonly before: { readonly at: number; readonly id: string } | null;
 	readonly limit: number;
@@ -20,32 +23,8 @@ export interface EventQuery {
 	readonly scan: number;
 }
 
-/** A record in its place of a chain. */
-export interface FoundEvent {
-	readonly id: string;
-	/** Milliseconds since the epoch. */
-	readonly at: number;
-	readonly requestId: string;
-	readonly tokenId: string | null;
-	readonly action: string;
-	readonly targetId: string | null;
-	readonly targetName: string;
-	readonly version: number;
-	readonly algorithm: string;
-	readonly address: string;
-	readonly inputKind: string | null;
-	/** SHA-256, as are the next two; a null is none. */
-	readonly input: Bytes | null;
-	readonly signature: Bytes | null;
-	readonly link: Bytes;
-	readonly cost: number;
-	readonly outcome: string;
-	readonly sequence: number;
-	readonly chain: string;
-}
-
 export interface EventSlice {
-	readonly events: readonly FoundEvent[];
+	readonly events: readonly StoredEventRow[];
 	/** How many were looked at, and the id of the last of them. */
 	readonly scanned: number;
 	readonly lastId: string | null;
@@ -74,35 +53,16 @@ const statements = {
 			)
 			select (select count(*)::int from scanned) as scanned,
 				(select id from scanned order by at, id limit 1) as last_id,
-				f.id, (extract(epoch from f.at) * 1000)::bigint::text as at, f.request_id, f.token_id,
-				f.action, f.target_id, f.target_name, f.version, f.algorithm, f.address, f.input_kind,
-				encode(f.input, 'base64') as input, encode(f.signature, 'base64') as signature, f.cost,
-				f.outcome, f.chain, f.sequence::text as sequence, encode(f.link, 'base64') as link
-			from (select 1) one left join found f on true order by f.at desc, f.id desc`,
+				${storedEventColumns}
+			from (select 1) one left join found e on true order by e.at desc, e.id desc`,
 	},
 } as const satisfies Record<string, Statement>;
 
-interface SliceRow {
+/** One at least, which tells how far it came; without an id where nothing was found. */
+interface SliceRow extends Omit<StoredEventRow, "id"> {
 	readonly scanned: number;
 	readonly last_id: string | null;
 	readonly id: string | null;
-	readonly at: string;
-	readonly request_id: string;
-	readonly token_id: string | null;
-	readonly action: string;
-	readonly target_id: string | null;
-	readonly target_name: string;
-	readonly version: number;
-	readonly algorithm: string;
-	readonly address: string;
-	readonly input_kind: string | null;
-	readonly input: string | null;
-	readonly signature: string | null;
-	readonly link: string;
-	readonly cost: number;
-	readonly outcome: string;
-	readonly chain: string;
-	readonly sequence: string;
 }
 
 /** The newest records of a tenant that the query wants, found among a bounded number of rows. */
@@ -124,34 +84,7 @@ export async function selectEvents(
 		query.action,
 		query.limit,
 	]);
-	const events = rows.flatMap((row) => (row.id === null ? [] : [toEvent(row, row.id)]));
+	const events = rows.flatMap((row) => (row.id === null ? [] : [{ ...row, id: row.id }]));
 	const [first] = rows;
 	return { events, scanned: first?.scanned ?? 0, lastId: first?.last_id ?? null };
-}
-
-function toEvent(row: SliceRow, id: string): FoundEvent {
-	return {
-		id,
-		at: Number(row.at),
-		requestId: row.request_id,
-		tokenId: row.token_id,
-		action: row.action,
-		targetId: row.target_id,
-		targetName: row.target_name,
-		version: row.version,
-		algorithm: row.algorithm,
-		address: row.address,
-		inputKind: row.input_kind,
-		input: digestOf(row.input),
-		signature: digestOf(row.signature),
-		cost: row.cost,
-		outcome: row.outcome,
-		chain: row.chain,
-		sequence: Number(row.sequence),
-		link: digestOf(row.link) ?? new Uint8Array(),
-	};
-}
-
-function digestOf(text: string | null) {
-	return text === null ? null : fromBase64(text);
 }

@@ -195,48 +195,47 @@ function toResponse(route: Route, reply: Reply, requestId: string, { limit }: Me
 		: jsonResponse(reply.json, status, requestId, limit);
 }
 
+/** What a part of the service that is away means for the caller. */
+const outages = [
+	{
+		of: DatabaseUnavailable,
+		code: "unavailable",
+		detail:
+			"The database does not answer. If this was a change, read whether it was made before you repeat it.",
+	},
+	{
+		of: CoordinatorUnavailable,
+		code: "unavailable",
+		detail:
+			"The tenant's coordinator does not answer. If this was a change, read whether it was made before you repeat it.",
+	},
+	{
+		of: EntriesUnavailable,
+		code: "unavailable",
+		detail:
+			"What keeps the answers by Idempotency-Key does not answer. Repeat the request with the same key.",
+	},
+	{
+		of: AuditUnavailable,
+		code: "audit_unavailable",
+		detail:
+			"The audit log does not answer, and nothing is told without its record. Repeat the request, with the same Idempotency-Key if it has one.",
+	},
+	{
+		of: AuditUnreadable,
+		code: "unavailable",
+		detail: "A part of the audit log does not answer, and no page leaves one out. Ask again.",
+	},
+] as const;
+
 /** What went wrong goes to the log under the request's id; the caller learns the id and nothing else. */
 function explain(route: Route, services: Services, error: unknown, requestId: string): Failure {
 	const entry = { requestId, route: route.id, error: describeError(error) };
-	if (error instanceof DatabaseUnavailable) {
-		services.shedder.report("failed");
+	if (error instanceof DatabaseUnavailable) services.shedder.report("failed");
+	const outage = outages.find(({ of }) => error instanceof of);
+	if (outage) {
 		services.log({ event: "dependency_unavailable", ...entry });
-		return {
-			code: "unavailable",
-			detail:
-				"The database does not answer. If this was a change, read whether it was made before you repeat it.",
-		};
-	}
-	if (error instanceof CoordinatorUnavailable) {
-		services.log({ event: "dependency_unavailable", ...entry });
-		return {
-			code: "unavailable",
-			detail:
-				"The tenant's coordinator does not answer. If this was a change, read whether it was made before you repeat it.",
-		};
-	}
-	if (error instanceof EntriesUnavailable) {
-		services.log({ event: "dependency_unavailable", ...entry });
-		return {
-			code: "unavailable",
-			detail:
-				"What keeps the answers by Idempotency-Key does not answer. Repeat the request with the same key.",
-		};
-	}
-	if (error instanceof AuditUnavailable) {
-		services.log({ event: "dependency_unavailable", ...entry });
-		return {
-			code: "audit_unavailable",
-			detail:
-				"The audit log does not answer, and nothing is told without its record. Repeat the request, with the same Idempotency-Key if it has one.",
-		};
-	}
-	if (error instanceof AuditUnreadable) {
-		services.log({ event: "dependency_unavailable", ...entry });
-		return {
-			code: "unavailable",
-			detail: "A part of the audit log does not answer, and no page leaves one out. Ask again.",
-		};
+		return { code: outage.code, detail: outage.detail };
 	}
 	services.log({ event: "request_failed", ...entry });
 	return {

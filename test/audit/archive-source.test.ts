@@ -19,6 +19,7 @@ import {
 	small,
 	wrapBucket,
 } from "./archive-support.ts";
+import { unfiltered } from "./support.ts";
 
 const tenant = newTenantName();
 const records: SourcedRecord[] = [];
@@ -42,12 +43,7 @@ afterAll(dropDays);
 
 const everythingOf: RecordQuery = {
 	tenant,
-	targetId: null,
-	targetName: null,
-	tokenId: null,
-	action: null,
-	from: null,
-	to: null,
+	...unfiltered,
 	before: null,
 	limit: 1000,
 };

@@ -1,12 +1,11 @@
 import { env } from "cloudflare:workers";
 import { type ArchiveBounds, type ArchiveServices, archiveSlice } from "../../src/audit/archive.ts";
-import { numberIn } from "../../src/audit/archive-rows.ts";
 import type { LinkedRecord } from "../../src/audit/block.ts";
 import { chainStart, leafOf, linked } from "../../src/audit/chain.ts";
 import { loadManifest, type Manifest } from "../../src/audit/manifest.ts";
 import { packRecords } from "../../src/audit/pack.ts";
 import { openParquet, readRecords } from "../../src/audit/parquet.ts";
-import { encodeAppend, firstId, splitAppend } from "../../src/audit/record.ts";
+import { encodeAppend, firstId, numberOf, splitAppend } from "../../src/audit/record.ts";
 import type { SourcedRecord } from "../../src/audit/source.ts";
 import type { TenantDay } from "../../src/db/audit-archives.ts";
 import { insertEvents } from "../../src/db/audit-events.ts";
@@ -111,7 +110,7 @@ function recordAt(tenant: string, at: number, i: number): SourcedRecord["record"
 	const isChange = i % 5 === 4;
 	return {
 		id,
-		number: numberIn(id),
+		number: numberOf(id),
 		requestId: uuidv7(() => at, systemRandom),
 		tenant,
 		tokenId: i % 7 === 6 ? null : "01900000-0000-7000-8000-000000000001",

@@ -8,16 +8,12 @@ import type { RecordQuery } from "../../src/audit/source.ts";
 import { systemRandom } from "../../src/lib/random.ts";
 import { uuidv7 } from "../../src/lib/uuid.ts";
 import { limits } from "../../src/limits.ts";
+import { unfiltered } from "./support.ts";
 
 const chain = { id: uuidv7(() => 1, systemRandom), tenant: "t", region: "enam", shard: 0 };
 const query: RecordQuery = {
 	tenant: "t",
-	targetId: null,
-	targetName: null,
-	tokenId: null,
-	action: null,
-	from: null,
-	to: null,
+	...unfiltered,
 	before: null,
 	limit: 3,
 };

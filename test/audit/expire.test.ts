@@ -15,6 +15,7 @@ import {
 	services,
 	stateOf,
 } from "./archive-support.ts";
+import { unfiltered } from "./support.ts";
 
 const dayMs = 24 * 3600 * 1000;
 let tenant: Tenant;
@@ -67,15 +68,7 @@ describe("files of archived days", () => {
 		expect(await keysUnder(`audit/${tenant.id}/`)).toEqual([
 			`audit/${tenant.id}/${of.day}/0/manifest.jws`,
 		]);
-		const none = {
-			targetId: null,
-			targetName: null,
-			tokenId: null,
-			action: null,
-			from: null,
-			to: null,
-		};
-		const query = { tenant: tenant.id, ...none, before: null, limit: 10 };
+		const query = { tenant: tenant.id, ...unfiltered, before: null, limit: 10 };
 		const source = archiveSource({ db: services.db, archive: env.ARCHIVE });
 		expect(await source.read(query)).toEqual({ records: [], reached: null });
 	});

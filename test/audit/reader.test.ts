@@ -7,7 +7,15 @@ import { decodeRecord, splitAppend } from "../../src/audit/record.ts";
 import { AuditUnreadable, type RecordQuery, type RecordSource } from "../../src/audit/source.ts";
 import type { Database } from "../../src/db/client.ts";
 import { createServices } from "../../src/services.ts";
-import { drain, newAppend, newPlace, objectAt, placeOfTests, waitingIn } from "./support.ts";
+import {
+	drain,
+	newAppend,
+	newPlace,
+	objectAt,
+	placeOfTests,
+	unfiltered,
+	waitingIn,
+} from "./support.ts";
 
 const services = createServices(env);
 const places: AuditPlaces = {
@@ -15,15 +23,6 @@ const places: AuditPlaces = {
 	coordinator: services.coordinator,
 	db: services.db,
 };
-const everything = {
-	targetId: null,
-	targetName: null,
-	tokenId: null,
-	action: null,
-	from: null,
-	to: null,
-};
-
 function tenantOf(place: string): string {
 	return place.split("/")[0] ?? "";
 }
@@ -75,33 +74,33 @@ describe("pages", () => {
 		"of %i have every record of every place once, the newest first",
 		async (limit) => {
 			const source = await createAuditReader(places).recordsOf(tenant);
-			expect(await pagesOf(source, { ...everything, tenant, limit })).toEqual(ids);
+			expect(await pagesOf(source, { ...unfiltered, tenant, limit })).toEqual(ids);
 		},
 	);
 
 	it("have what a filter wants", async () => {
 		const source = await createAuditReader(places).recordsOf(tenant);
-		const { records } = await source.read({ ...everything, tenant, before: null, limit: 50 });
+		const { records } = await source.read({ ...unfiltered, tenant, before: null, limit: 50 });
 		for (const wanted of [records[1], records[13]]) {
 			const targetId = wanted?.record.target.id ?? null;
-			const found = await pagesOf(source, { ...everything, tenant, targetId, limit: 2 });
+			const found = await pagesOf(source, { ...unfiltered, tenant, targetId, limit: 2 });
 			expect(found).toEqual([wanted?.record.id]);
 		}
-		const named = await pagesOf(source, { ...everything, tenant, targetName: "key", limit: 4 });
+		const named = await pagesOf(source, { ...unfiltered, tenant, targetName: "key", limit: 4 });
 		expect(named).toEqual(ids);
-		expect(await pagesOf(source, { ...everything, tenant, action: "verify", limit: 4 })).toEqual(
+		expect(await pagesOf(source, { ...unfiltered, tenant, action: "verify", limit: 4 })).toEqual(
 			[],
 		);
 		const [from, to] = [records[12], records[4]].map((found) => timeIn(found?.record.id ?? ""));
 		const within = ids.filter((id) => timeIn(id) >= (from ?? 0) && timeIn(id) < (to ?? 0));
-		const window = { ...everything, tenant, from: from ?? 0, to: to ?? 0, limit: 3 };
+		const window = { ...unfiltered, tenant, from: from ?? 0, to: to ?? 0, limit: 3 };
 		expect(await pagesOf(source, window)).toEqual(within);
 	});
 
 	it("tell the same record of an object and of Postgres", async () => {
 		const read = async () => {
 			const source = await createAuditReader(places).recordsOf(tenant);
-			return (await source.read({ ...everything, tenant, before: null, limit: 50 })).records;
+			return (await source.read({ ...unfiltered, tenant, before: null, limit: 50 })).records;
 		};
 		const before = await read();
 		await drain(place);
@@ -127,7 +126,7 @@ describe("while records move to Postgres", () => {
 		};
 		const tenant = tenantOf(place);
 		const source = await createAuditReader({ ...places, db }).recordsOf(tenant);
-		expect(await pagesOf(source, { ...everything, tenant, limit: 4 })).toEqual(ids);
+		expect(await pagesOf(source, { ...unfiltered, tenant, limit: 4 })).toEqual(ids);
 	});
 
 	it("between two pages, none is missing and none is there twice", async () => {
@@ -135,7 +134,7 @@ describe("while records move to Postgres", () => {
 		const ids = await fill(place, 9);
 		const tenant = tenantOf(place);
 		const source = await createAuditReader(places).recordsOf(tenant);
-		const query = { ...everything, tenant, limit: 4 };
+		const query = { ...unfiltered, tenant, limit: 4 };
 		expect(await pagesOf(source, query, () => drain(place))).toEqual(ids);
 	});
 });
@@ -152,7 +151,7 @@ describe("a part of the log that does not answer", () => {
 		const namespace = { getByName: () => broken } as unknown as DurableObjectNamespace;
 		const reader = createAuditReader({ ...places, namespace });
 		const source = await reader.recordsOf(tenant);
-		const query = { ...everything, tenant, before: null, limit: 5 };
+		const query = { ...unfiltered, tenant, before: null, limit: 5 };
 		await expect(source.read(query)).rejects.toThrow(AuditUnreadable);
 		await expect(reader.headsOf(tenant)).rejects.toThrow(AuditUnreadable);
 	});

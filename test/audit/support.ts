@@ -109,6 +109,16 @@ export function ring(place: string): Promise<boolean> {
 }
 
 /** Moves all that an object has to Postgres. */
+/** A filter that leaves all records in. */
+export const unfiltered = {
+	targetId: null,
+	targetName: null,
+	tokenId: null,
+	action: null,
+	from: null,
+	to: null,
+};
+
 export async function drain(place: string): Promise<void> {
 	for (let attempt = 0; attempt < 50; attempt++) {
 		await ring(place);
