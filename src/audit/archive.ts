@@ -28,7 +28,7 @@ import {
 	makeManifest,
 	manifestKey,
 	payloadOf,
-	roundPrefix,
+	roundOf,
 } from "./manifest.ts";
 import { areSame, encodeParquet, openParquet, readRecords } from "./parquet.ts";
 import { timeOf } from "./record.ts";
@@ -164,9 +164,7 @@ async function writeFile(
 	const file = describeFile(key, bytes, sha256, records);
 	const chains = extendChains(state.chains as readonly ChainSpan[], records);
 	const added = { round, part, records: records.length, afterId, chains, file };
-	if (!(await addArchiveFile(db, of, added))) return null;
-	const total = state.records + records.length;
-	return { ...state, parts: part + 1, records: total, after_id: afterId, chains };
+	return addArchiveFile(db, of, added);
 }
 
 /** The manifest over all files of the day; with it the day is archived. */
@@ -180,8 +178,8 @@ async function finish(
 	if (files.length !== parts) return; // another run was first
 	const manifest = makeManifest(of, round, files, state.chains as readonly ChainSpan[]);
 	if (!manifest) throw new Error("a day without records is to be archived");
-	// Rounds before this one, which nothing leads to.
-	await deleteUnder(archive, dayPrefix(of), (key) => !key.startsWith(roundPrefix(of, round)));
+	// Rounds before this one, which nothing leads to. One after it is another run's, and is wanted.
+	await deleteUnder(archive, dayPrefix(of), (key) => roundOf(of, key) < round);
 	const jws = await auditSigner.sign("edgesign-audit-manifest+jwt", manifest);
 	const key = manifestKey(of, round);
 	await archive.put(key, jws);

@@ -69,8 +69,13 @@ export function manifestKey(of: TenantDay, round: number): string {
 	return `${roundPrefix(of, round)}manifest.jws`;
 }
 
-export function roundPrefix(of: TenantDay, round: number): string {
+function roundPrefix(of: TenantDay, round: number): string {
 	return `${dayPrefix(of)}${round}/`;
+}
+
+/** The round that an object of the day was written in. */
+export function roundOf(of: TenantDay, key: string): number {
+	return Number(key.slice(dayPrefix(of).length).split("/")[0]);
 }
 
 /** What there is to say of a file with these records, of which there is one at least. */

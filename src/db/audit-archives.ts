@@ -29,6 +29,7 @@ export interface NewArchiveFile {
 	readonly file: object;
 }
 
+const stateColumns = "round, state, parts, records::float8 as records, after_id, chains";
 const dayBegins = (param: string) => `(${param}::date)::timestamp at time zone 'utc'`;
 const dayEnds = (param: string) => `(${param}::date + 1)::timestamp at time zone 'utc'`;
 const ofDay = (param: string) => `e.at >= ${dayBegins(param)} and e.at < ${dayEnds(param)}`;
@@ -87,7 +88,7 @@ const statements = {
 	},
 	state: {
 		name: "archives.state",
-		text: `select round, state, parts, records::float8 as records, after_id, chains
+		text: `select ${stateColumns}
 			from audit_archives where tenant_id = $1 and day = $2`,
 	},
 	page: {
@@ -106,9 +107,11 @@ const statements = {
 				update audit_archives set parts = parts + 1, records = records + $5, after_id = $6,
 					chains = $7::jsonb
 				where tenant_id = $1 and day = $2 and round = $3 and parts = $4 and state = 'writing'
-				returning 1)`,
-		text: `insert into audit_archive_files (tenant_id, day, round, part, file)
-			select $1, $2, $3, $4, $8::jsonb from moved returning part`,
+				returning ${stateColumns}),
+			added as (
+				insert into audit_archive_files (tenant_id, day, round, part, file)
+				select $1, $2, $3, $4, $8::jsonb from moved)`,
+		text: "select * from moved",
 	},
 	files: {
 		name: "archives.files",
@@ -201,15 +204,18 @@ export async function archivePage(
 	return db.query<StoredEventRow>(statements.page, [tenant, day, after.at, after.id, size]);
 }
 
-/** Whether the file is the archive's now; not so when another run was first, or began anew. */
+/**
+ * How far the archive is with this file; null when another run was first, or began anew. It is what
+ * Postgres has and not what the caller put in, so that all runs go on from the same bytes.
+ */
 export async function addArchiveFile(
 	db: Database,
 	{ tenant, day }: TenantDay,
 	{ round, part, records, afterId, chains, file }: NewArchiveFile,
-): Promise<boolean> {
+): Promise<ArchiveRow | null> {
 	const json = [JSON.stringify(chains), JSON.stringify(file)];
 	const params = [tenant, day, round, part, records, afterId, ...json];
-	return (await db.query(statements.addFile, params)).length > 0;
+	return (await db.query<ArchiveRow>(statements.addFile, params))[0] ?? null;
 }
 
 /** What was noted of each file, in their order. */

@@ -166,6 +166,33 @@ describe("an archiver that is stopped", () => {
 		expect(await archived(of)).toEqual(records);
 		expect(await isThere(of.day)).toBe(false);
 	});
+
+	it.each([
+		["writes its manifest", "manifest.jws", 0],
+		["writes its manifest, of records that were not all", "manifest.jws", 3],
+		["deletes what nothing leads to, of records that were not all", "[object Object]", 3],
+	])("is no harm to another one that is done before it %s", async (_, waitsAt, late) => {
+		const of = await newTenantDay();
+		const early = await fill(of, 20);
+		const reached = Promise.withResolvers<void>();
+		const otherIsDone = Promise.withResolvers<void>();
+		const archive = wrapBucket(env.ARCHIVE, async (run, key) => {
+			if (key.endsWith(waitsAt)) {
+				reached.resolve();
+				await otherIsDone.promise;
+			}
+			return run();
+		});
+		const slow = archiveSlice({ ...services, archive }, hotDays, small);
+		await reached.promise;
+		const records = early.concat(late > 0 ? await fill(of, late, 20) : []);
+		await archiveAll();
+		otherIsDone.resolve();
+		await slow;
+		const byId = records.sort((a, b) => (a.record.id < b.record.id ? -1 : 1));
+		expect(await archived(of)).toEqual(byId);
+		expect(await isThere(of.day)).toBe(false);
+	});
 });
 
 describe("a partition", () => {
