@@ -318,7 +318,9 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 			const pause = limits.auditMoveRetryMs * 2 ** Math.min(this.#failures - 1, 10);
 			this.#ringAt(now + Math.min(pause, limits.auditMoveRetryMsMax));
 		} else if (this.#written.sequence > this.#moved.sequence) {
-			this.#ringAt(now);
+			// Few are not worth a call of their own: under load that would be one for every block or two.
+			const waiting = this.#written.sequence - this.#moved.sequence;
+			this.#ringAt(waiting < limits.auditMoveRecords ? now + limits.auditMoveDelayMs : now);
 		}
 		const query = "select min(appended_at) as at from repeated where sequence <= ?";
 		const { at } = this.#sql.exec<{ at: number | null }>(query, this.#moved.sequence).one();
