@@ -1,6 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { type Block, buildBlock, endOf, splitBlock } from "../src/audit/block.ts";
 import { type ChainHead, type ChainName, chainStart } from "../src/audit/chain.ts";
+import { HeldLinks } from "../src/audit/held-links.ts";
 import { type Appended, type AuditLogRpc, readPlace } from "../src/audit/log.ts";
 import { moveBlocks } from "../src/audit/move.ts";
 import { appendId, appendTime, countRecords } from "../src/audit/record.ts";
@@ -104,6 +105,7 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 	/** When the alarm rings; null for never. */
 	#alarmAt: number | null = null;
 	#failures = 0;
+	readonly #links = new HeldLinks();
 	/** Since the last report. */
 	#writes = { count: 0, slowestMs: 0 };
 
@@ -225,6 +227,7 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 			...[block.sequence, block.count, block.link, writtenBytes, now, block.bytes],
 			...[times.reduce((a, b) => Math.min(a, b)), times.reduce((a, b) => Math.max(a, b))],
 		);
+		this.#links.hold(block);
 		const sequence = this.#written.sequence + block.count;
 		this.#written = { sequence, link: block.link, bytes: writtenBytes };
 		this.#ringAt(now + limits.auditMoveDelayMs);
@@ -271,7 +274,8 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 		const blocks = this.#blocksAfter(from.sequence);
 		const last = blocks.at(-1);
 		if (!last) return null;
-		const done = moveBlocks(this.#db, this.#chain, from, blocks.map(toBlock));
+		const linked = blocks.map((row) => ({ ...toBlock(row), links: this.#links.of(row.sequence) }));
+		const done = moveBlocks(this.#db, this.#chain, from, linked);
 		done.catch(() => {}); // told when it is waited for, which may be never
 		return { end: { ...endOf(toBlock(last)), bytes: last.written_bytes }, done };
 	}
@@ -286,6 +290,7 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 			);
 		});
 		this.#moved = end;
+		this.#links.drop(end.sequence);
 	}
 
 	#blocksAfter(sequence: number): BlockRow[] {

@@ -165,6 +165,8 @@ export const limits = {
 	auditGroupMs: 10,
 	/** Appends that are written together; one that is larger is written alone. */
 	auditBlockBytes: 256 * 1024,
+	/** Links of records that an object keeps in memory until these have moved: some 3 MB. */
+	auditLinksHeld: 20_000,
 	/** What an object keeps for Postgres: at 5,000 signatures a second, more than an hour and a half. */
 	auditBacklogRecords: 30_000_000,
 	/** An object may have 10 GB. */

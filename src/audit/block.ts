@@ -52,21 +52,39 @@ export function endOf({ sequence, count, link }: Block): ChainHead {
 	return { sequence: sequence + count - 1, link };
 }
 
-/** Puts a block's bytes behind the head of a chain. */
-export function buildBlock(head: ChainHead, bytes: Bytes): Block {
-	let last = head;
-	for (const record of splitBlock(bytes).flatMap(splitAppend)) last = linked(last, leafOf(record));
-	const count = last.sequence - head.sequence;
-	return { sequence: head.sequence + 1, count, link: last.link, bytes };
+/** A block as it is made, with what it took to make it. */
+export interface NewBlock extends Block {
+	/** Of each of its records. */
+	readonly links: readonly Bytes[];
 }
 
-/** The records of a block, linked to what is before it. Throws when they do not end in the block's link. */
-export function readBlock(before: ChainHead, block: Block): LinkedRecord[] {
+/** Puts a block's bytes behind the head of a chain. */
+export function buildBlock(head: ChainHead, bytes: Bytes): NewBlock {
+	const links: Bytes[] = [];
+	let last = head;
+	for (const record of splitBlock(bytes).flatMap(splitAppend)) {
+		last = linked(last, leafOf(record));
+		links.push(last.link);
+	}
+	const { sequence } = head;
+	return { sequence: sequence + 1, count: links.length, link: last.link, bytes, links };
+}
+
+/**
+ * The records of a block, linked to what is before it. Throws when they do not end in the block's link.
+ * @param links of its records, where they are known: then nothing is hashed
+ */
+export function readBlock(
+	before: ChainHead,
+	block: Block,
+	links?: readonly Bytes[],
+): LinkedRecord[] {
 	const records: LinkedRecord[] = [];
 	let last = before;
-	for (const record of splitBlock(block.bytes).flatMap(splitAppend)) {
-		last = linked(last, leafOf(record));
-		records.push({ ...record, ...last });
+	for (const [index, { head, item }] of splitBlock(block.bytes).flatMap(splitAppend).entries()) {
+		const link = links?.[index];
+		last = link ? { sequence: last.sequence + 1, link } : linked(last, leafOf({ head, item }));
+		records.push({ head, item, sequence: last.sequence, link: last.link });
 	}
 	const isWhole =
 		block.sequence === before.sequence + 1 &&

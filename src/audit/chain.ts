@@ -1,5 +1,5 @@
-import { sha256 } from "@noble/hashes/sha2.js";
 import { withLengths } from "../lib/bytes.ts";
+import { sha256 } from "../lib/sha256.ts";
 import type { EncodedRecord } from "./record.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -27,21 +27,15 @@ export interface ChainHead {
 /** What the first record is linked to: the chain's own name, so no record can be moved to another one. */
 export function chainStart({ id, tenant, region, shard }: ChainName): ChainHead {
 	const parts = withLengths(["edgesign-chain-v1", id, tenant, region, String(shard)]);
-	return { sequence: 0, link: hashed(chainPrefix, parts) };
+	return { sequence: 0, link: sha256(chainPrefix, parts) };
 }
 
 /** SHA-256 of 0x00 and the record's canonical bytes. */
 export function leafOf({ head, item }: EncodedRecord): Bytes {
-	return hashed(leafPrefix, head, item);
+	return sha256(leafPrefix, head, item);
 }
 
 /** The chain with one record more: its link is SHA-256 of 0x02, the link before it and the leaf. */
 export function linked({ sequence, link }: ChainHead, leaf: Bytes): ChainHead {
-	return { sequence: sequence + 1, link: hashed(linkPrefix, link, leaf) };
-}
-
-function hashed(...parts: readonly Uint8Array[]): Bytes {
-	const hash = sha256.create();
-	for (const part of parts) hash.update(part);
-	return hash.digest() as Bytes; // never over shared memory
+	return { sequence: sequence + 1, link: sha256(linkPrefix, link, leaf) };
 }

@@ -1,4 +1,4 @@
-import { sha256 } from "@noble/hashes/sha2.js";
+import { sha256 } from "../lib/sha256.ts";
 import type { Input } from "../signing/types.ts";
 import type { RecordItem, Target } from "./record.ts";
 
@@ -19,7 +19,7 @@ export interface DeedItem extends Pick<RecordItem, "number" | "outcome"> {
 	readonly signature: Bytes;
 }
 
-/** From here on WebCrypto hashes faster than noble, whose call costs less. */
+/** What is longer is hashed beside other requests. */
 const asynchronousFromBytes = 512;
 
 export async function itemsOf({ items, of }: Deed, cost: number): Promise<RecordItem[]> {
@@ -32,7 +32,7 @@ export async function itemsOf({ items, of }: Deed, cost: number): Promise<Record
 			outcome,
 			inputKind: input.kind,
 			input: hashed instanceof Promise ? await hashed : hashed,
-			signature: digestNow(signature),
+			signature: sha256(signature),
 			cost: each,
 		});
 	}
@@ -40,10 +40,6 @@ export async function itemsOf({ items, of }: Deed, cost: number): Promise<Record
 }
 
 function digestOf(bytes: Bytes): Bytes | Promise<Bytes> {
-	if (bytes.length < asynchronousFromBytes) return digestNow(bytes);
+	if (bytes.length < asynchronousFromBytes) return sha256(bytes);
 	return crypto.subtle.digest("SHA-256", bytes).then((digest) => new Uint8Array(digest));
-}
-
-function digestNow(bytes: Bytes): Bytes {
-	return sha256(bytes) as Bytes; // never over shared memory
 }

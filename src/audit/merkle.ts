@@ -1,4 +1,4 @@
-import { sha256 } from "@noble/hashes/sha2.js";
+import { sha256 } from "../lib/sha256.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -22,13 +22,11 @@ export class MerkleRoot {
 	/** Of no leaves it is SHA-256 of nothing. */
 	root(): Bytes {
 		const [first, ...rest] = [...this.#subtrees].reverse();
-		if (!first) return sha256(new Uint8Array()) as Bytes;
+		if (!first) return sha256();
 		return rest.reduce((right, { root }) => nodeOf(root, right), first.root);
 	}
 }
 
 function nodeOf(left: Bytes, right: Bytes): Bytes {
-	const hash = sha256.create();
-	for (const part of [nodePrefix, left, right]) hash.update(part);
-	return hash.digest() as Bytes; // never over shared memory
+	return sha256(nodePrefix, left, right);
 }

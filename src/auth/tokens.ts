@@ -1,4 +1,3 @@
-import { sha256 } from "@noble/hashes/sha2.js";
 import type { Store } from "../cache/store.ts";
 import { type ChangeServices, changing } from "../coordination/change.ts";
 import type { Database } from "../db/client.ts";
@@ -16,6 +15,7 @@ import { toBase64Url, toHex, utf8 } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import { ok, type Result } from "../lib/result.ts";
+import { sha256 } from "../lib/sha256.ts";
 import { uuidv7 } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
 import type { RateLimit, Role } from "../model.ts";

@@ -1,0 +1,32 @@
+import { limits } from "../limits.ts";
+import type { NewBlock } from "./block.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/**
+ * Links of blocks that an object wrote and has not moved yet: it need not hash them again to do so.
+ * A block that is not here, for want of room or because the object was evicted, is hashed.
+ */
+export class HeldLinks {
+	readonly #bySequence = new Map<number, readonly Bytes[]>();
+	#records = 0;
+
+	hold({ sequence, count, links }: NewBlock): void {
+		if (this.#records + count > limits.auditLinksHeld) return;
+		this.#bySequence.set(sequence, links);
+		this.#records += count;
+	}
+
+	of(sequence: number): readonly Bytes[] | undefined {
+		return this.#bySequence.get(sequence);
+	}
+
+	/** Those up to a place of the chain have moved. */
+	drop(until: number): void {
+		for (const [sequence, { length }] of this.#bySequence) {
+			if (sequence > until) break;
+			this.#bySequence.delete(sequence);
+			this.#records -= length;
+		}
+	}
+}
