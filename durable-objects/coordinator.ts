@@ -1,8 +1,11 @@
 import { DurableObject } from "cloudflare:workers";
+import { connectRedisStore } from "../src/cache/redis.ts";
 import { readConfig as readTenantConfig } from "../src/config/config.ts";
 import { storedConfig, type TenantConfig } from "../src/config/schema.ts";
+import { Loader } from "../src/coordination/loader.ts";
 import { createDatabase, type Database } from "../src/db/client.ts";
 import { tenantExists } from "../src/db/tenants.ts";
+import type { LoadAnswer, Wanted } from "../src/db/together.ts";
 import { type Env, readConfig } from "../src/env.ts";
 import { type Clock, systemClock } from "../src/lib/clock.ts";
 import { systemRandom } from "../src/lib/random.ts";
@@ -36,6 +39,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 	readonly #clock: Clock = systemClock;
 	readonly #db: Database;
 	readonly #sql: SqlStorage;
+	readonly #loader: Loader;
 	#tenancy: Tenancy | null = null;
 	/** Until when the tenancy holds; for ever at shard 0. */
 	#tenancyEndsAt = 0;
@@ -48,7 +52,13 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 
 	constructor(ctx: DurableObjectState, env: Env) {
 		super(ctx, env);
-		this.#db = createDatabase(readConfig(env));
+		const config = readConfig(env);
+		this.#db = createDatabase(config);
+		this.#loader = new Loader({
+			db: this.#db,
+			shared: connectRedisStore(config, systemClock, systemRandom),
+			background: (work) => ctx.waitUntil(work),
+		});
 		this.#sql = ctx.storage.sql;
 	}
 
@@ -96,6 +106,10 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		if (await this.#tenancyOf(tenant, 0)) {
 			this.#sql.exec("delete from changes where id = ?", change);
 		}
+	}
+
+	load(tenant: string, epoch: number, wanted: readonly Wanted[]): Promise<LoadAnswer[]> {
+		return this.#loader.load(tenant, epoch, wanted);
 	}
 
 	async chainBegan(place: string, chain: string): Promise<void> {

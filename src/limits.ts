@@ -233,6 +233,21 @@ export const limits = {
 	/** Whoever reads a public document has no lease, so its age is its only bound. */
 	cacheDocumentsTtlMs: 2_000,
 	cacheDocumentsRenewMs: 1_500,
+	/** What isolates share in Redis: a value may be as old as this when it comes to an isolate. */
+	cacheSharedTtlSeconds: 30,
+	/** Of each call to Redis: what one that is slow costs a request, once. */
+	cacheSharedTimeoutMs: 100,
+	/** After a call that failed nobody asks for so long; twice as long after each one that fails again. */
+	cacheSharedPauseMs: 1_000,
+	cacheSharedPauseMsMax: 30_000,
+	cacheSharedValueChars: 256 * 1024,
+	cacheCompressedFromBytes: 1_024,
+	/** Tenants whose key to the shared values an isolate keeps derived. */
+	cacheSealKeys: 1_000,
+	/** Rows that an object of a tenant reads for isolates at the same time. */
+	loadsUnderWay: 10_000,
+	/** Of a call that asks an object to read; longer than databaseTimeoutMs. */
+	loadTimeoutMs: 6_000,
 	/** Changed tenants that a cache remembers, against reads that began before the change. */
 	cacheDropsRemembered: 10_000,
 	documentsMaxAgeSeconds: 300,

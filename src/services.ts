@@ -5,7 +5,9 @@ import { type AuditReader, createAuditReader } from "./audit/reader.ts";
 import { type AuditSigner, createAuditSigner } from "./audit/signer.ts";
 import type { CachedToken } from "./auth/tokens.ts";
 import { memoryStore } from "./cache/memory.ts";
+import { connectRedisStore, noCounts, type SharedCounts } from "./cache/redis.ts";
 import type { Store } from "./cache/store.ts";
+import { createReads, type Reads } from "./coordination/reads.ts";
 import { createDatabase, type Database } from "./db/client.ts";
 import { type Config, type Env, readConfig } from "./env.ts";
 import type { EntryObject, EntryObjects } from "./idempotency/entry.ts";
@@ -32,6 +34,9 @@ export interface Services {
 	readonly config: Config;
 	readonly db: Database;
 	readonly redis: Redis;
+	/** Rows that this isolate does not remember, and what their shared store did. */
+	readonly reads: Reads;
+	readonly sharedCounts: SharedCounts;
 	/** Static files: the documentation page. */
 	readonly assets: Fetcher;
 	readonly envelope: Envelope;
@@ -86,9 +91,20 @@ export function createServices(
 	// Isolates are many and their draws are even, so the shards are too.
 	const [draw = 0] = random(1);
 	const db = createDatabase(config);
+	const sharedCounts = noCounts();
 	return {
 		config,
 		db,
+		reads: createReads({
+			db,
+			shared: connectRedisStore(config, clock, random, sharedCounts),
+			epochNow: (tenant) => leases.termNow(tenant)?.epoch ?? null,
+			load: (tenant, epoch, wanted) => {
+				const shards = leases.termNow(tenant)?.config.scaling_config.coordinator_shards ?? 1;
+				return coordinator.load(tenant, shards, epoch, wanted);
+			},
+		}),
+		sharedCounts,
 		redis: new Redis({
 			url: config.redis.url,
 			token: config.redis.token,

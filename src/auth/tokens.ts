@@ -88,6 +88,14 @@ export function readCredentials(header: string | null): Result<Credentials, Fail
 	return ok({ tenant, hash: hashToken(token) });
 }
 
+/** What becomes of credentials that nobody remembers. */
+export interface TokenReading {
+	readonly tokenCache: Store<CachedToken>;
+	readonly clock: Clock;
+	/** The row of a token by its hash. */
+	readonly readToken: (tenant: string, hash: string) => Promise<TokenRow | null>;
+}
+
 /**
  * Who calls. Never says whether the tenant or only the secret was wrong.
  *
@@ -96,7 +104,7 @@ export function readCredentials(header: string | null): Result<Credentials, Fail
  * @param known what the cache has under these credentials
  */
 export async function authenticate(
-	services: Pick<TokenServices, "db" | "tokenCache" | "clock">,
+	services: TokenReading,
 	credentials: Credentials,
 	known: CachedToken | undefined,
 ): Promise<Result<Caller, Failure>> {
@@ -106,11 +114,11 @@ export async function authenticate(
 }
 
 async function load(
-	{ db, tokenCache }: Pick<TokenServices, "db" | "tokenCache">,
+	{ readToken, tokenCache }: TokenReading,
 	{ tenant, hash }: Credentials,
 ): Promise<CachedToken | null> {
 	const since = tokenCache.now();
-	const row = await findToken(db, tenant, hash);
+	const row = await readToken(tenant, hash);
 	if (!row || row.revoked_at) return null;
 	const token: CachedToken = {
 		tenant,

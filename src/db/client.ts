@@ -29,13 +29,17 @@ export interface TargetColumns {
 /** A value that Postgres takes as a parameter. Bytes travel as base64 and are decoded in the statement. */
 export type Param = string | number | boolean | null | readonly (string | null)[];
 
+/** A statement with what it is asked for. */
+export interface Call {
+	readonly statement: Statement;
+	readonly params: readonly Param[];
+}
+
 export interface Database {
 	/** One statement in one round trip. */
 	query<Row>(statement: Statement, params: readonly Param[]): Promise<Row[]>;
 	/** All of them or none, in one round trip; the rows of each. */
-	transaction(
-		calls: readonly { readonly statement: Statement; readonly params: readonly Param[] }[],
-	): Promise<Record<string, unknown>[][]>;
+	transaction(calls: readonly Call[]): Promise<Record<string, unknown>[][]>;
 }
 
 /** Postgres did not answer, in time or at all. What the statement did is not known. */

@@ -1,7 +1,7 @@
 import { isUuid } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
 import type { AlgorithmName, KeyState, PublicJwk } from "../model.ts";
-import type { Database, Param, Statement } from "./client.ts";
+import type { Call, Database, Param, Statement } from "./client.ts";
 import { iso, type Page } from "./columns.ts";
 
 /** A key as Postgres answers it. Times are ISO 8601 in UTC. */
@@ -184,8 +184,17 @@ export async function findKey(
 	tenant: string,
 	ref: string,
 ): Promise<KeyWithVersions | null> {
-	const statement = isUuid(ref) ? statements.byId : statements.byName;
-	const rows = await db.query<KeyRow & VersionRow>(statement, [tenant, ref]);
+	const { statement, params } = keyByRef(tenant, ref);
+	return keyOf(await db.query<KeyRow & VersionRow>(statement, params));
+}
+
+/** For those who ask for more in the same round trip (db/together.ts). */
+export function keyByRef(tenant: string, ref: string): Call {
+	return { statement: isUuid(ref) ? statements.byId : statements.byName, params: [tenant, ref] };
+}
+
+/** Of the rows that keyByRef answers. */
+export function keyOf(rows: readonly (KeyRow & VersionRow)[]): KeyWithVersions | null {
 	return rows[0] ? { ...rows[0], versions: rows } : null;
 }
 

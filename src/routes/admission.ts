@@ -1,5 +1,16 @@
 import { allows, type Permission, permissions } from "../auth/roles.ts";
-import { authenticate, type Caller, readCredentials, unknownToken } from "../auth/tokens.ts";
+import {
+	authenticate,
+	type CachedToken,
+	type Caller,
+	type Credentials,
+	readCredentials,
+	unknownToken,
+} from "../auth/tokens.ts";
+import type { Moment } from "../cache/store.ts";
+import type { KeyWithVersions } from "../db/keys.ts";
+import type { Wanted } from "../db/together.ts";
+import type { TokenRow } from "../db/tokens.ts";
 import { type Failure, fail } from "../errors.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { limits } from "../limits.ts";
@@ -8,6 +19,7 @@ import type { Background, NoLease, Price, Spending } from "../ratelimit/lease.ts
 import type { LimitState } from "../ratelimit/messages.ts";
 import { laneOf, type Operation, operations } from "../ratelimit/policy.ts";
 import type { Services } from "../services.ts";
+import { rememberKey } from "../signing/loaded.ts";
 import type { GuardedRoute } from "./route.ts";
 
 /** What becomes known of a request's limits while it is served; the answer's headers tell it. */
@@ -41,11 +53,13 @@ export function operationFor(route: GuardedRoute): Operation {
 /**
  * Who calls. What the isolate remembers of a token holds only under a lease of the same epoch; a token
  * that it does not know is looked up, and its address pays for that whether or not it turns out good.
+ * @param keyWanted the key that the request is about, if any
  */
 export async function admit(
 	services: Services,
 	raw: Request,
 	meter: Meter,
+	keyWanted: () => string | null = () => null,
 ): Promise<Result<Admitted, Failure>> {
 	const { leases, tokenCache } = services;
 	const credentials = readCredentials(raw.headers.get("authorization"));
@@ -60,8 +74,34 @@ export async function admit(
 	const term = leases.termNow(tenant) ?? (await leases.term(tenant));
 	if ("kind" in term) return term.kind === "unknown_tenant" ? unknownToken() : noLease(term);
 	const same = term.epoch === before;
-	const caller = await authenticate(services, credentials.value, same ? known : undefined);
+	const caller = await identify(services, credentials.value, same ? known : undefined, keyWanted);
 	return caller.ok ? ok({ caller: caller.value, epoch: term.epoch }) : caller;
+}
+
+/** A token that has to be read is read together with the key that the request is about: one wait for both. */
+export async function identify(
+	{ reads, keyCache, tokenCache, clock }: Services,
+	credentials: Credentials,
+	known: CachedToken | undefined,
+	keyWanted: () => string | null,
+): Promise<Result<Caller, Failure>> {
+	const also: { ref: string; row: KeyWithVersions; since: Moment }[] = [];
+	const readToken = async (tenant: string, hash: string) => {
+		const ref = keyWanted();
+		const since = keyCache.now();
+		const wanted: Wanted[] = [{ kind: "token", name: hash }];
+		if (ref !== null && !keyCache.get(tenant, ref)) wanted.push({ kind: "key", name: ref });
+		const [token, key] = await reads(tenant, wanted);
+		if (ref !== null && key) also.push({ ref, row: key as KeyWithVersions, since });
+		return (token ?? null) as TokenRow | null;
+	};
+	const caller = await authenticate({ tokenCache, clock, readToken }, credentials, known);
+	// Who is nobody can not choose what is remembered here.
+	const sound = caller.ok ? also : [];
+	for (const { ref, row, since } of sound) {
+		rememberKey({ keyCache }, credentials.tenant, ref, row, since);
+	}
+	return caller;
 }
 
 /** Whether what was read under this epoch is still true; a question to nobody while the lease lives. */

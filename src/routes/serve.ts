@@ -85,7 +85,8 @@ async function answerCaller(
 	params: Readonly<Record<string, string>>,
 	{ requestId, meter, background }: Attending,
 ): Promise<Result<Reply, Failure>> {
-	let admitted = await admit(services, raw, meter);
+	const keyWanted = () => keyOf(route, params);
+	let admitted = await admit(services, raw, meter, keyWanted);
 	if (!admitted.ok) return admitted;
 	const usual = operations[operationFor(route)].cost;
 	const witnessed = { services, route, raw, requestId, params, background };
@@ -108,7 +109,7 @@ async function answerCaller(
 	if (late) return late;
 	// A body can be held back for longer than a revocation takes: whoever did that is asked again.
 	if (!(await holds(services, admitted.value))) {
-		admitted = await admit(services, raw, meter);
+		admitted = await admit(services, raw, meter, keyWanted);
 		if (!admitted.ok) return admitted;
 		if (!allows(admitted.value.caller.role, route.permission)) return lapsed();
 	}
@@ -139,6 +140,14 @@ async function answerOnce(
 /** Whether the handler's effect is what the request was for, rather than its answer. */
 function changes(route: GuardedRoute): boolean {
 	return route.again !== undefined;
+}
+
+/** The key that a signature or a verification is asked of, if the path names one well. */
+function keyOf(route: GuardedRoute, params: Readonly<Record<string, string>>): string | null {
+	if (!route.params || (route.permission !== "sign" && route.permission !== "verify")) return null;
+	const sound = check(route.params, params);
+	const { key } = (sound.ok ? sound.value : {}) as { readonly key?: string };
+	return key ?? null;
 }
 
 interface Input {

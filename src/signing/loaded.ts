@@ -1,6 +1,7 @@
 import { inScope } from "../auth/patterns.ts";
 import type { Caller } from "../auth/tokens.ts";
-import type { Store } from "../cache/store.ts";
+import type { Moment, Store } from "../cache/store.ts";
+import type { Reads } from "../coordination/reads.ts";
 import type { Database } from "../db/client.ts";
 import {
 	findKey,
@@ -40,6 +41,7 @@ export interface LoadedKey {
 
 export interface LoadServices {
 	readonly db: Database;
+	readonly reads: Reads;
 	readonly envelope: Envelope;
 	readonly keyCache: Store<LoadedKey>;
 	/** Versions older than those that are loaded with their key. */
@@ -67,12 +69,25 @@ export async function loadKey(
 ): Promise<Result<LoadedKey, Failure>> {
 	const cached = services.keyCache.get(caller.tenant, ref);
 	if (cached) return inScope(caller.keyPatterns, cached.row.name) ? ok(cached) : outOfScope(ref);
+	if (!isUuid(ref) && !inScope(caller.keyPatterns, ref)) return outOfScope(ref);
 	const since = services.keyCache.now();
-	const found = await readKey(services.db, caller, ref);
-	if (!found.ok) return found;
-	const key = toLoaded(caller.tenant, found.value);
-	services.keyCache.set(caller.tenant, ref, key, bytesOf(key), since);
-	return ok(key);
+	const [row] = await services.reads(caller.tenant, [{ kind: "key", name: ref }]);
+	if (!row) return notFound(ref);
+	const key = rememberKey(services, caller.tenant, ref, row as KeyWithVersions, since);
+	return inScope(caller.keyPatterns, key.row.name) ? ok(key) : outOfScope(ref);
+}
+
+/** Puts a key that was read since then where loadKey finds it. */
+export function rememberKey(
+	{ keyCache }: Pick<LoadServices, "keyCache">,
+	tenant: string,
+	ref: string,
+	row: KeyWithVersions,
+	since: Moment,
+): LoadedKey {
+	const key = toLoaded(tenant, row);
+	keyCache.set(tenant, ref, key, bytesOf(key), since);
+	return key;
 }
 
 /** A key that may sign and verify now. */

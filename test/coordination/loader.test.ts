@@ -1,0 +1,113 @@
+import { describe, expect, it } from "vitest";
+import type { SharedEntry, SharedStore } from "../../src/cache/shared.ts";
+import { Loader } from "../../src/coordination/loader.ts";
+import { type Call, type Database, DatabaseUnavailable } from "../../src/db/client.ts";
+import { limits } from "../../src/limits.ts";
+
+const token = { kind: "token", name: "ab" } as const;
+const key = { kind: "key", name: "payments" } as const;
+const tokenRow = { id: "token" };
+const keyRow = { id: "key" };
+
+/** A database that answers when it is told to, and a shared store that notes what is written. */
+function newLoader() {
+	const trips: string[][] = [];
+	const gate = { open: Promise.resolve() };
+	const answer = async (calls: readonly Call[]) => {
+		trips.push(calls.map(({ statement }) => statement.name));
+		await gate.open;
+		return calls.map(({ statement }) =>
+			statement.name.startsWith("tokens")
+				? [tokenRow]
+				: statement.name === "keys.byName"
+					? [keyRow]
+					: [],
+		);
+	};
+	const db: Database = {
+		query: async (statement, params) =>
+			((await answer([{ statement, params }]))[0] ?? []) as never[],
+		transaction: async (calls) => answer(calls),
+	};
+	const written: (SharedEntry & { epoch: number; value: string })[] = [];
+	const shared: SharedStore = {
+		read: async (_, __, entries) => entries.map(() => null),
+		write: async (_, epoch, values) => void written.push(...values.map((v) => ({ ...v, epoch }))),
+	};
+	const background: Promise<unknown>[] = [];
+	const options = {
+		db,
+		shared,
+		background: (work: Promise<unknown>) => void background.push(work),
+	};
+	return { loader: new Loader(options), options, trips, gate, written };
+}
+
+describe("a loader", () => {
+	it("reads a token and a key in one round trip, and writes each to the shared store once", async () => {
+		const { loader, trips, written } = newLoader();
+		const answers = await loader.load("acme", 7, [token, key]);
+		expect(answers).toEqual([{ row: tokenRow }, { row: { ...keyRow, versions: [keyRow] } }]);
+		expect(trips).toEqual([["tokens.byHash", "keys.byName"]]);
+		expect(written.map(({ kind, name, epoch }) => [kind, name, epoch])).toEqual([
+			["token", "ab", 7],
+			["key", "payments", 7],
+		]);
+	});
+
+	it("reads once what a thousand ask for at the same time", async () => {
+		const { loader, trips, written } = newLoader();
+		const asked = Array.from({ length: 1_000 }, () => loader.load("acme", 7, [token, key]));
+		const answers = await Promise.all(asked);
+		expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
+		expect(trips).toHaveLength(1);
+		expect(written).toHaveLength(2);
+	});
+
+	it("reads what is asked for later anew", async () => {
+		const { loader, trips } = newLoader();
+		await loader.load("acme", 7, [token]);
+		await loader.load("acme", 7, [token]);
+		expect(trips).toHaveLength(2);
+	});
+
+	it("shares no reading with those who hold a lease of another epoch", async () => {
+		const { loader, trips, gate, written } = newLoader();
+		const { promise, resolve } = Promise.withResolvers<void>();
+		gate.open = promise;
+		const both = [loader.load("acme", 7, [token]), loader.load("acme", 8, [token])];
+		resolve();
+		await Promise.all(both);
+		expect(trips).toHaveLength(2);
+		expect(written.map(({ epoch }) => epoch)).toEqual([7, 8]);
+	});
+
+	it("says of what is not there that it is missing, and writes nothing of it", async () => {
+		const { loader, written } = newLoader();
+		const unknown = { kind: "key", name: "01900000-0000-7000-8000-000000000000" } as const;
+		expect(await loader.load("acme", 7, [unknown])).toEqual(["missing"]);
+		expect(written).toEqual([]);
+	});
+
+	it("says so when the database does not tell, and asks it again the next time", async () => {
+		const { loader, gate, trips } = newLoader();
+		gate.open = Promise.reject(new DatabaseUnavailable("away"));
+		expect(await loader.load("acme", 7, [token, key])).toEqual(["unavailable", "unavailable"]);
+		gate.open = Promise.resolve();
+		expect(await loader.load("acme", 7, [token])).toEqual([{ row: tokenRow }]);
+		expect(trips).toHaveLength(2);
+	});
+
+	it("refuses more than it may have under way", async () => {
+		const { loader, gate } = newLoader();
+		const { promise, resolve } = Promise.withResolvers<void>();
+		gate.open = promise;
+		const many = Array.from({ length: limits.loadsUnderWay + 1 }, (_, index) =>
+			loader.load("acme", 7, [{ kind: "token", name: String(index) }]),
+		);
+		await expect(loader.load("acme", 7, [token])).rejects.toThrow("too much");
+		resolve();
+		await Promise.all(many);
+		expect(await loader.load("acme", 7, [token])).toEqual([{ row: tokenRow }]);
+	});
+});
