@@ -21,7 +21,7 @@ export interface SharedCounts {
 	skipped: number;
 }
 
-export interface RedisStoreOptions {
+interface RedisStoreOptions {
 	/** With a time-out of its own, without retries, and answering strings as they are. */
 	readonly redis: Pick<Redis, "mget" | "pipeline">;
 	readonly seals: ValueSeals;
@@ -37,7 +37,7 @@ export function noCounts(): SharedCounts {
  * Redis as a shared store. One that is down, slow or full costs the time of one call, and then none
  * for a while (Breaker); one that answers anything but what was written is not believed (ValueSeals).
  */
-export function redisStore({ redis, seals, breaker, counts }: RedisStoreOptions): SharedStore {
+function redisStore({ redis, seals, breaker, counts }: RedisStoreOptions): SharedStore {
 	async function attempt<T>(call: () => Promise<T>): Promise<T | null> {
 		if (!breaker.allows()) {
 			counts.skipped++;
@@ -102,7 +102,7 @@ export function connectRedisStore(
 		url,
 		token,
 		enableTelemetry: false,
-		retry: false,
+		retry: { retries: 0 }, // `false` would be one
 		automaticDeserialization: false,
 		signal: () => AbortSignal.timeout(limits.cacheSharedTimeoutMs),
 	});
