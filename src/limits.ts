@@ -244,8 +244,9 @@ export const limits = {
 	cacheCompressedFromBytes: 1_024,
 	/** Tenants whose key to the shared values an isolate keeps derived. */
 	cacheSealKeys: 1_000,
-	/** Rows that an object of a tenant reads for isolates at the same time. */
-	loadsUnderWay: 10_000,
+	/** Rows that an object of a tenant is reading for isolates, or has read this short a while ago. */
+	loadsHeld: 10_000,
+	loadsHeldMs: 500,
 	/** Of a call that asks an object to read; longer than databaseTimeoutMs. */
 	loadTimeoutMs: 6_000,
 	/** Changed tenants that a cache remembers, against reads that began before the change. */

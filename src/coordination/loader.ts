@@ -1,23 +1,32 @@
 import type { SharedStore } from "../cache/shared.ts";
 import type { Database } from "../db/client.ts";
 import { type Found, type LoadAnswer, readTogether, type Wanted } from "../db/together.ts";
+import type { Clock } from "../lib/clock.ts";
 import { limits } from "../limits.ts";
 
 export interface LoaderOptions {
 	readonly db: Database;
 	readonly shared: SharedStore;
+	readonly clock: Clock;
 	/** Runs what nobody waits for. */
 	readonly background: (work: Promise<unknown>) => void;
 }
 
+/** A row that is being read, or was read a moment ago. */
+interface Reading {
+	readonly answer: Promise<LoadAnswer>;
+	/** Infinity until it is there. */
+	endsAt: number;
+}
+
 /**
- * Reads rows for all isolates of a tenant: however many ask for one at the same time, it is read once.
- * It lives in an object, where calls may wait for each other's promises; isolates' requests may not.
+ * Reads rows for all isolates of a tenant: however many ask for one at about the same time, it is read
+ * once. It lives in an object, where calls may wait for each other's promises; isolates' requests may not.
  */
 export class Loader {
 	readonly #options: LoaderOptions;
-	/** What is being read, by epoch, kind and name. */
-	readonly #under = new Map<string, Promise<LoadAnswer>>();
+	/** By epoch, kind and name; the oldest first. */
+	readonly #readings = new Map<string, Reading>();
 
 	constructor(options: LoaderOptions) {
 		this.#options = options;
@@ -28,19 +37,38 @@ export class Loader {
 	 * begun before the change that moved the epoch.
 	 */
 	async load(tenant: string, epoch: number, wanted: readonly Wanted[]): Promise<LoadAnswer[]> {
-		const names = wanted.map(({ kind, name }) => `${epoch} ${kind} ${name}`);
-		const fresh = wanted.filter((_, index) => !this.#under.has(names[index] ?? ""));
-		if (this.#under.size > limits.loadsUnderWay) throw new Error("too much is being read");
+		this.#forget();
+		const fresh = wanted.filter((entry) => !this.#readings.has(nameOf(epoch, entry)));
+		if (this.#readings.size + fresh.length > limits.loadsHeld) throw new Error("too much is read");
 		if (fresh.length > 0) {
-			const reading = this.#read(tenant, epoch, fresh);
-			for (const [at, { kind, name }] of fresh.entries()) {
-				const full = `${epoch} ${kind} ${name}`;
-				const answer = reading.then((answers) => answers[at] ?? "unavailable");
-				this.#under.set(full, answer);
-				void answer.finally(() => this.#under.delete(full));
+			const answers = this.#read(tenant, epoch, fresh);
+			for (const [at, entry] of fresh.entries()) {
+				this.#hold(
+					nameOf(epoch, entry),
+					answers.then((list) => list[at] ?? "unavailable"),
+				);
 			}
 		}
-		return Promise.all(names.map((name) => this.#under.get(name) ?? "unavailable"));
+		const readings = wanted.map((entry) => this.#readings.get(nameOf(epoch, entry))?.answer);
+		return Promise.all(readings.map(async (answer) => (await answer) ?? "unavailable"));
+	}
+
+	/** What is there is kept until the shared store has it; what is not there may be so in a moment. */
+	#hold(name: string, answer: Promise<LoadAnswer>): void {
+		const reading: Reading = { answer, endsAt: Number.POSITIVE_INFINITY };
+		this.#readings.set(name, reading);
+		void answer.then((found) => {
+			if (typeof found === "object") reading.endsAt = this.#options.clock() + limits.loadsHeldMs;
+			else this.#readings.delete(name);
+		});
+	}
+
+	#forget(): void {
+		const now = this.#options.clock();
+		for (const [name, { endsAt }] of this.#readings) {
+			if (endsAt > now) return;
+			this.#readings.delete(name);
+		}
 	}
 
 	async #read(tenant: string, epoch: number, wanted: readonly Wanted[]): Promise<LoadAnswer[]> {
@@ -58,4 +86,8 @@ export class Loader {
 		if (values.length > 0) background(shared.write(tenant, epoch, values));
 		return found.map((row) => (row ? { row } : "missing"));
 	}
+}
+
+function nameOf(epoch: number, { kind, name }: Wanted): string {
+	return `${epoch} ${kind} ${name}`;
 }

@@ -126,10 +126,15 @@ export function createDatabase({ databaseUrl, neonGateway }: DatabaseAddress): D
 	};
 }
 
-/** The name travels as a comment, so that Postgres' own statistics and logs show it too. */
-function labelled(statement: Statement): string {
-	const steps = statement.with === undefined ? "" : `with ${statement.with} `;
-	return `/* ${statement.name} */ ${steps}${statement.text}`;
+/**
+ * The name travels as a comment, so that Postgres' own statistics and logs show it too: behind the first
+ * word, because pg_stat_statements leaves out what is before that, and early, because pg_stat_activity
+ * shows the beginning.
+ */
+function labelled({ name, with: steps, text }: Statement): string {
+	const query = (steps === undefined ? text : `with ${steps} ${text}`).trimStart();
+	const end = query.search(/\s/);
+	return `${query.slice(0, end)} /* ${name} */${query.slice(end)}`;
 }
 
 /**

@@ -6,6 +6,7 @@ import { limits } from "../../src/limits.ts";
 
 const token = { kind: "token", name: "ab" } as const;
 const key = { kind: "key", name: "payments" } as const;
+const unknown = { kind: "key", name: "01900000-0000-7000-8000-000000000000" } as const;
 const tokenRow = { id: "token" };
 const keyRow = { id: "key" };
 
@@ -35,12 +36,14 @@ function newLoader() {
 		write: async (_, epoch, values) => void written.push(...values.map((v) => ({ ...v, epoch }))),
 	};
 	const background: Promise<unknown>[] = [];
-	const options = {
+	const time = { now: 0 };
+	const loader = new Loader({
 		db,
 		shared,
-		background: (work: Promise<unknown>) => void background.push(work),
-	};
-	return { loader: new Loader(options), options, trips, gate, written };
+		clock: () => time.now,
+		background: (work) => void background.push(work),
+	});
+	return { loader, time, trips, gate, written };
 }
 
 describe("a loader", () => {
@@ -64,10 +67,21 @@ describe("a loader", () => {
 		expect(written).toHaveLength(2);
 	});
 
-	it("reads what is asked for later anew", async () => {
+	it("keeps what it read until the shared store has it, and then reads it anew", async () => {
+		const { loader, time, trips } = newLoader();
+		await loader.load("acme", 7, [token]);
+		time.now = limits.loadsHeldMs - 1;
+		await loader.load("acme", 7, [token]);
+		expect(trips).toHaveLength(1);
+		time.now = limits.loadsHeldMs;
+		await loader.load("acme", 7, [token]);
+		expect(trips).toHaveLength(2);
+	});
+
+	it("keeps nothing of what is not there", async () => {
 		const { loader, trips } = newLoader();
-		await loader.load("acme", 7, [token]);
-		await loader.load("acme", 7, [token]);
+		await loader.load("acme", 7, [unknown]);
+		await loader.load("acme", 7, [unknown]);
 		expect(trips).toHaveLength(2);
 	});
 
@@ -84,7 +98,6 @@ describe("a loader", () => {
 
 	it("says of what is not there that it is missing, and writes nothing of it", async () => {
 		const { loader, written } = newLoader();
-		const unknown = { kind: "key", name: "01900000-0000-7000-8000-000000000000" } as const;
 		expect(await loader.load("acme", 7, [unknown])).toEqual(["missing"]);
 		expect(written).toEqual([]);
 	});
@@ -99,15 +112,16 @@ describe("a loader", () => {
 	});
 
 	it("refuses more than it may have under way", async () => {
-		const { loader, gate } = newLoader();
+		const { loader, time, gate } = newLoader();
 		const { promise, resolve } = Promise.withResolvers<void>();
 		gate.open = promise;
-		const many = Array.from({ length: limits.loadsUnderWay + 1 }, (_, index) =>
+		const many = Array.from({ length: limits.loadsHeld }, (_, index) =>
 			loader.load("acme", 7, [{ kind: "token", name: String(index) }]),
 		);
 		await expect(loader.load("acme", 7, [token])).rejects.toThrow("too much");
 		resolve();
 		await Promise.all(many);
+		time.now = limits.loadsHeldMs;
 		expect(await loader.load("acme", 7, [token])).toEqual([{ row: tokenRow }]);
 	});
 });

@@ -111,7 +111,7 @@ describe("a database that is not there", () => {
 
 	it("lets a warm isolate sign on until its memory's time is over, and then is a 503", async () => {
 		let now = 0;
-		const services = createServices(env, () => now);
+		const services = createServices({ ...env, UPSTASH_REDIS_REST_URL: nobody }, () => now);
 		const sign = () => ask(services, "sign", { key: key.id }, { message: hello });
 		expect((await sign()).status).toBe(200);
 		await withoutDatabase(async () => {
@@ -120,9 +120,24 @@ describe("a database that is not there", () => {
 			expect(warm.status).toBe(200);
 			expect(await warm.json()).toMatchObject({ keyId: key.id, version: 1 });
 			now = limits.cacheTtlMs;
+			await scheduler.wait(limits.loadsHeldMs); // by the object's own clock
 			await expectUnavailable(await sign());
 		});
 		expect((await sign()).status).toBe(200);
+	});
+
+	it("lets a cold isolate sign with what others have put into Redis", async () => {
+		const warm = createServices(env);
+		const { id } = await newKey(tenant);
+		const sign = (services: Services) => ask(services, "sign", { key: id }, { message: hello });
+		await tenant.call("PATCH", `/v1/keys/${id}`, { json: { tags: { epoch: "new" } } });
+		expect((await sign(warm)).status).toBe(200);
+		await withoutDatabase(async () => {
+			const cold = createServices(env);
+			// What was read for the first one is written in the background.
+			await expect.poll(async () => (await sign(cold)).status).toBe(200);
+			expect(cold.sharedCounts).toMatchObject({ hits: 2 });
+		});
 	});
 });
 
@@ -152,7 +167,7 @@ describe("a database that hangs", () => {
 		await expectUnavailable(await ask(services, "updateKey", { key: key.id }, json));
 		expect(Date.now() - start).toBeLessThan(15_000);
 		// The statement is given up in the database too, before the row is free.
-		await until("/* keys.update */%", 0);
+		await until("%/* keys.update */%", 0);
 		await sql.query(
 			"select pg_cancel_backend(pid) from pg_stat_activity where query like 'select ''holder''%'",
 		);
