@@ -2,10 +2,9 @@ import { DurableObject } from "cloudflare:workers";
 import { connectRedisStore } from "../src/cache/redis.ts";
 import { readConfig as readTenantConfig } from "../src/config/config.ts";
 import { storedConfig, type TenantConfig } from "../src/config/schema.ts";
-import { Loader } from "../src/coordination/loader.ts";
+import { type LoadAsk, Loader, type LoadReply } from "../src/coordination/loader.ts";
 import { createDatabase, type Database } from "../src/db/client.ts";
 import { tenantExists } from "../src/db/tenants.ts";
-import type { LoadAnswer, Wanted } from "../src/db/together.ts";
 import { type Env, readConfig } from "../src/env.ts";
 import { type Clock, systemClock } from "../src/lib/clock.ts";
 import { systemRandom } from "../src/lib/random.ts";
@@ -57,6 +56,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		this.#loader = new Loader({
 			db: this.#db,
 			shared: connectRedisStore(config, systemClock, systemRandom),
+			clock: this.#clock,
 			background: (work) => ctx.waitUntil(work),
 		});
 		this.#sql = ctx.storage.sql;
@@ -108,8 +108,8 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		}
 	}
 
-	load(tenant: string, epoch: number, wanted: readonly Wanted[]): Promise<LoadAnswer[]> {
-		return this.#loader.load(tenant, epoch, wanted);
+	load(tenant: string, ask: LoadAsk): Promise<LoadReply> {
+		return this.#loader.load(tenant, ask);
 	}
 
 	async chainBegan(place: string, chain: string): Promise<void> {

@@ -247,6 +247,15 @@ export const limits = {
 	/** Rows that an object of a tenant is reading for isolates, or has read this short a while ago. */
 	loadsHeld: 10_000,
 	loadsHeldMs: 500,
+	/** Keys that an isolate is given with the first reading under an epoch, because they are used most. */
+	warmKeys: 16,
+	/** Names of a tenant whose uses are counted: by each isolate, and by the object that they tell. */
+	hotNamesHeld: 128,
+	hotNamesTold: 16,
+	/** Tenants that an isolate counts for, and knows whether it has read anything of. */
+	hotTenantsHeld: 1_000,
+	/** After this time a use counts half. */
+	hotHalfLifeMs: 60_000,
 	/** Of a call that asks an object to read; longer than databaseTimeoutMs. */
 	loadTimeoutMs: 6_000,
 	/** Changed tenants that a cache remembers, against reads that began before the change. */

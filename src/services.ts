@@ -21,7 +21,7 @@ import { createCoordinators } from "./ratelimit/coordinator.ts";
 import { LeaseBook } from "./ratelimit/lease.ts";
 import { Shedder } from "./ratelimit/shed.ts";
 import { createEnvelope, type Envelope } from "./signing/envelope.ts";
-import type { LoadedKey, LoadedVersion } from "./signing/loaded.ts";
+import { type LoadedKey, type LoadedVersion, rememberKey } from "./signing/loaded.ts";
 
 /** A document that anyone may read, ready to be sent. */
 export interface PublicDocument {
@@ -99,9 +99,16 @@ export function createServices(
 			db,
 			shared: connectRedisStore(config, clock, random, sharedCounts),
 			epochNow: (tenant) => leases.termNow(tenant)?.epoch ?? null,
-			load: (tenant, epoch, wanted) => {
+			clock,
+			load: (tenant, ask) => {
 				const shards = leases.termNow(tenant)?.config.scaling_config.coordinator_shards ?? 1;
-				return coordinator.load(tenant, shards, epoch, wanted);
+				return coordinator.load(tenant, shards, ask);
+			},
+			rememberer: (tenant) => {
+				const since = caches.keyCache.now();
+				return (warmed) => {
+					for (const { name, row } of warmed) rememberKey(caches, tenant, name, row, since);
+				};
 			},
 		}),
 		sharedCounts,

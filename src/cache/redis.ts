@@ -97,6 +97,7 @@ export function connectRedisStore(
 	clock: Clock,
 	random: Random,
 	counts: SharedCounts = noCounts(),
+	timeoutMs: number = limits.cacheSharedTimeoutMs,
 ): SharedStore {
 	const redis = new Redis({
 		url,
@@ -104,7 +105,7 @@ export function connectRedisStore(
 		enableTelemetry: false,
 		retry: { retries: 0 }, // `false` would be one
 		automaticDeserialization: false,
-		signal: () => AbortSignal.timeout(limits.cacheSharedTimeoutMs),
+		signal: () => AbortSignal.timeout(timeoutMs),
 	});
 	const pauses = { pauseMs: limits.cacheSharedPauseMs, pauseMsMax: limits.cacheSharedPauseMsMax };
 	const seals = createValueSeals(keyEncryptionKeys, random);

@@ -1,8 +1,32 @@
 import type { SharedStore } from "../cache/shared.ts";
 import type { Database } from "../db/client.ts";
-import { type Found, type LoadAnswer, readTogether, type Wanted } from "../db/together.ts";
+import type { KeyWithVersions } from "../db/keys.ts";
+import {
+	type Found,
+	type LoadAnswer,
+	readTogether,
+	type Wanted,
+	type Warmed,
+} from "../db/together.ts";
 import type { Clock } from "../lib/clock.ts";
 import { limits } from "../limits.ts";
+import { HotNames } from "./hot.ts";
+
+export interface LoadAsk {
+	/** Of the asker's lease. */
+	readonly epoch: number;
+	readonly wanted: readonly Wanted[];
+	/** How often the asker used which keys since it last told. */
+	readonly used: readonly (readonly [name: string, count: number])[];
+	/** It has nothing of the tenant yet: what is used most comes along. */
+	readonly isFirst: boolean;
+}
+
+export interface LoadReply {
+	/** In the order of what was wanted. */
+	readonly answers: readonly LoadAnswer[];
+	readonly warmed: readonly Warmed[];
+}
 
 export interface LoaderOptions {
 	readonly db: Database;
@@ -27,16 +51,29 @@ export class Loader {
 	readonly #options: LoaderOptions;
 	/** By epoch, kind and name; the oldest first. */
 	readonly #readings = new Map<string, Reading>();
+	readonly #hot: HotNames;
 
 	constructor(options: LoaderOptions) {
 		this.#options = options;
+		this.#hot = new HotNames(options.clock());
 	}
 
-	/**
-	 * `epoch` is that of the asker's lease. Those with another one do not share a reading: it may have
-	 * begun before the change that moved the epoch.
-	 */
-	async load(tenant: string, epoch: number, wanted: readonly Wanted[]): Promise<LoadAnswer[]> {
+	async load(tenant: string, ask: LoadAsk): Promise<LoadReply> {
+		const { epoch, wanted, used, isFirst } = ask;
+		this.#hot.add(used, this.#options.clock());
+		const asked = new Set(wanted.map(({ name }) => name));
+		const hot = isFirst ? this.#hot.top(limits.warmKeys).filter((name) => !asked.has(name)) : [];
+		const all = [...wanted, ...hot.map((name) => ({ kind: "key", name }) as const)];
+		const answers = await this.#loadAll(tenant, epoch, all);
+		const warmed = hot.flatMap((name, index): Warmed[] => {
+			const answer = answers[wanted.length + index];
+			return typeof answer === "object" ? [{ name, row: answer.row as KeyWithVersions }] : [];
+		});
+		return { answers: answers.slice(0, wanted.length), warmed };
+	}
+
+	/** Those with a lease of another epoch share no reading: it may have begun before the change that moved it. */
+	async #loadAll(tenant: string, epoch: number, wanted: readonly Wanted[]): Promise<LoadAnswer[]> {
 		this.#forget();
 		const fresh = wanted.filter((entry) => !this.#readings.has(nameOf(epoch, entry)));
 		if (this.#readings.size + fresh.length > limits.loadsHeld) throw new Error("too much is read");

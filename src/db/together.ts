@@ -11,6 +11,12 @@ export interface Wanted {
 /** A token's row, or a key's with its newest versions. */
 export type Found = TokenRow | KeyWithVersions;
 
+/** A row that was not asked for, and will be. */
+export interface Warmed {
+	readonly name: string;
+	readonly row: KeyWithVersions;
+}
+
 /** What a reading for others answers: `missing` where there is no row, `unavailable` where Postgres did not tell. */
 export type LoadAnswer = { readonly row: Found } | "missing" | "unavailable";
 

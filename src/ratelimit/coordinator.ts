@@ -1,5 +1,5 @@
 import type { TenantConfig } from "../config/schema.ts";
-import type { LoadAnswer, Wanted } from "../db/together.ts";
+import type { LoadAsk, LoadReply } from "../coordination/loader.ts";
 import { toHex, utf8 } from "../lib/bytes.ts";
 import { sha256 } from "../lib/sha256.ts";
 import { limits } from "../limits.ts";
@@ -16,7 +16,7 @@ export interface CoordinatorRpc {
 	/** Before the first record of a chain of the audit log is durable: so it is known whom to ask for records. */
 	chainBegan(place: string, chain: string): Promise<void>;
 	/** Rows that many isolates may ask for at once, under the epoch of the asker's lease. */
-	load(tenant: string, epoch: number, wanted: readonly Wanted[]): Promise<LoadAnswer[]>;
+	load(tenant: string, ask: LoadAsk): Promise<LoadReply>;
 	/** Every chain that ever began, in their order. */
 	chains(): Promise<ChainPlace[]>;
 }
@@ -57,9 +57,9 @@ export function createCoordinators(namespace: DurableObjectNamespace) {
 		chainBegan: (tenant: string, place: string, chain: string) =>
 			inTime(at(tenant).chainBegan(place, chain), limits.auditTimeoutMs),
 		/** By name, so that those who ask for the same meet. */
-		load(tenant: string, shards: number, epoch: number, wanted: readonly Wanted[]) {
-			const shard = shardOf(toHex(sha256(utf8(wanted[0]?.name ?? ""))), shards);
-			return inTime(at(tenant, shard).load(tenant, epoch, wanted), limits.loadTimeoutMs);
+		load(tenant: string, shards: number, ask: LoadAsk) {
+			const shard = shardOf(toHex(sha256(utf8(ask.wanted[0]?.name ?? ""))), shards);
+			return inTime(at(tenant, shard).load(tenant, ask), limits.loadTimeoutMs);
 		},
 		chains: (tenant: string) => inTime(at(tenant).chains(), limits.auditTimeoutMs),
 	};

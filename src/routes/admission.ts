@@ -91,7 +91,7 @@ export async function identify(
 		const since = keyCache.now();
 		const wanted: Wanted[] = [{ kind: "token", name: hash }];
 		if (ref !== null && !keyCache.get(tenant, ref)) wanted.push({ kind: "key", name: ref });
-		const [token, key] = await reads(tenant, wanted);
+		const [token, key] = await reads.read(tenant, wanted);
 		if (ref !== null && key) also.push({ ref, row: key as KeyWithVersions, since });
 		return (token ?? null) as TokenRow | null;
 	};

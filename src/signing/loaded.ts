@@ -67,11 +67,12 @@ export async function loadKey(
 	caller: Caller,
 	ref: string,
 ): Promise<Result<LoadedKey, Failure>> {
+	services.reads.used(caller.tenant, ref);
 	const cached = services.keyCache.get(caller.tenant, ref);
 	if (cached) return inScope(caller.keyPatterns, cached.row.name) ? ok(cached) : outOfScope(ref);
 	if (!isUuid(ref) && !inScope(caller.keyPatterns, ref)) return outOfScope(ref);
 	const since = services.keyCache.now();
-	const [row] = await services.reads(caller.tenant, [{ kind: "key", name: ref }]);
+	const [row] = await services.reads.read(caller.tenant, [{ kind: "key", name: ref }]);
 	if (!row) return notFound(ref);
 	const key = rememberKey(services, caller.tenant, ref, row as KeyWithVersions, since);
 	return inScope(caller.keyPatterns, key.row.name) ? ok(key) : outOfScope(ref);

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { SharedEntry, SharedStore } from "../../src/cache/shared.ts";
 import { Loader } from "../../src/coordination/loader.ts";
 import { type Call, type Database, DatabaseUnavailable } from "../../src/db/client.ts";
+import type { Wanted } from "../../src/db/together.ts";
 import { limits } from "../../src/limits.ts";
 
 const token = { kind: "token", name: "ab" } as const;
@@ -43,13 +44,15 @@ function newLoader() {
 		clock: () => time.now,
 		background: (work) => void background.push(work),
 	});
-	return { loader, time, trips, gate, written };
+	const load = async (tenant: string, epoch: number, wanted: readonly Wanted[]) =>
+		(await loader.load(tenant, { epoch, wanted, used: [], isFirst: false })).answers;
+	return { loader, load, time, trips, gate, written };
 }
 
 describe("a loader", () => {
 	it("reads a token and a key in one round trip, and writes each to the shared store once", async () => {
-		const { loader, trips, written } = newLoader();
-		const answers = await loader.load("acme", 7, [token, key]);
+		const { load, trips, written } = newLoader();
+		const answers = await load("acme", 7, [token, key]);
 		expect(answers).toEqual([{ row: tokenRow }, { row: { ...keyRow, versions: [keyRow] } }]);
 		expect(trips).toEqual([["tokens.byHash", "keys.byName"]]);
 		expect(written.map(({ kind, name, epoch }) => [kind, name, epoch])).toEqual([
@@ -59,8 +62,8 @@ describe("a loader", () => {
 	});
 
 	it("reads once what a thousand ask for at the same time", async () => {
-		const { loader, trips, written } = newLoader();
-		const asked = Array.from({ length: 1_000 }, () => loader.load("acme", 7, [token, key]));
+		const { load, trips, written } = newLoader();
+		const asked = Array.from({ length: 1_000 }, () => load("acme", 7, [token, key]));
 		const answers = await Promise.all(asked);
 		expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
 		expect(trips).toHaveLength(1);
@@ -68,28 +71,28 @@ describe("a loader", () => {
 	});
 
 	it("keeps what it read until the shared store has it, and then reads it anew", async () => {
-		const { loader, time, trips } = newLoader();
-		await loader.load("acme", 7, [token]);
+		const { load, time, trips } = newLoader();
+		await load("acme", 7, [token]);
 		time.now = limits.loadsHeldMs - 1;
-		await loader.load("acme", 7, [token]);
+		await load("acme", 7, [token]);
 		expect(trips).toHaveLength(1);
 		time.now = limits.loadsHeldMs;
-		await loader.load("acme", 7, [token]);
+		await load("acme", 7, [token]);
 		expect(trips).toHaveLength(2);
 	});
 
 	it("keeps nothing of what is not there", async () => {
-		const { loader, trips } = newLoader();
-		await loader.load("acme", 7, [unknown]);
-		await loader.load("acme", 7, [unknown]);
+		const { load, trips } = newLoader();
+		await load("acme", 7, [unknown]);
+		await load("acme", 7, [unknown]);
 		expect(trips).toHaveLength(2);
 	});
 
 	it("shares no reading with those who hold a lease of another epoch", async () => {
-		const { loader, trips, gate, written } = newLoader();
+		const { load, trips, gate, written } = newLoader();
 		const { promise, resolve } = Promise.withResolvers<void>();
 		gate.open = promise;
-		const both = [loader.load("acme", 7, [token]), loader.load("acme", 8, [token])];
+		const both = [load("acme", 7, [token]), load("acme", 8, [token])];
 		resolve();
 		await Promise.all(both);
 		expect(trips).toHaveLength(2);
@@ -97,31 +100,46 @@ describe("a loader", () => {
 	});
 
 	it("says of what is not there that it is missing, and writes nothing of it", async () => {
-		const { loader, written } = newLoader();
-		expect(await loader.load("acme", 7, [unknown])).toEqual(["missing"]);
+		const { load, written } = newLoader();
+		expect(await load("acme", 7, [unknown])).toEqual(["missing"]);
 		expect(written).toEqual([]);
 	});
 
 	it("says so when the database does not tell, and asks it again the next time", async () => {
-		const { loader, gate, trips } = newLoader();
+		const { load, gate, trips } = newLoader();
 		gate.open = Promise.reject(new DatabaseUnavailable("away"));
-		expect(await loader.load("acme", 7, [token, key])).toEqual(["unavailable", "unavailable"]);
+		expect(await load("acme", 7, [token, key])).toEqual(["unavailable", "unavailable"]);
 		gate.open = Promise.resolve();
-		expect(await loader.load("acme", 7, [token])).toEqual([{ row: tokenRow }]);
+		expect(await load("acme", 7, [token])).toEqual([{ row: tokenRow }]);
 		expect(trips).toHaveLength(2);
 	});
 
 	it("refuses more than it may have under way", async () => {
-		const { loader, time, gate } = newLoader();
+		const { load, time, gate } = newLoader();
 		const { promise, resolve } = Promise.withResolvers<void>();
 		gate.open = promise;
 		const many = Array.from({ length: limits.loadsHeld }, (_, index) =>
-			loader.load("acme", 7, [{ kind: "token", name: String(index) }]),
+			load("acme", 7, [{ kind: "token", name: String(index) }]),
 		);
-		await expect(loader.load("acme", 7, [token])).rejects.toThrow("too much");
+		await expect(load("acme", 7, [token])).rejects.toThrow("too much");
 		resolve();
 		await Promise.all(many);
 		time.now = limits.loadsHeldMs;
-		expect(await loader.load("acme", 7, [token])).toEqual([{ row: tokenRow }]);
+		expect(await load("acme", 7, [token])).toEqual([{ row: tokenRow }]);
+	});
+
+	it("gives those who have nothing yet what is used most, in the same round trip", async () => {
+		const { loader, trips } = newLoader();
+		const used = [
+			["seldom", 1],
+			["payments", 5],
+			["often", 9],
+		] as const;
+		await loader.load("acme", { epoch: 7, wanted: [], used, isFirst: false });
+		const first = { epoch: 7, wanted: [token, key], used: [], isFirst: true };
+		const { answers, warmed } = await loader.load("acme", first);
+		expect(answers).toHaveLength(2);
+		expect(warmed.map(({ name }) => name)).toEqual(["often", "seldom"]);
+		expect(trips).toEqual([["tokens.byHash", "keys.byName", "keys.byName", "keys.byName"]]);
 	});
 });

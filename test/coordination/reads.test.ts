@@ -2,10 +2,12 @@ import { describe, expect, it } from "vitest";
 import type { SharedStore } from "../../src/cache/shared.ts";
 import { createReads, type ReadServices } from "../../src/coordination/reads.ts";
 import { type Database, DatabaseUnavailable } from "../../src/db/client.ts";
-import type { LoadAnswer, Wanted } from "../../src/db/together.ts";
+import type { KeyWithVersions } from "../../src/db/keys.ts";
+import type { Found, LoadAnswer, Wanted, Warmed } from "../../src/db/together.ts";
 
 const token = { kind: "token", name: "ab" } as const;
 const key = { kind: "key", name: "payments" } as const;
+const other = { kind: "token", name: "cd" } as const;
 const row = (id: string) => ({ id }) as unknown as Extract<LoadAnswer, object>["row"];
 
 /** Each part notes what it is asked for, in the order of asking. */
@@ -34,49 +36,116 @@ function newReads(parts: {
 			return calls.map(() => [{ id: "postgres" }]);
 		},
 	} as unknown as Database;
-	const load: ReadServices["load"] = async (_, epoch, wanted) => {
-		asked.push(`object ${epoch} ${namesOf(wanted)}`);
+	const told: (readonly (readonly [string, number])[])[] = [];
+	const load: ReadServices["load"] = async (_, { epoch, wanted, used, isFirst }) => {
+		asked.push(`object ${epoch} ${namesOf(wanted)}${isFirst ? " first" : ""}`);
+		told.push(used);
 		if (parts.load instanceof Error) throw parts.load;
-		return parts.load ?? wanted.map(({ name }) => ({ row: row(`object's ${name}`) }));
+		const answers =
+			parts.load ?? wanted.map(({ name }) => ({ row: row(`object's ${name}`) as Found }));
+		const warmed = isFirst ? [{ name: "hot", row: row("hot") as KeyWithVersions }] : [];
+		return { answers, warmed };
 	};
-	const epochNow = () => (parts.epoch === undefined ? 7 : parts.epoch);
-	return { reads: createReads({ db, shared, epochNow, load }), asked };
+	const remembered: string[] = [];
+	const rememberer = () => (warmed: readonly Warmed[]) =>
+		void remembered.push(...warmed.map(({ name }) => name));
+	const time = { epoch: parts.epoch === undefined ? 7 : parts.epoch };
+	const epochNow = () => time.epoch;
+	const services = { db, shared, clock: () => 0, epochNow, load, rememberer };
+	return { reads: createReads(services), asked, told, remembered, time };
+}
+
+/** One that has read something under the epoch already. */
+async function newSettledReads(parts: Parameters<typeof newReads>[0]) {
+	const made = newReads(parts);
+	await made.reads.read("acme", [other]).catch(() => {});
+	made.asked.length = 0;
+	made.told.length = 0;
+	return made;
 }
 
 describe("a reading", () => {
 	it("ends at the shared store where that has all", async () => {
-		const { reads, asked } = newReads({ shared: ['{"id":"a"}', '{"id":"b"}'] });
-		expect(await reads("acme", [token, key])).toEqual([{ id: "a" }, { id: "b" }]);
+		const { reads, asked } = await newSettledReads({ shared: ['{"id":"a"}', '{"id":"b"}'] });
+		expect(await reads.read("acme", [token, key])).toEqual([{ id: "a" }, { id: "b" }]);
 		expect(asked).toEqual(["shared 7 ab,payments"]);
 	});
 
 	it("asks the object for what the shared store has not, and for nothing else", async () => {
-		const { reads, asked } = newReads({ shared: [null, '{"id":"b"}'] });
-		expect(await reads("acme", [token, key])).toEqual([{ id: "object's ab" }, { id: "b" }]);
+		const { reads, asked } = await newSettledReads({ shared: [null, '{"id":"b"}'] });
+		expect(await reads.read("acme", [token, key])).toEqual([{ id: "object's ab" }, { id: "b" }]);
 		expect(asked).toEqual(["shared 7 ab,payments", "object 7 ab"]);
 	});
 
 	it("takes the object's word for what is not there", async () => {
-		const { reads, asked } = newReads({ load: ["missing", { row: row("k") }] });
-		expect(await reads("acme", [token, key])).toEqual([null, { id: "k" }]);
+		const { reads, asked } = await newSettledReads({ load: ["missing", { row: row("k") }] });
+		expect(await reads.read("acme", [token, key])).toEqual([null, { id: "k" }]);
 		expect(asked).not.toContain("postgres");
 	});
 
 	it("asks Postgres itself where the object does not answer", async () => {
-		const { reads, asked } = newReads({ load: new Error("overloaded") });
-		expect(await reads("acme", [token])).toEqual([{ id: "postgres" }]);
+		const { reads, asked } = await newSettledReads({ load: new Error("overloaded") });
+		expect(await reads.read("acme", [token])).toEqual([{ id: "postgres" }]);
 		expect(asked).toEqual(["shared 7 ab", "object 7 ab", "postgres"]);
 	});
 
 	it("fails, and asks nobody else, where Postgres does not answer the object", async () => {
-		const { reads, asked } = newReads({ load: ["unavailable", "unavailable"] });
-		await expect(reads("acme", [token, key])).rejects.toThrow(DatabaseUnavailable);
+		const { reads, asked } = await newSettledReads({ load: ["unavailable", "unavailable"] });
+		await expect(reads.read("acme", [token, key])).rejects.toThrow(DatabaseUnavailable);
 		expect(asked).not.toContain("postgres");
 	});
 
 	it("shares nothing without a lease", async () => {
 		const { reads, asked } = newReads({ epoch: null, shared: ['{"id":"a"}'] });
-		expect(await reads("acme", [token])).toEqual([{ id: "postgres" }]);
+		expect(await reads.read("acme", [token])).toEqual([{ id: "postgres" }]);
 		expect(asked).toEqual(["postgres"]);
 	});
+});
+
+describe("the first reading under an epoch", () => {
+	it("asks the object too, and remembers what that sends along", async () => {
+		const { reads, asked, remembered, time } = newReads({ shared: ['{"id":"a"}'] });
+		expect(await reads.read("acme", [token])).toEqual([{ id: "a" }]);
+		expect(asked.toSorted()).toEqual(["object 7 ab first", "shared 7 ab"]);
+		expect(remembered).toEqual(["hot"]);
+		await reads.read("acme", [token]);
+		expect(asked).toHaveLength(3);
+		time.epoch = 8;
+		await reads.read("acme", [token]);
+		expect(asked).toContain("object 8 ab first");
+	});
+
+	it("takes from the object what the shared store has not", async () => {
+		const { reads, asked } = newReads({ shared: [null, '{"id":"b"}'] });
+		expect(await reads.read("acme", [token, key])).toEqual([{ id: "object's ab" }, { id: "b" }]);
+		expect(asked).toHaveLength(2);
+	});
+
+	it.each([new Error("overloaded"), ["unavailable"] as const])(
+		"is content with the shared store where the object can not help: %s",
+		async (load) => {
+			const { reads } = newReads({ shared: ['{"id":"a"}'], load });
+			expect(await reads.read("acme", [token])).toEqual([{ id: "a" }]);
+		},
+	);
+
+	it("asks Postgres, and the object not again, where neither has it", async () => {
+		const { reads, asked } = newReads({ load: new Error("overloaded") });
+		expect(await reads.read("acme", [token])).toEqual([{ id: "postgres" }]);
+		expect(asked.toSorted()).toEqual(["object 7 ab first", "postgres", "shared 7 ab"]);
+	});
+});
+
+it("tells the object once what was used, the most used first", async () => {
+	const { reads, told } = await newSettledReads({});
+	for (const name of ["payments", "ops", "payments"]) reads.used("acme", name);
+	await reads.read("acme", [token]);
+	await reads.read("acme", [token]);
+	expect(told).toEqual([
+		[
+			["payments", 2],
+			["ops", 1],
+		],
+		[],
+	]);
 });
