@@ -1,10 +1,20 @@
 import { createReadStream, statSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import {
+	type FileHandle,
+	mkdtemp,
+	open as openFile,
+	readFile,
+	rm,
+	writeFile,
+} from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Readable } from "node:stream";
 import { parseArgs } from "node:util";
 import type { Checkpoint } from "../src/audit/checkpoint.ts";
 import { type AuditJwk, createStatementReader, type StatementReader } from "../src/audit/signer.ts";
 import { ExportVerifier, type Verdict } from "../src/audit/verify.ts";
+import { verifyParquet } from "../src/audit/verify-parquet.ts";
 import { limits } from "../src/limits.ts";
 import { linesOf } from "./lines.ts";
 import { inOneLine, Problem, runCommand } from "./problem.ts";
@@ -29,20 +39,88 @@ async function main(args: string[]): Promise<void> {
 	const since = values.since === undefined ? null : await checkpointOf(values.since, statements);
 	const verifier = new ExportVerifier(statements, since);
 	const { stream, bytes } = await open(source);
+	const opened = await peek(stream);
+	if (isParquet(opened.first)) await readParquet(source, opened.rest, verifier);
+	else await readLines(source, opened.rest, bytes, verifier);
+	report(verifier.done(), isParquet(opened.first) ? "row" : "line");
+}
+
+async function readLines(
+	source: string,
+	stream: AsyncIterable<Uint8Array>,
+	bytes: number | null,
+	verifier: ExportVerifier,
+): Promise<void> {
 	let read = 0;
 	const chunks = counting(source, stream, (length) => (read += length));
 	let lines = 0;
 	for await (const line of linesOf(chunks, limits.auditExportLineBytes)) {
 		await verifier.line(line);
-		if (++lines % 1_000 === 0) showProgress(read, bytes, lines);
+		if (++lines % 1_000 === 0) showProgress(read, bytes, `${lines} lines`);
 	}
-	showProgress(read, read, lines);
-	report(verifier.done());
+	showProgress(read, read, `${lines} lines`);
 }
 
-function report({ records, chains, findings, isWhole, checkpoint, filter }: Verdict): void {
+/** What stands at the end of such a file is read first, so one from elsewhere is kept until it was read. */
+async function readParquet(
+	source: string,
+	stream: AsyncIterable<Uint8Array>,
+	verifier: ExportVerifier,
+): Promise<void> {
+	const folder = isUrl(source) ? await mkdtemp(join(tmpdir(), "edgesign-verify-")) : null;
+	try {
+		const path = folder === null ? source : join(folder, "export.parquet");
+		if (folder !== null)
+			await writeFile(
+				path,
+				counting(source, stream, () => {}),
+			);
+		const handle = await openFile(path, "r");
+		try {
+			const { size } = await handle.stat();
+			await verifyParquet(bufferOf(handle, size), verifier, (rows, all) =>
+				showProgress(rows, all, `${rows} rows`),
+			);
+		} finally {
+			await handle.close();
+		}
+	} finally {
+		if (folder !== null) await rm(folder, { recursive: true, force: true });
+	}
+}
+
+/** A file of which parts are read as they are asked for. */
+function bufferOf(handle: FileHandle, byteLength: number) {
+	return {
+		byteLength,
+		async slice(from: number, to = byteLength) {
+			const offset = from < 0 ? byteLength + from : from;
+			const bytes = new Uint8Array(Math.max(0, Math.min(to, byteLength) - offset));
+			await handle.read(bytes, 0, bytes.length, offset);
+			return bytes.buffer;
+		},
+	};
+}
+
+/** The first bytes of a stream, and all of it. */
+async function peek(stream: AsyncIterable<Uint8Array>) {
+	const chunks = stream[Symbol.asyncIterator]();
+	const { value: first = new Uint8Array() } = await chunks.next();
+	async function* rest() {
+		yield first;
+		yield* { [Symbol.asyncIterator]: () => chunks };
+	}
+	return { first, rest: rest() };
+}
+
+function isParquet(first: Uint8Array): boolean {
+	return Buffer.from(first.subarray(0, 4)).toString("latin1") === "PAR1";
+}
+
+function report(verdict: Verdict, place: "line" | "row"): void {
+	const { records, chains, findings, isWhole, checkpoint, expired, filter } = verdict;
 	for (const { kind, line, message } of findings.slice(0, findingsShown)) {
-		console.error(`${kind}${line === null ? "" : ` (line ${line})`}: ${message}`);
+		console.error(`${kind}${line === null ? "" : ` (${place} ${line})`}: ${message}`);
 	}
 	if (findings.length > 0) {
 		throw new Problem(
@@ -54,6 +132,12 @@ function report({ records, chains, findings, isWhole, checkpoint, filter }: Verd
 		? "every record up to the checkpoint"
 		: `a part, by its filter ${wordsOf(filter)}, up to the checkpoint`;
 	console.log(`${what} ${records === 1 ? "holds" : "hold"}: ${how} of ${checkpoint?.at}.`);
+	if (expired.days > 0) {
+		const days = counted(expired.days, "day");
+		console.log(
+			`${counted(expired.records, "record")} of ${days} before were deleted, because they were old enough.`,
+		);
+	}
 	for (const id of checkpoint?.ended ?? []) {
 		console.log(`The chain ${id} lost its object; nobody signs where it ended.`);
 	}
@@ -162,16 +246,16 @@ async function* counting(
 }
 
 /** A line that is rewritten, on a terminal alone. Of a stream nobody knows the length. */
-function showProgress(done: number, total: number | null, lines: number): void {
+function showProgress(done: number, total: number | null, what: string): void {
 	if (!process.stderr.isTTY) return;
 	const filled = total === null ? 0 : Math.round((30 * done) / Math.max(1, total));
 	const bar = "#".repeat(filled).padEnd(30, ".");
-	process.stderr.write(`\r[${bar}] ${lines} lines${done === total ? "\n" : ""}`);
+	process.stderr.write(`\r[${bar}] ${what}${done === total ? "\n" : ""}`);
 }
 
 const usage = `npm run audit:verify -- FILE|URL --keys FILE|URL [--since CHECKPOINT]
 
-Checks an export of the audit log offline: links, roots and signatures (docs/guides/audit.md).
+Checks an export of the audit log, NDJSON or Parquet, offline: links, roots and signatures (docs/guides/audit.md).
 The keys are those of /.well-known/audit-jwks.json. A URL is asked with the token in EDGESIGN_TOKEN.
 With --since the export must go on from a checkpoint that was kept.`;
 

@@ -282,6 +282,12 @@ export const limits = {
 	auditExportPage: 2_000,
 	/** Records of an export between two signatures: a stretch that a forger would have to forge as a whole. */
 	auditSealRecords: 10_000,
+	/** Records of an export as Parquet that stand together, and are held until they do: some 15 MB. */
+	auditExportGroupRecords: 8_192,
+	/** Of deleted days, which an export tells of. */
+	auditManifestsAtOnce: 6,
+	/** Of a file, which a verifier reads and hashes at once. */
+	auditVerifyBytes: 1024 * 1024,
 	/** Of a line of an export, which a verifier holds: the first one names every chain, in some 300 bytes each. */
 	auditExportLineBytes: 4 * 1024 * 1024,
 	/** The longest way from a record to the head of its chain that a proof shows, and what is looked through for it. */

@@ -45,11 +45,10 @@ const chosenBy = {
 export function archiveSource({ db, archive }: ArchiveReader): RecordSource {
 	return {
 		async read(query) {
-			const times = timesOf(query);
-			if (times.from > times.until) return { records: [], reached: null };
-			const [from, to] = [dayAt(times.from), dayAt(times.until)];
+			const wanted = daysOf(query);
+			if (!wanted) return { records: [], reached: null };
 			const atMost = limits.auditArchiveDaysPerRead;
-			const days = await archivedDays(db, query.tenant, from, to, atMost);
+			const days = await archivedDays(db, query.tenant, wanted, atMost);
 			const search = new Search(archive, query);
 			for (const day of days) {
 				const manifest = await loadManifest(archive, query.tenant, day);
@@ -161,12 +160,13 @@ function groupMayHave({ ranges }: RowGroup, query: RecordQuery): boolean {
 	});
 }
 
-/** Between which times, both included, records can be that are wanted. */
-function timesOf({ from, to, before }: RecordQuery): { from: number; until: number } {
+/** Between which days, both included, records can be that are wanted; null for none. */
+export function daysOf({ from, to, before }: Pick<RecordQuery, "from" | "to" | "before">) {
 	const ends = [lastTime];
 	if (to !== null) ends.push(to - 1);
 	if (before !== null) ends.push(timeOf({ id: before }));
-	return { from: Math.max(0, from ?? 0), until: Math.min(...ends) };
+	const times = { from: Math.max(0, from ?? 0), until: Math.min(...ends) };
+	return times.from > times.until ? null : { from: dayAt(times.from), to: dayAt(times.until) };
 }
 
 /** The end of the year 9999: what is later has no day as text. */

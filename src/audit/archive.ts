@@ -20,7 +20,6 @@ import { deleteUnder } from "./archive-delete.ts";
 import { fromEventRow } from "./event-rows.ts";
 import {
 	type ArchiveFile,
-	type ChainSpan,
 	dayPrefix,
 	describeFile,
 	extendChains,
@@ -34,6 +33,7 @@ import { areSame, encodeParquet, openParquet, readRecords } from "./parquet.ts";
 import { timeOf } from "./record.ts";
 import type { AuditSigner } from "./signer.ts";
 import type { SourcedRecord } from "./source.ts";
+import type { ChainSpan } from "./span.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 

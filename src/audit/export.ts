@@ -8,6 +8,7 @@ import { canonicalRecord, type EncodedRecord } from "./record.ts";
 import { showFilter, showRecord } from "./shown.ts";
 import type { AuditSigner } from "./signer.ts";
 import type { RecordFilter, RecordSource, SourcedRecord } from "./source.ts";
+import type { ChainSpan } from "./span.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -42,8 +43,20 @@ export interface ExportSeal {
 	readonly running: string;
 }
 
+/** What an export says of a day whose records were deleted because they were old enough. */
+export interface ExpiredDay {
+	readonly export: string;
+	readonly tenant: string;
+	readonly day: string;
+	/** SHA-256 of what the day's manifest says, in hexadecimal. */
+	readonly manifest: string;
+	readonly records: number;
+	readonly chains: readonly ChainSpan[];
+}
+
 const linePrefix = Uint8Array.of(0x05);
 const startPrefix = Uint8Array.of(0x06);
+const expiredPrefix = Uint8Array.of(0x07);
 
 /** Before the first record: SHA-256 of 0x06 and the first line without its end. */
 export function runningStart(header: string): Bytes {
@@ -64,60 +77,113 @@ export function runningNext(
 	return hash.digest() as Bytes; // never over shared memory
 }
 
+/** SHA-256 of 0x07, the digest so far, and the statement of a deleted day. */
+export function runningPast(before: Bytes, expired: string): Bytes {
+	return sha256(concat(expiredPrefix, before, utf8(expired))) as Bytes; // never over shared memory
+}
+
 export interface ExportRequest {
 	readonly id: string;
 	readonly filter: RecordFilter;
 	readonly checkpoint: Checkpoint;
 	readonly source: RecordSource;
 	readonly signer: AuditSigner;
+	/** Statements of the days whose records were deleted (src/audit/expired.ts). */
+	readonly expired: () => AsyncIterable<string>;
 }
 
-/**
- * The export as text, a piece of whole lines at a time. What it is of is settled when it begins: the
- * records up to the heads of the checkpoint, whatever is appended or moves on meanwhile.
- */
-export async function* writeExport(request: ExportRequest): AsyncGenerator<string> {
-	const { id, filter, checkpoint, source, signer } = request;
+/** A record in its place of an export. */
+export interface ExportRow {
+	readonly n: number;
+	readonly found: SourcedRecord;
+	readonly encoded: EncodedRecord;
+	readonly running: Bytes;
+}
+
+/** How far an export has got: what its signatures are of. */
+export class ExportProgress {
+	#count = 0;
+	#running: Bytes;
+
+	constructor(header: string) {
+		this.#running = runningStart(header);
+	}
+
+	get count(): number {
+		return this.#count;
+	}
+
+	row(found: SourcedRecord): ExportRow {
+		const encoded = canonicalRecord(found.record);
+		this.#running = runningNext(this.#running, found, leafOf(encoded));
+		this.#count++;
+		return { n: this.#count, found, encoded, running: this.#running };
+	}
+
+	pass(expired: string): void {
+		this.#running = runningPast(this.#running, expired);
+	}
+
+	seal(id: string): ExportSeal {
+		return { export: id, count: this.#count, running: toBase64(this.#running) };
+	}
+}
+
+/** What is signed of the log when an export begins, as text. */
+export async function beginExport(request: ExportRequest): Promise<string> {
+	const { id, filter, checkpoint, signer } = request;
 	const signed = await signer.sign("edgesign-audit-checkpoint+jwt", checkpoint);
 	const header: ExportHeader = {
 		export: { format: 1, id, filter: showFilter(filter), checkpoint: signed },
 	};
-	const first = JSON.stringify(header);
-	yield `${first}\n`;
+	return JSON.stringify(header);
+}
+
+/**
+ * The records of an export, a bounded piece at a time. What it is of is settled when it begins: the
+ * records up to the heads of the checkpoint, whatever is appended or moves on meanwhile.
+ */
+export async function* exportedRows(
+	{ filter, checkpoint, source }: ExportRequest,
+	progress: ExportProgress,
+): AsyncGenerator<readonly ExportRow[]> {
 	const belongs = withinHeads(checkpoint);
-	let running = runningStart(first);
-	let count = 0;
-	let sealed = 0;
 	for (let before: string | null = null; ; ) {
 		const limit = limits.auditExportPage;
 		const { records, reached } = await source.read({ ...filter, before, limit });
-		const lines: string[] = [];
-		for (const found of records.filter(belongs)) {
-			const encoded = canonicalRecord(found.record);
-			running = runningNext(running, found, leafOf(encoded));
-			count++;
-			lines.push(JSON.stringify(lineOf(count, found, encoded, running)));
-		}
-		if (count - sealed >= limits.auditSealRecords) {
-			const seal: ExportSeal = { export: id, count, running: toBase64(running) };
-			lines.push(JSON.stringify({ seal: await signer.sign("edgesign-audit-seal+jwt", seal) }));
-			sealed = count;
-		}
-		if (lines.length > 0) yield `${lines.join("\n")}\n`;
-		if (reached === null) break;
+		yield records.filter(belongs).map((found) => progress.row(found));
+		if (reached === null) return;
 		before = reached;
 	}
-	const end: ExportSeal = { export: id, count, running: toBase64(running) };
-	yield `${JSON.stringify({ end: await signer.sign("edgesign-audit-export+jwt", end) })}\n`;
+}
+
+/** The export as lines of JSON, a piece of whole lines at a time. */
+export async function* writeExport(request: ExportRequest): AsyncGenerator<string> {
+	const { id, signer } = request;
+	const first = await beginExport(request);
+	yield `${first}\n`;
+	const progress = new ExportProgress(first);
+	let sealed = 0;
+	for await (const rows of exportedRows(request, progress)) {
+		const lines = rows.map((row) => JSON.stringify(lineOf(row)));
+		if (progress.count - sealed >= limits.auditSealRecords) {
+			const seal = await signer.sign("edgesign-audit-seal+jwt", progress.seal(id));
+			lines.push(JSON.stringify({ seal }));
+			sealed = progress.count;
+		}
+		if (lines.length > 0) yield `${lines.join("\n")}\n`;
+	}
+	// The last: a day that is deleted while this runs is told, whether its records came before or not.
+	for await (const expired of request.expired()) {
+		progress.pass(expired);
+		yield `${JSON.stringify({ expired })}\n`;
+	}
+	const end = await signer.sign("edgesign-audit-export+jwt", progress.seal(id));
+	yield `${JSON.stringify({ end })}\n`;
 }
 
 /** A record's line, whose text is that of this as JSON and no other. */
-export function lineOf(
-	n: number,
-	found: SourcedRecord,
-	{ head, item }: EncodedRecord,
-	running: Bytes,
-): ExportedRecord {
+export function lineOf({ n, found, encoded: { head, item }, running }: ExportRow): ExportedRecord {
 	const canonical = [toBase64(head), toBase64(item)] as const;
 	return { n, record: showRecord(found), canonical, running: toBase64(running) };
 }

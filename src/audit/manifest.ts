@@ -5,6 +5,7 @@ import { leafOf } from "./chain.ts";
 import { MerkleRoot } from "./merkle.ts";
 import { canonicalRecord, timeOf } from "./record.ts";
 import { AuditUnreadable, type SourcedRecord } from "./source.ts";
+import type { ChainSpan } from "./span.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -27,20 +28,6 @@ export interface ArchiveFile {
 	readonly last: End;
 	/** Ids of all that its records are about; null where they are many. */
 	readonly targets: readonly string[] | null;
-}
-
-/** Where a chain is at one end of the day. */
-interface ChainEnd {
-	readonly sequence: number;
-	readonly link: string;
-}
-
-/** What the day has of a chain. */
-export interface ChainSpan {
-	readonly chain: string;
-	readonly records: number;
-	readonly first: ChainEnd;
-	readonly last: ChainEnd;
 }
 
 /** What is signed of a tenant's day (docs/storage.md). */

@@ -6,16 +6,16 @@ import type { SourcedRecord } from "./source.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** A column of the archive's files: the same names as in audit_events. */
-interface Column {
+/** A column of a file. */
+export interface Column<Row> {
 	readonly element: SchemaElement;
 	/** null for none. */
-	readonly read: (sourced: SourcedRecord) => string | number | bigint | Bytes | null;
+	readonly read: (row: Row) => string | number | bigint | Bytes | null;
 	/** What is different in every row gains nothing by being compressed. */
 	readonly isRandom?: boolean;
 }
 
-const required = { repetition_type: "REQUIRED" } as const;
+export const required = { repetition_type: "REQUIRED" } as const;
 const optional = { repetition_type: "OPTIONAL" } as const;
 const text = { type: "BYTE_ARRAY", converted_type: "UTF8" } as const;
 const uuid = {
@@ -23,10 +23,11 @@ const uuid = {
 	type_length: 16,
 	logical_type: { type: "UUID" },
 } as const;
-const digest = { type: "FIXED_LEN_BYTE_ARRAY", type_length: 32 } as const;
+export const digest = { type: "FIXED_LEN_BYTE_ARRAY", type_length: 32 } as const;
 const int32 = { type: "INT32" } as const;
 
-const columns: readonly Column[] = [
+/** Of a record, by the names that audit_events has. */
+export const recordColumns: readonly Column<SourcedRecord>[] = [
 	{ element: { name: "tenant_id", ...text, ...required }, read: ({ record }) => record.tenant },
 	{
 		element: { name: "at", type: "INT64", converted_type: "TIMESTAMP_MILLIS", ...required },
@@ -71,25 +72,37 @@ const columns: readonly Column[] = [
 	{ element: { name: "link", ...digest, ...required }, read: ({ link }) => link, isRandom: true },
 ];
 
-const schema: SchemaElement[] = [
-	{ name: "audit_events", num_children: columns.length },
-	...columns.map(({ element }) => element),
-];
+/** As the libraries want a table with these columns. */
+export function schemaOf<Row>(columns: readonly Column<Row>[]): SchemaElement[] {
+	const root = { name: "audit_events", num_children: columns.length };
+	return [root, ...columns.map(({ element }) => element)];
+}
+
+/** Rows of a table, column by column, as the libraries write them. */
+export function columnData<Row>(columns: readonly Column<Row>[], rows: readonly Row[]) {
+	return columns.map(({ element, read, isRandom }) => ({
+		name: element.name,
+		data: rows.map((row) => read(row) ?? undefined),
+		statistics: isRandom !== true,
+		offsetIndex: false,
+		...(isRandom && { codec: "UNCOMPRESSED" as const }),
+	}));
+}
+
+/** What is the same for all files: minimum and maximum are whole, and by whom it was written. */
+export const writerOptions = {
+	statisticsTruncateLength: Number.POSITIVE_INFINITY,
+	createdBy: "edgesign",
+};
 
 /** The libraries are loaded when an archive is written or read, which few isolates ever do. */
 export async function encodeParquet(records: readonly SourcedRecord[]): Promise<Bytes> {
 	const { parquetWriteBuffer } = await import("./parquet-library.ts");
 	const buffer = parquetWriteBuffer({
-		schema,
-		columnData: columns.map(({ element, read, isRandom }) => ({
-			name: element.name,
-			data: records.map((sourced) => read(sourced) ?? undefined),
-			statistics: isRandom !== true,
-			...(isRandom && { codec: "UNCOMPRESSED" as const }),
-		})),
+		schema: schemaOf(recordColumns),
+		columnData: columnData(recordColumns, records),
 		rowGroupSize: limits.auditArchiveGroupRecords,
-		statisticsTruncateLength: Number.POSITIVE_INFINITY,
-		createdBy: "edgesign",
+		...writerOptions,
 	});
 	return new Uint8Array(buffer);
 }
@@ -100,7 +113,7 @@ export function areSame(some: readonly SourcedRecord[], others: readonly Sourced
 		some.length === others.length &&
 		some.every((one, index) => {
 			const other = others[index];
-			return other && columns.every(({ read }) => isSame(read(one), read(other)));
+			return other && recordColumns.every(({ read }) => isSame(read(one), read(other)));
 		})
 	);
 }
@@ -227,7 +240,7 @@ function textIn(row: ColumnRow, name: string): string {
 }
 
 /** A copy: what is read is a part of a whole column's memory. */
-function bytesOrNull(row: ColumnRow, name: string): Bytes | null {
+export function bytesOrNull(row: ColumnRow, name: string): Bytes | null {
 	const value = row[name] ?? null;
 	if (value !== null && !(value instanceof Uint8Array)) throw odd(name);
 	return value === null ? null : new Uint8Array(value);

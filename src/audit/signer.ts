@@ -8,6 +8,7 @@ export type StatementType =
 	| "edgesign-audit-checkpoint+jwt"
 	| "edgesign-audit-export+jwt"
 	| "edgesign-audit-seal+jwt"
+	| "edgesign-audit-expired+jwt"
 	| "edgesign-audit-record+jwt"
 	| "edgesign-audit-manifest+jwt";
 

@@ -3,14 +3,17 @@ import { isUuid } from "../lib/uuid.ts";
 import { leafOf } from "./chain.ts";
 import { type Checkpoint, isSound } from "./checkpoint.ts";
 import {
+	type ExpiredDay,
 	type ExportedRecord,
 	type ExportHeader,
+	type ExportRow,
 	type ExportSeal,
 	lineOf,
 	runningNext,
+	runningPast,
 	runningStart,
 } from "./export.ts";
-import { decodeRecord, type EncodedRecord } from "./record.ts";
+import { canonicalRecord, decodeRecord } from "./record.ts";
 import type { StatementReader } from "./signer.ts";
 import type { SourcedRecord } from "./source.ts";
 import { ChainWalk, type Finding, numbered } from "./walk.ts";
@@ -24,6 +27,8 @@ export interface Verdict {
 	/** Whether it has every record of the checkpoint: an export without a filter. */
 	readonly isWhole: boolean;
 	readonly checkpoint: Checkpoint | null;
+	/** How many days' records were deleted before, because they were old enough; and how many records. */
+	readonly expired: { readonly days: number; readonly records: number };
 	/** What it was filtered by; null where the first line could not be read. */
 	readonly filter: ExportHeader["export"]["filter"] | null;
 }
@@ -54,6 +59,7 @@ export class ExportVerifier {
 	#next = 1;
 	#running: Bytes = new Uint8Array();
 	#records = 0;
+	readonly #expired = { days: 0, records: 0 };
 	#lastId: string | null = null;
 	#hasEnded = false;
 	/** Where the stretch began that the next seal is for. */
@@ -70,15 +76,20 @@ export class ExportVerifier {
 		this.#line++;
 		const value = text === null ? null : parsed(text);
 		if (text === null || value === null)
-			return this.#find("unreadable", "this line is no line of an export");
-		if (this.#line === 1) return this.#begin(text, value);
-		if (this.#hasEnded) return this.#find("added", "this line comes after the end of the export");
-		if (typeof value.end === "string") return this.#end(text, value.end);
-		if (typeof value.seal === "string") {
-			this.#isAll(text, { seal: value.seal });
-			return this.#seal("edgesign-audit-seal+jwt", value.seal);
-		}
-		return this.#record(text, value as unknown as ExportedRecord);
+			return this.find("unreadable", "this line is no line of an export");
+		if (this.#line === 1) return this.begin(text);
+		if (this.#hasEnded) return this.find("added", "this line comes after the end of the export");
+		const { end, seal, expired } = value;
+		if (typeof end === "string") {
+			this.#isAll(text, { end });
+			await this.end(end);
+		} else if (typeof seal === "string") {
+			this.#isAll(text, { seal });
+			await this.#seal("edgesign-audit-seal+jwt", seal);
+		} else if (typeof expired === "string") {
+			this.#isAll(text, { expired });
+			await this.expired(expired);
+		} else this.#record(text, value as unknown as ExportedRecord);
 	}
 
 	/** When there are no more lines. */
@@ -86,10 +97,10 @@ export class ExportVerifier {
 		if (!this.#hasEnded) {
 			const where = this.#next === 1 ? "before its first record" : `after record ${this.#next - 1}`;
 			const message = `the export ends ${where}, without its last line`;
-			this.#find("cut_off", message, null);
+			this.find("cut_off", message, null);
 		}
 		for (const { from, to } of this.#gaps) {
-			this.#find("missing", `${numbered("record", from, to)} of the export`, null);
+			this.find("missing", `${numbered("record", from, to)} of the export`, null);
 		}
 		const isWhole = Object.values(this.#header?.filter ?? { none: "" }).every((v) => v === null);
 		for (const finding of this.#walk?.done(isWhole) ?? []) this.#add(finding);
@@ -99,87 +110,117 @@ export class ExportVerifier {
 			findings: this.#findings,
 			isWhole,
 			checkpoint: this.#checkpoint,
+			expired: this.#expired,
 			filter: this.#header?.filter ?? null,
 		};
 	}
 
-	async #begin(text: string, value: Readonly<Record<string, unknown>>): Promise<void> {
-		const header = headerOf(value);
-		if (header === null) return this.#find("unreadable", "this is not the first line of an export");
+	/** What an export begins with: the text of its first line. */
+	async begin(text: string): Promise<void> {
+		const header = headerOf(parsed(text) ?? {});
+		if (header === null) return this.find("unreadable", "this is not the first line of an export");
 		this.#header = header;
 		this.#running = runningStart(text);
 		const signed = await this.#read("edgesign-audit-checkpoint+jwt", header.checkpoint);
 		const checkpoint = signed as Checkpoint | null;
 		if (!checkpoint)
-			return this.#find("forged", "the checkpoint is not signed by one of these keys");
+			return this.find("forged", "the checkpoint is not signed by one of these keys");
 		if (!isSound(checkpoint))
-			this.#find("forged", "the checkpoint's root is not that of its chains");
+			this.find("forged", "the checkpoint's root is not that of its chains");
 		this.#checkpoint = checkpoint;
 		this.#walk = new ChainWalk(checkpoint, this.#since);
 	}
 
-	async #end(text: string, jws: string): Promise<void> {
-		this.#isAll(text, { end: jws });
-		await this.#seal("edgesign-audit-export+jwt", jws);
+	/** A record that is told by its fields; `place` is that of its row, from 1. */
+	row(n: number, found: SourcedRecord, running: Bytes, place: number): void {
+		this.#line = place;
+		const encoded = canonicalRecord(found.record);
+		this.#placed({ n, found, encoded, running }, (right) => isSame(right, running));
+	}
+
+	/** The statement of a day whose records were deleted. */
+	async expired(jws: string): Promise<void> {
+		this.#running = runningPast(this.#running, jws);
+		const day = (await this.#read("edgesign-audit-expired+jwt", jws)) as ExpiredDay | null;
+		const isOurs = day?.export === this.#header?.id && day?.tenant === this.#checkpoint?.tenant;
+		if (!day || !isOurs) {
+			return this.find("forged", "what is said of a deleted day is not signed for this export");
+		}
+		this.#expired.days++;
+		this.#expired.records += day.records;
+		this.#walk?.expire(day.chains);
+	}
+
+	/** The statement at the end; what it says, if it is by one of the keys. */
+	async end(jws: string): Promise<ExportSeal | null> {
+		const seal = await this.#seal("edgesign-audit-export+jwt", jws);
 		this.#hasEnded = true;
+		return seal;
 	}
 
 	async #seal(
 		type: "edgesign-audit-seal+jwt" | "edgesign-audit-export+jwt",
 		jws: string,
-	): Promise<void> {
+	): Promise<ExportSeal | null> {
 		const seal = (await this.#read(type, jws)) as ExportSeal | null;
 		const last = this.#next - 1;
 		const stretch = last < this.#sealedAt ? "no record" : numbered("record", this.#sealedAt, last);
 		this.#sealedAt = this.#next;
 		if (!seal || seal.export !== this.#header?.id) {
-			return this.#find("forged", `what stands behind ${stretch} is not signed for this export`);
+			this.find("forged", `what stands behind ${stretch} is not signed for this export`);
+			return null;
 		}
 		if (seal.count >= this.#next) {
 			this.#gaps.push({ from: this.#next, to: seal.count });
 		} else if (seal.count < this.#next - 1) {
-			this.#find("added", `${stretch}: the service signed ${seal.count} up to here`);
+			this.find("added", `${stretch}: the service signed ${seal.count} up to here`);
 		} else if (seal.running !== toBase64(this.#running)) {
-			this.#find("changed", `${stretch}: they are not those that the service signed`);
+			this.find("changed", `${stretch}: they are not those that the service signed`);
 		}
 		this.#next = seal.count + 1;
 		this.#running = fromBase64(seal.running) ?? this.#running;
+		return seal;
 	}
 
 	/** Nothing else may stand in a line: what no signature covers would hold, whatever it is. */
-	#isAll(text: string, line: { readonly seal: string } | { readonly end: string }): void {
+	#isAll(text: string, line: Readonly<Record<string, string>>): void {
 		if (text !== JSON.stringify(line)) {
-			this.#find("changed", "this line is not written as the service writes it");
+			this.find("changed", "this line is not written as the service writes it");
 		}
 	}
 
 	#record(text: string, line: ExportedRecord): void {
-		const read = readLine(line);
-		if (!read) {
-			const message = isNumber(line.n)
-				? `record ${line.n}: it can not be read`
-				: "this line is no line of an export";
-			this.#find("unreadable", message);
+		const row = readLine(line);
+		if (row) {
+			const written = (running: Bytes) => JSON.stringify(lineOf({ ...row, running }));
+			this.#placed(row, (running) => text === written(running));
 			return;
 		}
-		const { found, encoded } = read;
-		const name = `record ${line.n}, ${found.record.id}`;
+		const message = isNumber(line.n)
+			? `record ${line.n}: it can not be read`
+			: "this line is no line of an export";
+		this.find("unreadable", message);
+	}
+
+	/** @param isAsWritten whether it says what the service says of this record, with that digest */
+	#placed(row: ExportRow, isAsWritten: (running: Bytes) => boolean): void {
+		const { n, found, encoded } = row;
+		const name = `record ${n}, ${found.record.id}`;
 		this.#records++;
-		if (line.n < this.#next) {
-			this.#outOfOrder(line.n, name);
+		if (n < this.#next) {
+			this.#outOfOrder(n, name);
 			return;
 		}
-		const isNext = line.n === this.#next;
-		if (!isNext) this.#gaps.push({ from: this.#next, to: line.n - 1 });
+		const isNext = n === this.#next;
+		if (!isNext) this.#gaps.push({ from: this.#next, to: n - 1 });
 		const leaf = leafOf(encoded);
-		const running = isNext ? runningNext(this.#running, found, leaf) : read.running;
-		const isChanged = text !== JSON.stringify(lineOf(line.n, found, encoded, running));
-		if (isChanged) this.#find("changed", name);
+		const isChanged = !isAsWritten(isNext ? runningNext(this.#running, found, leaf) : row.running);
+		if (isChanged) this.find("changed", name);
 		else if (this.#lastId !== null && found.record.id >= this.#lastId) {
-			this.#find("reordered", `${name}: the one before it is older`);
+			this.find("reordered", `${name}: the one before it is older`);
 		}
-		this.#next = line.n + 1;
-		this.#running = read.running;
+		this.#next = n + 1;
+		this.#running = row.running;
 		this.#lastId = found.record.id;
 		for (const finding of this.#walk?.add(found, leaf, this.#line) ?? []) {
 			if (!isChanged) this.#add(finding);
@@ -191,7 +232,7 @@ export class ExportVerifier {
 		const index = this.#gaps.findIndex(({ from, to }) => from <= n && n <= to);
 		const gap = this.#gaps[index];
 		if (!gap) {
-			this.#find("added", name);
+			this.find("added", name);
 			return;
 		}
 		const parts = [
@@ -199,10 +240,10 @@ export class ExportVerifier {
 			{ from: n + 1, to: gap.to },
 		];
 		this.#gaps.splice(index, 1, ...parts.filter(({ from, to }) => from <= to));
-		this.#find("reordered", name);
+		this.find("reordered", name);
 	}
 
-	#find(kind: Finding["kind"], message: string, line: number | null = this.#line): void {
+	find(kind: Finding["kind"], message: string, line: number | null = this.#line): void {
 		this.#add({ kind, line, message });
 	}
 
@@ -237,11 +278,12 @@ function isNumber(value: unknown): boolean {
 }
 
 /** The record that the line's bytes are of, at the place that is told; null for what is none. */
-function readLine({ n, canonical, record: told, running: digest }: ExportedRecord): {
-	readonly found: SourcedRecord;
-	readonly encoded: EncodedRecord;
-	readonly running: Bytes;
-} | null {
+function readLine({
+	n,
+	canonical,
+	record: told,
+	running: digest,
+}: ExportedRecord): ExportRow | null {
 	try {
 		const [head, item] = canonical.map((part) => fromBase64(part));
 		const [link, running] = [told.link, digest].map((text) => fromBase64(text));
@@ -249,8 +291,13 @@ function readLine({ n, canonical, record: told, running: digest }: ExportedRecor
 		if (!head || !item || !link || !running) return null;
 		if (![n, sequence].every(isNumber) || !isUuid(chain)) return null;
 		const encoded = { head, item };
-		return { found: { record: decodeRecord(encoded), chain, sequence, link }, encoded, running };
+		const found = { record: decodeRecord(encoded), chain, sequence, link };
+		return { n, found, encoded, running };
 	} catch {
 		return null;
 	}
+}
+
+function isSame(a: Bytes, b: Bytes): boolean {
+	return a.length === b.length && a.every((byte, at) => byte === b[at]);
 }

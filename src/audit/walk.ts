@@ -1,7 +1,8 @@
-import { toBase64 } from "../lib/bytes.ts";
+import { fromHex, toBase64 } from "../lib/bytes.ts";
 import { chainStart, linked } from "./chain.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { SourcedRecord } from "./source.ts";
+import { type ChainSpan, countOf, gapsBetween } from "./span.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -46,6 +47,8 @@ export class ChainWalk {
 	readonly #checkpoint: Checkpoint;
 	readonly #since: Checkpoint | null;
 	readonly #runs = new Map<string, Runs>();
+	/** What deleted days had of each chain. */
+	readonly #expired = new Map<string, ChainSpan[]>();
 
 	/** @param since an earlier one, which every chain must go on from */
 	constructor(checkpoint: Checkpoint, since: Checkpoint | null) {
@@ -81,6 +84,15 @@ export class ChainWalk {
 		return findings;
 	}
 
+	/** What a day had whose records were deleted. */
+	expire(spans: readonly ChainSpan[]): void {
+		for (const span of spans) {
+			const known = this.#expired.get(span.chain) ?? [];
+			known.push(span);
+			this.#expired.set(span.chain, known);
+		}
+	}
+
 	/** `isWhole`: every record up to the heads must have come. */
 	done(isWhole: boolean): Finding[] {
 		const findings = this.#since ? behind(this.#checkpoint, this.#since) : [];
@@ -91,19 +103,48 @@ export class ChainWalk {
 				const message = `number ${sequence} of the chain ${id}: the checkpoint has another one there`;
 				findings.push({ kind: "changed", line: null, message });
 			}
-			if (isWhole) findings.push(...missingOf(id, runs, 1, sequence));
+			if (isWhole) findings.push(...this.#missing(id, sequence));
 		}
 		for (const id of this.#checkpoint.ended) {
 			const runs = this.#runs.get(id);
 			const kept = this.#since?.chains.find((head) => head.id === id)?.sequence ?? 0;
 			const last = Math.max(kept, ...(runs?.byHigh.keys() ?? []));
-			if (isWhole) findings.push(...missingOf(id, runs, 1, last));
+			if (isWhole) findings.push(...this.#missing(id, last));
 		}
+		for (const [id, spans] of this.#expired) findings.push(...this.#behindExpired(id, spans));
 		return findings;
 	}
 
+	/** What is missing of a chain up to that number, less what deleted days had of it. */
+	#missing(chain: string, last: number): Finding[] {
+		const gaps = gapsBetween(stretchesOf(this.#runs.get(chain)), 1, last);
+		const spans = this.#expired.get(chain) ?? [];
+		const deleted = spans.map(({ first, last }) => ({ low: first.sequence, high: last.sequence }));
+		const left = gaps.flatMap(({ from, to }) => gapsBetween(deleted, from, to));
+		const findings = left.map(({ from, to }) => missing(chain, numbered("number", from, to)));
+		// The days before and after one may have a part of its numbers: how many they are is what is signed.
+		const atMost = spans.reduce((sum, { records }) => sum + records, 0);
+		const more = countOf(gaps) - countOf(left) - atMost;
+		if (more > 0) findings.push(missing(chain, `${more} of the numbers of deleted days`));
+		return findings;
+	}
+
+	/** The record after those of a deleted day is linked to the last of them. */
+	#behindExpired(chain: string, spans: readonly ChainSpan[]): Finding[] {
+		const runs = this.#runs.get(chain);
+		return spans.flatMap(({ last }) => {
+			const link = fromHex(last.link);
+			const next = runs?.byLow.get(last.sequence + 1);
+			const isBroken = next && !holds(next.low, link, next.first.leaf, next.first.link);
+			const findings = this.#againstKept(chain, last.sequence, link, null);
+			if (!isBroken) return findings;
+			const message = `${next.first.name}: its link does not hold`;
+			return [...findings, { kind: "changed" as const, line: next.first.line, message }];
+		});
+	}
+
 	/** The record that a kept checkpoint has is that one, and no other. */
-	#againstKept(chain: string, sequence: number, link: Bytes, line: number): Finding[] {
+	#againstKept(chain: string, sequence: number, link: Bytes, line: number | null): Finding[] {
 		const kept = this.#since?.chains.find(({ id }) => id === chain);
 		if (kept?.sequence !== sequence || kept.link === toBase64(link)) return [];
 		const message = `number ${sequence} of the chain ${chain}: the checkpoint that was kept has another one there`;
@@ -136,7 +177,9 @@ function behind(checkpoint: Checkpoint, kept: Checkpoint): Finding[] {
 			const message = `number ${sequence} of the chain ${id}: the export's checkpoint has another one there than the one that was kept`;
 			findings.push({ kind: "changed", line: null, message });
 		}
-		findings.push(...missingOf(id, undefined, (head?.sequence ?? 0) + 1, sequence));
+		for (const { from, to } of gapsBetween([], (head?.sequence ?? 0) + 1, sequence)) {
+			findings.push(missing(id, numbered("number", from, to)));
+		}
 	}
 	return findings;
 }
@@ -163,19 +206,10 @@ export function numbered(noun: string, from: number, to: number): string {
 	return from === to ? `${noun} ${from}` : `${noun}s ${from} to ${to}`;
 }
 
-/** Which of these numbers are in no run. */
-function missingOf(chain: string, runs: Runs | undefined, first: number, last: number): Finding[] {
-	const findings: Finding[] = [];
-	const missing = (from: number, to: number) => {
-		if (from > to) return;
-		const message = `${numbered("number", from, to)} of the chain ${chain}`;
-		findings.push({ kind: "missing", line: null, message });
-	};
-	let next = first;
-	for (const run of [...(runs?.byLow.values() ?? [])].sort((a, b) => a.low - b.low)) {
-		missing(next, Math.min(run.low - 1, last));
-		next = Math.max(next, run.high + 1);
-	}
-	missing(next, last);
-	return findings;
+function missing(chain: string, numbers: string): Finding {
+	return { kind: "missing", line: null, message: `${numbers} of the chain ${chain}` };
+}
+
+function stretchesOf(runs: Runs | undefined): readonly Run[] {
+	return [...(runs?.byLow.values() ?? [])];
 }

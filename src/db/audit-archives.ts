@@ -135,6 +135,13 @@ const statements = {
 			where tenant_id = $1 and state = 'archived' and day >= $2::date and day <= $3::date
 			order by day desc limit $4`,
 	},
+	expiredDays: {
+		name: "archives.expiredDays",
+		text: `select day::text, round, encode(manifest, 'hex') as manifest from audit_archives
+			where tenant_id = $1 and state in ('expiring', 'expired')
+				and day >= $2::date and day <= $3::date and ($4::date is null or day < $4::date)
+			order by day desc limit $5`,
+	},
 	expirable: {
 		name: "archives.expirable",
 		text: `select a.tenant_id as tenant, a.day::text, a.state from tenants t
@@ -247,15 +254,31 @@ export interface ArchivedDay {
 	readonly manifest: string;
 }
 
-/** A tenant's archived days from one to another, the newest first. */
+/** From one day to another, both included. */
+export interface DayRange {
+	readonly from: string;
+	readonly to: string;
+}
+
+/** A tenant's archived days among these, the newest first. */
 export async function archivedDays(
 	db: Database,
 	tenant: string,
-	from: string,
-	to: string,
+	{ from, to }: DayRange,
 	atMost: number,
 ): Promise<ArchivedDay[]> {
 	return db.query<ArchivedDay>(statements.archived, [tenant, from, to, atMost]);
+}
+
+/** Days among these whose files are deleted, or are about to be: those before `before`, the newest first. */
+export async function expiredDays(
+	db: Database,
+	tenant: string,
+	{ from, to }: DayRange,
+	before: string | null,
+	atMost: number,
+): Promise<ArchivedDay[]> {
+	return db.query<ArchivedDay>(statements.expiredDays, [tenant, from, to, before, atMost]);
 }
 
 export interface ExpirableRow extends TenantDay, Pick<ArchiveRow, "state"> {}

@@ -1,6 +1,8 @@
 import { leafOf } from "../audit/chain.ts";
 import { checkpointOf } from "../audit/checkpoint.ts";
+import { statementsOfExpired } from "../audit/expired.ts";
 import { writeExport } from "../audit/export.ts";
+import { writeParquetExport } from "../audit/export-parquet.ts";
 import { pathToHead } from "../audit/path.ts";
 import { canonicalRecord, timeOf } from "../audit/record.ts";
 import { showRecord } from "../audit/shown.ts";
@@ -114,40 +116,57 @@ export const getAuditCheckpoint = route(
 	},
 );
 
+const ndjson = "application/x-ndjson";
+const parquet = "application/vnd.apache.parquet";
+
 export const exportAudit = route(
 	{
 		...guarded,
 		path: "/v1/audit/export",
 		id: "exportAudit",
-		summary: "Records of any number as NDJSON, to be verified offline",
+		summary: "Records of any number as NDJSON or Parquet, to be verified offline",
 		description:
-			"The newest first. The first line has a signed checkpoint, the last one a signature over all of them; `npm run audit:verify` reads it. Without a filter it is every record up to the checkpoint. An answer without its last line was cut off.",
+			"The newest first. As NDJSON the first line has a signed checkpoint, the last one a signature over all of them; as Parquet these stand in the file's own metadata. `npm run audit:verify` reads both. Without a filter it is every record up to the checkpoint. An answer without its end was cut off. The form is that of `format`, else that of `Accept`, else NDJSON.",
 		query: schema.exportAuditQuery,
 		answer: {
 			status: 200,
-			description: "A line for each record, between a first and a last one",
-			contentType: "application/x-ndjson",
+			description: "A line or a row for each record",
+			contentType: ndjson,
+			otherContentTypes: [parquet],
 		},
 		failures: ["scoped_token_forbidden"],
-		examples: [{ query: { action: "createKey" } }],
+		examples: [
+			{ query: { action: "createKey" } },
+			{ query: { action: "createKey", format: "parquet" } },
+		],
 	},
-	async ({ services, caller, query }) => {
+	async ({ services, caller, query: { format, ...query }, raw }) => {
 		const refusal = refuseScoped(caller, whatScopedCanNot);
 		if (refusal) return refusal;
-		const { auditReader, auditSigner: signer, clock, random } = services;
+		const { auditReader, auditSigner: signer, clock, random, db, archive } = services;
 		const { tenant } = caller;
 		const checkpoint = checkpointOf(tenant, await auditReader.headsOf(tenant), clock());
 		const source = await auditReader.recordsOf(tenant);
 		const id = uuidv7(clock, random);
 		const filter = filterOf(tenant, query);
-		const lines = writeExport({ id, filter, checkpoint, source, signer });
+		const expired = () => statementsOfExpired({ db, archive, signer }, id, filter);
+		const request = { id, filter, checkpoint, source, signer, expired };
+		const isParquet = (format ?? formatAccepted(raw)) === "parquet";
+		const pieces = isParquet ? writeParquetExport(request) : writeExport(request);
 		const headers = {
-			"Content-Type": "application/x-ndjson",
-			"Content-Disposition": `attachment; filename="audit-${tenant}-${id}.ndjson"`,
+			"Content-Type": isParquet ? parquet : ndjson,
+			"Content-Disposition": `attachment; filename="audit-${tenant}-${id}.${isParquet ? "parquet" : "ndjson"}"`,
 		};
-		return ok(new Response(streamOf(lines), { headers }));
+		return ok(new Response(streamOf(pieces), { headers }));
 	},
 );
+
+/** Parquet where it is named; whoever takes anything gets NDJSON. */
+function formatAccepted(request: Request): "ndjson" | "parquet" {
+	const types = (request.headers.get("accept") ?? "").toLowerCase().split(",");
+	const named = types.map((type) => type.split(";", 1)[0]?.trim());
+	return named.includes(parquet) && !named.includes(ndjson) ? "parquet" : "ndjson";
+}
 
 export const getAuditKeys = publicRoute(
 	{
@@ -244,12 +263,12 @@ function after(id: string): string {
 }
 
 /** Reads on only when what was read is sent: however slow the receiver, no more is held than one piece. */
-function streamOf(pieces: AsyncGenerator<string>): ReadableStream<Uint8Array> {
+function streamOf(pieces: AsyncGenerator<string | Uint8Array>): ReadableStream<Uint8Array> {
 	return new ReadableStream({
 		async pull(controller) {
 			const { done, value } = await pieces.next();
 			if (done) controller.close();
-			else controller.enqueue(utf8(value));
+			else controller.enqueue(typeof value === "string" ? utf8(value) : value);
 		},
 		async cancel() {
 			await pieces.return(undefined);

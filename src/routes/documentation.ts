@@ -177,8 +177,9 @@ function operation(route: Route): ZodOpenApiOperationObject {
 	};
 }
 
-function response({ status, description, schema, contentType }: Answer) {
-	const content = { [contentType ?? "application/json"]: { schema: schema ?? z.string() } };
+function response({ status, description, schema, contentType, otherContentTypes = [] }: Answer) {
+	const types = [contentType ?? "application/json", ...otherContentTypes];
+	const content = Object.fromEntries(types.map((type) => [type, { schema: schema ?? z.string() }]));
 	const body = schema || contentType ? { content } : {};
 	return [String(status), { description, ...body }] as const;
 }

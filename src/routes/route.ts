@@ -32,6 +32,8 @@ export interface Answer {
 	/** Left out where the answer has no body. */
 	readonly schema?: z.ZodType;
 	readonly contentType?: string;
+	/** Other forms of the same, for those who ask. */
+	readonly otherContentTypes?: readonly string[];
 }
 
 /** A request that works, against a tenant that has the keys of test/support/fixtures.ts. */

@@ -16,7 +16,13 @@ const filter = {
 	to: time.optional().meta({ description: "Before this time.", type: "string" }),
 };
 
-export const exportAuditQuery = z.strictObject(filter);
+export const exportAuditQuery = z.strictObject({
+	...filter,
+	format: z
+		.enum(["ndjson", "parquet"])
+		.optional()
+		.meta({ description: "What `Accept` says, else NDJSON, if it is left out." }),
+});
 
 export const listAuditQuery = z.strictObject({
 	...filter,
