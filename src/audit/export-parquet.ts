@@ -49,12 +49,11 @@ export async function* writeParquetExport(request: ExportRequest): AsyncGenerato
 	const header = await beginExport(request);
 	const progress = new ExportProgress(header);
 	const stream = await ParquetStream.open(exportColumns);
-	let waiting: ExportRow[] = [];
+	const size = limits.auditExportGroupRecords;
+	const waiting: ExportRow[] = [];
 	for await (const rows of exportedRows(request, progress)) {
 		waiting.push(...rows);
-		if (waiting.length < limits.auditExportGroupRecords) continue;
-		yield stream.group(waiting);
-		waiting = [];
+		while (waiting.length >= size) yield stream.group(waiting.splice(0, size));
 	}
 	if (waiting.length > 0) yield stream.group(waiting);
 	const expired: string[] = [];
