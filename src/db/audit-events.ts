@@ -68,30 +68,34 @@ export const storedEventColumns = `e.id, e.request_id, e.token_id, e.action, e.t
 const noDigest = `'\\x${"00".repeat(32)}'`;
 
 const statements = {
-	// Again and again until the answer was heard: a row that is there stays as it is.
+	// Again and again until the answer was heard: a row that is there stays as it is. The parts are cut
+	// out before anything is joined: a sort would carry all the bytes along with each of the rows.
 	insert: {
 		name: "audit.insert",
 		with: `chain as (
 				insert into audit_chains (tenant_id, id, region, shard) values ($1, $2, $3, $4)
 				on conflict do nothing
-			), packed as materialized (select decode($5, 'base64') as bytes)`,
+			), packed as materialized (select decode($5, 'base64') as bytes),
+			cut as materialized (
+				select u.at, u.kind + 1 as kind, u.n,
+					encode(substring(bytes from place for 16), 'hex')::uuid as id,
+					encode(substring(bytes from place + 16 for 16), 'hex')::uuid as request_id,
+					nullif(substring(bytes from place + 32 for 32), ${noDigest}) as input,
+					nullif(substring(bytes from place + 64 for 32), ${noDigest}) as signature,
+					substring(bytes from place + 96 for 32) as link
+				from packed, unnest($7::bigint[], $8::bigint[]) with ordinality as u (at, kind, n),
+					lateral (select (${packedEventBytes} * (u.n - 1) + 1)::int as place) p
+			)`,
 		text: `insert into audit_events (tenant_id, at, id, request_id, token_id, action, target_id,
 				target_name, version, algorithm, address, input_kind, input, signature, cost, outcome,
 				chain, sequence, link)
-			select $1, 'epoch'::timestamptz + r.at * interval '1 millisecond',
-				encode(substring(bytes from place for 16), 'hex')::uuid,
-				encode(substring(bytes from place + 16 for 16), 'hex')::uuid,
+			select $1, 'epoch'::timestamptz + r.at * interval '1 millisecond', r.id, r.request_id,
 				k.token_id, k.action, k.target_id, k.target_name, k.version, k.algorithm, k.address,
-				k.input_kind, nullif(substring(bytes from place + 32 for 32), ${noDigest}),
-				nullif(substring(bytes from place + 64 for 32), ${noDigest}), k.cost, k.outcome,
-				$2, $6::bigint + r.n - 1, substring(bytes from place + 96 for 32)
-			from packed, (
-				select *, (${packedEventBytes} * (n - 1) + 1)::int as place
-				from unnest($7::bigint[], $8::int[]) with ordinality as u (at, kind, n)
-			) r join unnest($9::uuid[], $10::text[], $11::uuid[], $12::text[], $13::int[], $14::text[],
-					$15::text[], $16::text[], $17::int[], $18::text[]) with ordinality
+				k.input_kind, r.input, r.signature, k.cost, k.outcome, $2, $6::bigint + r.n - 1, r.link
+			from cut r join unnest($9::uuid[], $10::text[], $11::uuid[], $12::text[], $13::int[],
+					$14::text[], $15::text[], $16::text[], $17::int[], $18::text[]) with ordinality
 				as k (token_id, action, target_id, target_name, version, algorithm, address, input_kind,
-					cost, outcome, n) on k.n = r.kind + 1
+					cost, outcome, n) on k.n = r.kind
 			on conflict do nothing`,
 	},
 	// As a function of the owner's: the worker's role can not change the schema.
