@@ -1,5 +1,6 @@
 import { startServices } from "../local/services.ts";
 import { projectConfig } from "../local/stack.ts";
+import { measureScale } from "./audit-scale.ts";
 import { startGenerator } from "./generator.ts";
 import { measureAudit, measureMove } from "./http-audit.ts";
 import { measureBatches } from "./http-batch.ts";
@@ -18,6 +19,7 @@ const groups: Readonly<Record<string, (plan: Plan, bench: HttpBench) => Promise<
 	limiter: measureLimiter,
 	"audit/sign": measureAudit,
 	"audit/move": measureMove,
+	"audit/scale": measureScale,
 };
 
 /** The service over HTTP, with a real PostgreSQL behind it, beside a worker that does nothing. */
@@ -33,9 +35,17 @@ export async function runHttp(plan: Plan, ground: Ground): Promise<void> {
 		service: createService(worker, services.adminToken),
 		empty,
 		generator,
-		startVariant: async (name, variant) =>
-			startWorker(ground, name, await variantConfig(ground, name, variant), services.vars),
+		startVariant: async (name, variant, inspectorPort) =>
+			startWorker(
+				ground,
+				name,
+				await variantConfig(ground, name, variant),
+				services.vars,
+				inspectorPort,
+			),
 		databaseUrl: services.databaseUrl,
+		adminToken: services.adminToken,
+		folder: ground.folder.path,
 	};
 	for (const [, measure] of wanted) await measure(plan, bench);
 }

@@ -1,6 +1,6 @@
 /**
  * Benchmarks of the service in the local runtime: a table for a person, a JSON file for a program.
- * `npm run bench -- [--only PATTERN] [--quick] [--seconds N] [--json FILE]`
+ * `npm run bench -- [--only PATTERN] [--quick] [--seconds N] [--rows N] [--json FILE]`
  */
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -20,14 +20,16 @@ import { formatReport } from "./table.ts";
 import type { Ground } from "./workers.ts";
 
 const defaultFile = join(import.meta.dirname, "results", "latest.json");
-const usual = { seconds: { micro: 3, http: 48 }, keys: 40 };
-const quick = { seconds: { micro: 0.6, http: 18 }, keys: 8 };
+const usual = { seconds: { micro: 3, http: 48 }, keys: 40, rows: 200_000 };
+const quick = { seconds: { micro: 0.6, http: 18 }, keys: 8, rows: 40_000 };
+const rowsMin = 10_000;
+const rowsMax = 100_000_000;
 const secondsMax = 600;
 
 interface Options {
 	readonly file: string;
 	readonly pattern: RegExp;
-	readonly size: Pick<Plan, "seconds" | "keys">;
+	readonly size: Pick<Plan, "seconds" | "keys" | "rows">;
 }
 
 function readOptions(args: string[]): Options {
@@ -37,10 +39,13 @@ function readOptions(args: string[]): Options {
 			json: { type: "string" },
 			only: { type: "string" },
 			seconds: { type: "string" },
+			rows: { type: "string" },
 			quick: { type: "boolean" },
 		},
 	});
-	const size = values.quick ? quick : usual;
+	const usualSize = values.quick ? quick : usual;
+	const rows = values.rows && wholeNumber("--rows", values.rows, rowsMin, rowsMax);
+	const size = rows ? { ...usualSize, rows } : usualSize;
 	const seconds = values.seconds && wholeNumber("--seconds", values.seconds, 1, secondsMax);
 	return {
 		file: values.json ? resolve(process.env.INIT_CWD ?? process.cwd(), values.json) : defaultFile,

@@ -8,9 +8,13 @@ export interface HttpBench {
 	readonly empty: BenchWorker;
 	readonly generator: Generator;
 	/** Starts another form of the service, on the same database. */
-	startVariant(name: string, variant: Variant): Promise<BenchWorker>;
+	startVariant(name: string, variant: Variant, inspectorPort?: number): Promise<BenchWorker>;
 	/** For the owner of the database. */
 	readonly databaseUrl: string;
+	/** Of the tenant `main`. */
+	readonly adminToken: string;
+	/** Of the run; it goes when the run ends. */
+	readonly folder: string;
 }
 
 export interface Service {

@@ -64,6 +64,7 @@ export async function startWorker(
 	name: string,
 	configPath: string,
 	vars: Readonly<Record<string, string>> = {},
+	inspectorPort?: number,
 ): Promise<BenchWorker> {
 	let group = 0;
 	const runtime = prepareRuntime({
@@ -77,7 +78,7 @@ export async function startWorker(
 	});
 	undo.add(runtime.stop);
 	const port = await freePort();
-	const { urls } = await runtime.start({ ports: [port], vars });
+	const { urls } = await runtime.start({ ports: [port], vars, inspectorPort });
 	const [url] = urls;
 	if (url === undefined) throw new Error(`the worker ${name} has no address`);
 	return { url, port, group, scheduled: runtime.scheduled };

@@ -1,5 +1,5 @@
-import { sha256 } from "@noble/hashes/sha2.js";
-import { concat, toBase64, utf8 } from "../lib/bytes.ts";
+import { toBase64, utf8 } from "../lib/bytes.ts";
+import { sha256 } from "../lib/sha256.ts";
 import { uuidBytes } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
 import { leafOf } from "./chain.ts";
@@ -60,7 +60,7 @@ const expiredPrefix = Uint8Array.of(0x07);
 
 /** Before the first record: SHA-256 of 0x06 and the first line without its end. */
 export function runningStart(header: string): Bytes {
-	return sha256(concat(startPrefix, utf8(header))) as Bytes; // never over shared memory
+	return sha256(startPrefix, utf8(header));
 }
 
 /** SHA-256 of 0x05, the digest so far, the chain's id (16), the number in it (8), the link and the leaf. */
@@ -72,14 +72,12 @@ export function runningNext(
 	const place = new Uint8Array(24);
 	place.set(uuidBytes(chain));
 	new DataView(place.buffer).setBigUint64(16, BigInt(sequence));
-	const hash = sha256.create();
-	for (const part of [linePrefix, before, place, link, leaf]) hash.update(part);
-	return hash.digest() as Bytes; // never over shared memory
+	return sha256(linePrefix, before, place, link, leaf);
 }
 
 /** SHA-256 of 0x07, the digest so far, and the statement of a deleted day. */
 export function runningPast(before: Bytes, expired: string): Bytes {
-	return sha256(concat(expiredPrefix, before, utf8(expired))) as Bytes; // never over shared memory
+	return sha256(expiredPrefix, before, utf8(expired));
 }
 
 export interface ExportRequest {

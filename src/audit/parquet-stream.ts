@@ -1,6 +1,6 @@
-import { sha256 } from "@noble/hashes/sha2.js";
 import type { FileMetaData, KeyValue, RowGroup } from "hyparquet";
 import { concat, toHex } from "../lib/bytes.ts";
+import { beginSha256 } from "../lib/sha256.ts";
 import { type Column, columnData, schemaOf, writerOptions } from "./parquet.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -26,7 +26,7 @@ export class ParquetStream<Row> {
 	readonly #writer: InstanceType<Library["ByteWriter"]>;
 	readonly #parquet: InstanceType<Library["ParquetWriter"]>;
 	readonly #groups: Bytes[] = [];
-	readonly #hash = sha256.create();
+	readonly #hash = beginSha256();
 	#bytes = 0;
 	#rows = 0;
 
@@ -61,7 +61,7 @@ export class ParquetStream<Row> {
 		yield this.#counted(footerOf(this.#library, this.#columns, this.#rows, []).head);
 		yield this.#counted(listHeader(this.#groups.length));
 		for (const group of this.#groups) yield this.#counted(group);
-		return { bytes: this.#bytes, footer, sha256: toHex(this.#hash.digest()) };
+		return { bytes: this.#bytes, footer, sha256: toHex(this.#hash.done()) };
 	}
 
 	/** What the writer has, and no longer. */
@@ -72,7 +72,7 @@ export class ParquetStream<Row> {
 	}
 
 	#counted(bytes: Bytes): Bytes {
-		this.#hash.update(bytes);
+		this.#hash.add(bytes);
 		this.#bytes += bytes.length;
 		return bytes;
 	}

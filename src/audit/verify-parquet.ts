@@ -1,6 +1,6 @@
-import { sha256 } from "@noble/hashes/sha2.js";
 import type { AsyncBuffer } from "hyparquet";
 import { toHex } from "../lib/bytes.ts";
+import { beginSha256 } from "../lib/sha256.ts";
 import { limits } from "../limits.ts";
 import { type ParquetSeal, parquetTail, textsOf } from "./export-parquet.ts";
 import {
@@ -77,12 +77,12 @@ function verifyRow(row: ColumnRow, place: number, verifier: ExportVerifier): voi
 async function isBody({ file, metadata }: OpenParquet, body?: ParquetSeal["body"]) {
 	if (!body || body.footer !== file.byteLength - 8 - metadata.metadata_length) return false;
 	if (!(body.bytes <= file.byteLength)) return false;
-	const hash = sha256.create();
+	const hash = beginSha256();
 	for (let at = 0; at < body.bytes; at += limits.auditVerifyBytes) {
 		const end = Math.min(body.bytes, at + limits.auditVerifyBytes);
-		hash.update(new Uint8Array(await file.slice(at, end)));
+		hash.add(new Uint8Array(await file.slice(at, end)));
 	}
-	return toHex(hash.digest()) === body.sha256;
+	return toHex(hash.done()) === body.sha256;
 }
 
 async function endsWith(file: AsyncBuffer, tail: Uint8Array): Promise<boolean> {

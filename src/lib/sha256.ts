@@ -11,3 +11,14 @@ export function sha256(...parts: readonly Uint8Array[]): Bytes {
 	for (const part of parts) hash.update(part);
 	return new Uint8Array(hash.digest()); // a Buffer is not sliced as other bytes are
 }
+
+/** The same of what is too long to be held: part after part, then `done`, once. */
+export function beginSha256() {
+	const hash = createHash("sha256");
+	return {
+		add(part: Uint8Array): void {
+			hash.update(part);
+		},
+		done: (): Bytes => new Uint8Array(hash.digest()),
+	};
+}
