@@ -7,3 +7,10 @@ interface Fetcher {
 }
 
 type CryptoKey = import("node:crypto").webcrypto.CryptoKey;
+
+type DurableObjectLocationHint = string;
+
+interface IncomingRequestCfProperties {
+	readonly colo: string;
+	readonly continent?: string;
+}

@@ -1,3 +1,4 @@
+import { ownNote } from "../src/audit/own.ts";
 import { systemClock } from "../src/lib/clock.ts";
 import { systemRandom } from "../src/lib/random.ts";
 import { uuidv7 } from "../src/lib/uuid.ts";
@@ -21,12 +22,17 @@ export function checkTenantName(name: string): void {
 }
 
 /**
- * Makes the tenant if it is not there, and its admin token if it is not there: both or neither.
+ * Makes the tenant if it is not there, and its admin token if it is not there: both or neither, each
+ * with its record in the tenant's audit log, which a cron run brings there.
  * @param databaseUrl of the owner of the schema
  * @returns whether the tenant is new
  */
 export async function ensureAdmin(databaseUrl: string, admin: NewAdmin): Promise<boolean> {
 	checkTenantName(admin.tenant);
+	const sources = { clock: systemClock, random: systemRandom };
+	const notes = (["operator.createTenant", "operator.createToken"] as const).map((action) =>
+		ownNote(sources, admin.tenant, action),
+	);
 	return withDatabase(databaseUrl, async (client) => {
 		const { rows } = await client.query<{ made: boolean }>(
 			`with tenant as (
@@ -34,10 +40,26 @@ export async function ensureAdmin(databaseUrl: string, admin: NewAdmin): Promise
 			), token as (
 				insert into tokens (tenant_id, id, name, role, secret_hash)
 				values ($1, $2, $3, 'admin', decode($4, 'hex'))
-				on conflict (tenant_id, secret_hash) do nothing
+				on conflict (tenant_id, secret_hash) do nothing returning id, name
+			), noted as (
+				insert into audit_outbox (tenant_id, id, at, place, request_id, action, address, cost,
+					target_id, target_name)
+				select $1, n.id, 'epoch'::timestamptz + n.at * interval '1 millisecond', n.place,
+					n.request_id, n.action, '', 0, made.id, made.name
+				from unnest($5::uuid[], $6::bigint[], $7::text[], $8::uuid[], $9::text[])
+					as n (id, at, place, request_id, action)
+				join (
+					select ($9::text[])[1] as action, null::uuid as id, id as name from tenant
+					union all select ($9::text[])[2], id, name from token
+				) made on made.action = n.action
 			)
 			select exists (select from tenant) as made`,
-			[admin.tenant, uuidv7(systemClock, systemRandom), admin.tokenName, admin.tokenHash],
+			[
+				...[admin.tenant, uuidv7(systemClock, systemRandom), admin.tokenName, admin.tokenHash],
+				...[notes.map(({ id }) => id), notes.map(({ at }) => at)],
+				...[notes.map(({ place }) => place), notes.map(({ requestId }) => requestId)],
+				notes.map(({ action }) => action),
+			],
 		);
 		return rows[0]?.made === true;
 	});

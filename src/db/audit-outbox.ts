@@ -9,7 +9,8 @@ export interface OutboxNote {
 	/** The object of the log that the record goes to. */
 	readonly place: string;
 	readonly requestId: string;
-	readonly tokenId: string;
+	/** null for what nobody asked for over HTTP. */
+	readonly tokenId: string | null;
 	readonly action: string;
 	readonly address: string;
 	readonly cost: number;
@@ -26,7 +27,7 @@ export interface ChangedRow {
 export interface OutboxRow extends ChangedRow, Omit<OutboxNote, "requestId" | "tokenId"> {
 	readonly tenant_id: string;
 	readonly request_id: string;
-	readonly token_id: string;
+	readonly token_id: string | null;
 }
 
 const statements = {

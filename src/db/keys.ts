@@ -1,6 +1,7 @@
 import { isUuid } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
 import type { AlgorithmName, KeyState, PublicJwk } from "../model.ts";
+import type { OutboxNote } from "./audit-outbox.ts";
 import type { Call, Database, Param, Statement } from "./client.ts";
 import { iso, type Page } from "./columns.ts";
 
@@ -167,12 +168,22 @@ const statements = {
 			where t.id = $1
 			order by k.id desc, v.version desc limit $2`,
 	},
+	// The deletion of each with its record: neither is there without the other.
 	purge: {
 		name: "keys.purge",
-		text: `delete from keys where (tenant_id, id) in (
-				select tenant_id, id from keys where delete_at <= now()
-				order by delete_at limit $1 for update skip locked)
-			returning tenant_id, id`,
+		with: `due as (
+				select *, row_number() over (order by tenant_id, id) as n from (
+					select tenant_id, id, name, algorithm from keys where delete_at <= now()
+					order by delete_at limit $1 for update skip locked) due
+			), noted as (
+				insert into audit_outbox (tenant_id, id, at, place, request_id, token_id, action, address,
+					cost, target_id, target_name, algorithm)
+				select d.tenant_id, r.id, 'epoch'::timestamptz + $3::bigint * interval '1 millisecond',
+					d.tenant_id || $4, $5::uuid, null, $6, '', 0, d.id, d.name, d.algorithm
+				from due d join unnest($2::uuid[]) with ordinality as r (id, n) on r.n = d.n
+			)`,
+		text: `delete from keys k using due d where k.tenant_id = d.tenant_id and k.id = d.id
+			returning k.tenant_id, k.id`,
 	},
 } as const satisfies Record<string, Statement>;
 
@@ -298,8 +309,18 @@ export async function publishedKeys(db: Database, tenant: string): Promise<Publi
 }
 
 /** Deletes keys whose day has come, sealed secrets included; how many. */
-export async function purgeKeys(db: Database, atMost: number): Promise<number> {
-	return (await db.query(statements.purge, [atMost])).length;
+export async function purgeKeys(db: Database, { ids, note }: PurgeNotes): Promise<number> {
+	const { at, place, requestId, action } = note;
+	const params = [ids.length, ids, at, place, requestId, action];
+	return (await db.query(statements.purge, params)).length;
+}
+
+/** The records of a purge: what they have in common, and an id for each. */
+export interface PurgeNotes {
+	/** As many as there are keys to be deleted at the most; all of the note's time. */
+	readonly ids: readonly string[];
+	/** Its place lacks the tenant, which comes first. */
+	readonly note: Pick<OutboxNote, "at" | "place" | "requestId" | "action">;
 }
 
 export interface PublishedRow {

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { withDatabase } from "../../local/database.ts";
 import { startTestStack, type TestStack } from "../support/node/stack.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -19,6 +20,8 @@ let stack: TestStack;
 beforeAll(async () => {
 	folder = await mkdtemp(join(tmpdir(), "edgesign-audit-"));
 	stack = await startTestStack({ dataDir: join(folder, ".data") });
+	// Else the records of what the stack made at its start would come in between, within two minutes.
+	await withDatabase(stack.databaseUrl, (client) => client.query("delete from audit_outbox"));
 });
 afterAll(async () => {
 	await stack?.stop();
@@ -65,6 +68,26 @@ describe("npm run audit:verify", () => {
 		const from = ["--keys", `${stack.url}/.well-known/audit-jwks.json`];
 		const { code, text } = await verify(`${stack.url}/v1/audit/export`, ...from);
 		expect({ code, text }).toMatchObject({ code: 0, text: expect.stringContaining("2 records") });
+	});
+
+	it("reads Parquet from a URL and from a file, and names where that was changed", async () => {
+		const url = `${stack.url}/v1/audit/export?format=parquet`;
+		const { code, text } = await verify(url, ...keys);
+		expect({ code, text }).toMatchObject({ code: 0, text: expect.stringContaining("2 records") });
+		const token = (await readFile(`${folder}/.data/admin-token`, "utf8")).trim();
+		const answer = await fetch(url, { headers: { authorization: `Bearer ${token}` } });
+		const file = new Uint8Array(await answer.arrayBuffer());
+		await writeFile(join(folder, "audit.parquet"), file);
+		expect(await verify("audit.parquet", ...keys)).toMatchObject({ code: 0 });
+		await writeFile(join(folder, "cut.parquet"), file.subarray(0, -10));
+		const cut = await verify("cut.parquet", ...keys);
+		expect(cut.code).toBe(1);
+		expect(cut.text).toContain("cut_off: the export ends before its first record");
+		const altered = Buffer.from(file).toString("latin1").replaceAll("payments", "payment5");
+		await writeFile(join(folder, "changed.parquet"), Buffer.from(altered, "latin1"));
+		const changed = await verify("changed.parquet", ...keys);
+		expect(changed.code).toBe(1);
+		expect(changed.text).toMatch(/changed \(row 1\): record 1, [0-9a-f-]{36}/);
 	});
 
 	it("names a record that was changed, and fails", async () => {

@@ -38,10 +38,16 @@ describe("the schedule", () => {
 		expect(events).toContainEqual({
 			event: "job_done",
 			job: "purgeDueKeys",
-			milliseconds: 5,
+			milliseconds: 10, // it has looked at the clock once itself
 			count: 3,
 		});
 		expect(await schema.query("select 1 from keys")).toEqual([]);
+		const noted = "select action, token_id, target_name from audit_outbox order by target_name";
+		expect(await schema.query(noted)).toEqual(
+			["due-1", "due-2", "due-3"].map((target_name) => ({
+				...{ action: "keys.purge", token_id: null, target_name },
+			})),
+		);
 	});
 
 	it("goes on with the other jobs when one fails, and logs the failure", async () => {

@@ -222,6 +222,10 @@ describe("a key whose day of deletion has come", () => {
 			return ownerSql().query(counts, [tenant.id, id]);
 		};
 		expect(await left(due.id)).toEqual([{ keys: 0, versions: 0 }]);
+		const noted = "select target_id, place from audit_outbox where tenant_id = $1 and action = $2";
+		const notes = await ownerSql().query(noted, [tenant.id, "keys.purge"]);
+		expect(notes).toContainEqual({ target_id: due.id, place: `${tenant.id}/enam/0` });
+		expect(notes.map(({ target_id }) => target_id)).not.toContain(waiting.id);
 		expect(await left(waiting.id)).toEqual([{ keys: 1, versions: 1 }]);
 		const again = await newKey(tenant, "Ed25519", { name: due.name });
 		expect(again.id).not.toBe(due.id);
