@@ -177,7 +177,7 @@ function dayAt(time: number): string {
 }
 
 /** A file of which parts are read as they are asked for. */
-function inBucket(archive: R2Bucket, { key, bytes }: ArchiveFile): AsyncBuffer {
+export function inBucket(archive: R2Bucket, { key, bytes }: ArchiveFile): AsyncBuffer {
 	return {
 		byteLength: bytes,
 		slice(from, to = bytes) {

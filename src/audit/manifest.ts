@@ -139,15 +139,25 @@ export function payloadOf(jws: string): Bytes | null {
 export async function loadManifest(
 	bucket: R2Bucket,
 	tenant: string,
-	{ day, round, manifest }: ArchivedDay,
+	day: ArchivedDay,
 ): Promise<Manifest> {
+	return (await loadSigned(bucket, tenant, day)).manifest;
+}
+
+/** The same with its signature. */
+export async function loadSigned(
+	bucket: R2Bucket,
+	tenant: string,
+	{ day, round, manifest }: ArchivedDay,
+): Promise<{ readonly jws: string; readonly manifest: Manifest }> {
 	const key = manifestKey({ tenant, day }, round);
-	const payload = payloadOf(new TextDecoder().decode(await bytesIn(bucket, key)));
+	const jws = new TextDecoder().decode(await bytesIn(bucket, key));
+	const payload = payloadOf(jws);
 	const sha256 = payload && (await crypto.subtle.digest("SHA-256", payload));
 	if (!payload || !sha256 || toHex(new Uint8Array(sha256)) !== manifest) {
 		throw new AuditUnreadable(`${key} is not the manifest that was written`);
 	}
-	return JSON.parse(new TextDecoder().decode(payload)) as Manifest;
+	return { jws, manifest: JSON.parse(new TextDecoder().decode(payload)) as Manifest };
 }
 
 /** An object of the archive, or a part of it. */

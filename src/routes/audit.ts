@@ -1,3 +1,4 @@
+import { proveArchived } from "../audit/archive-proof.ts";
 import { leafOf } from "../audit/chain.ts";
 import { checkpointOf } from "../audit/checkpoint.ts";
 import { statementsOfExpired } from "../audit/expired.ts";
@@ -73,7 +74,7 @@ export const getAuditRecordProof = route(
 		operation: "read",
 		summary: "One record, proved",
 		description:
-			"The record's bytes and leaf, and a statement under the service's own key that it stands at its place of its chain. Where the chain's head is no more than 1,000 records away, also the hashes that lead to a signed checkpoint. All of it is verified offline.",
+			"The record's bytes and leaf, and a statement under the service's own key that it stands at its place of its chain. Where the chain's head is no more than 1,000 records away, also the hashes that lead to a signed checkpoint; where it is archived, those that lead to the signed manifest of its day. All of it is verified offline.",
 		params: schema.recordParams,
 		answer: { status: 200, description: "The record and the statement", schema: schema.proof },
 		failures: ["audit_record_not_found", "scoped_token_forbidden"],
@@ -91,7 +92,9 @@ export const getAuditRecordProof = route(
 		const signed = await services.auditSigner.sign("edgesign-audit-record+jwt", statement);
 		const canonical = [encoded.head, encoded.item].map(toBase64);
 		const path = await provePath(services, caller.tenant, found.value);
-		return ok({ json: { record, canonical, leaf, signed, path } });
+		const proof = await proveArchived(services, found.value);
+		const archived = proof && { ...proof, hashes: proof.hashes.map(toBase64) };
+		return ok({ json: { record, canonical, leaf, signed, path, archived } });
 	},
 );
 

@@ -124,6 +124,15 @@ export const proof = z
 				description:
 					"Each link is SHA-256 of 0x02, the link before it and the leaf; the last one is the head in the checkpoint. null where the head is further away.",
 			}),
+		archived: z
+			.object({
+				manifest: jws.meta({ description: "Of the record's day; its `root` is that of the tree." }),
+				index: z.int().meta({ description: "Of the leaf in the tree, from 0." }),
+				records: z.int().meta({ description: "Leaves in the tree." }),
+				hashes: z.array(sha256).meta({ description: "The audit path of RFC 6962 section 2.1.1." }),
+			})
+			.nullable()
+			.meta({ description: "null where the record is not archived." }),
 	})
 	.meta({ id: "AuditProof" });
 
