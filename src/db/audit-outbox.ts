@@ -31,11 +31,14 @@ export interface OutboxRow extends ChangedRow, Omit<OutboxNote, "requestId" | "t
 }
 
 const statements = {
-	// The record is in Postgres: nothing of it can be lost any more.
+	// The record is in Postgres: nothing of it can be lost any more. Asked note by note, for a join might
+	// read all of the log for a few of them.
 	settle: {
 		name: "outbox.settle",
-		text: `delete from audit_outbox o using audit_events e
-			where e.tenant_id = o.tenant_id and e.at = o.at and e.id = o.id returning o.id`,
+		text: `delete from audit_outbox o where (
+				select true from audit_events e
+				where e.tenant_id = o.tenant_id and e.at = o.at and e.id = o.id)
+			returning o.id`,
 	},
 	// In any order: those whose object does not answer must not stand before the others for ever.
 	due: {
