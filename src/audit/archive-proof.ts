@@ -1,10 +1,10 @@
 import { archivedDays } from "../db/audit-archives.ts";
 import { fromHex, toHex } from "../lib/bytes.ts";
-import { type ArchiveReader, daysOf, inBucket } from "./archive-source.ts";
+import { type ArchiveReader, daysOf, openArchived } from "./archive-source.ts";
 import { leafOf } from "./chain.ts";
 import { loadSigned } from "./manifest.ts";
 import { pathTo, rootBy } from "./merkle.ts";
-import { openParquet, readRecords } from "./parquet.ts";
+import { readRecords } from "./parquet.ts";
 import { canonicalRecord, timeOf } from "./record.ts";
 import { AuditUnreadable, type SourcedRecord } from "./source.ts";
 
@@ -39,7 +39,7 @@ export async function proveArchived(
 	const part = manifest.files.findIndex(({ first, last }) => first.id <= id && id <= last.id);
 	const file = manifest.files[part];
 	if (!file) return null;
-	const records = await readRecords(await openParquet(inBucket(archive, file)));
+	const records = await readRecords(await openArchived(archive, file));
 	const place = records.findIndex((found) => found.record.id === id);
 	const leaves = records.map((found) => leafOf(canonicalRecord(found.record)));
 	const leaf = leaves[place];

@@ -1,11 +1,12 @@
-import type { AsyncBuffer } from "hyparquet";
 import { archivedDays } from "../db/audit-archives.ts";
 import type { Database } from "../db/client.ts";
+import { toHex } from "../lib/bytes.ts";
 import { limits } from "../limits.ts";
 import { type ArchiveFile, bytesIn, loadManifest } from "./manifest.ts";
 import {
 	type ColumnRow,
 	fromColumnRow,
+	inMemory,
 	type OpenParquet,
 	openParquet,
 	type Range,
@@ -16,6 +17,7 @@ import {
 } from "./parquet.ts";
 import { timeOf } from "./record.ts";
 import {
+	AuditUnreadable,
 	firstIdAt,
 	isWanted,
 	type RecordQuery,
@@ -96,7 +98,7 @@ class Search {
 	}
 
 	async #file(file: ArchiveFile): Promise<void> {
-		const parquet = await openParquet(inBucket(this.#archive, file));
+		const parquet = await openArchived(this.#archive, file);
 		for (const group of rowGroups(parquet).reverse()) {
 			const left = this.#query.limit - this.records.length;
 			if (left === 0) return;
@@ -176,13 +178,12 @@ function dayAt(time: number): string {
 	return new Date(Math.min(time, lastTime)).toISOString().slice(0, 10);
 }
 
-/** A file of which parts are read as they are asked for. */
-export function inBucket(archive: R2Bucket, { key, bytes }: ArchiveFile): AsyncBuffer {
-	return {
-		byteLength: bytes,
-		slice(from, to = bytes) {
-			const offset = from < 0 ? bytes + from : from;
-			return bytesIn(archive, key, { offset, length: to - offset });
-		},
-	};
+/** A whole file: to ask R2 for the parts that are needed takes more time than to have all of them. */
+export async function openArchived(archive: R2Bucket, file: ArchiveFile): Promise<OpenParquet> {
+	const bytes = await bytesIn(archive, file.key);
+	const sha256 = await crypto.subtle.digest("SHA-256", bytes);
+	if (toHex(new Uint8Array(sha256)) !== file.sha256) {
+		throw new AuditUnreadable(`${file.key} is not what its manifest says`);
+	}
+	return openParquet(inMemory(bytes));
 }

@@ -29,7 +29,7 @@ import {
 	payloadOf,
 	roundOf,
 } from "./manifest.ts";
-import { areSame, encodeParquet, openParquet, readRecords } from "./parquet.ts";
+import { areSame, encodeParquet, inMemory, openParquet, readRecords } from "./parquet.ts";
 import { timeOf } from "./record.ts";
 import type { AuditSigner } from "./signer.ts";
 import type { SourcedRecord } from "./source.ts";
@@ -198,9 +198,4 @@ async function storedBytes(archive: R2Bucket, key: string, sha256: Bytes): Promi
 		throw new Error(`${key} is not what was written`);
 	}
 	return stored;
-}
-
-function inMemory(bytes: ArrayBuffer) {
-	const slice = (from: number, to?: number) => bytes.slice(from, to);
-	return { byteLength: bytes.byteLength, slice };
 }

@@ -160,14 +160,10 @@ export async function loadSigned(
 	return { jws, manifest: JSON.parse(new TextDecoder().decode(payload)) as Manifest };
 }
 
-/** An object of the archive, or a part of it. */
-export async function bytesIn(
-	bucket: R2Bucket,
-	key: string,
-	range?: { readonly offset: number; readonly length: number },
-): Promise<ArrayBuffer> {
+/** An object of the archive. */
+export async function bytesIn(bucket: R2Bucket, key: string): Promise<ArrayBuffer> {
 	try {
-		const found = await bucket.get(key, range && { range });
+		const found = await bucket.get(key);
 		if (found) return await found.arrayBuffer();
 	} catch (error) {
 		throw new AuditUnreadable(`${key}: ${error instanceof Error ? error.message : "unknown"}`);

@@ -141,6 +141,11 @@ export async function openParquet(file: AsyncBuffer): Promise<OpenParquet> {
 	return { file, metadata: await parquetMetadataAsync(file, options) };
 }
 
+export function inMemory(bytes: ArrayBuffer): AsyncBuffer {
+	const slice = (from: number, to?: number) => bytes.slice(from, to);
+	return { byteLength: bytes.byteLength, slice };
+}
+
 /** What a column has is between these, both included. */
 export interface Range {
 	readonly min: string;

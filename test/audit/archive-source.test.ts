@@ -112,6 +112,15 @@ describe("records that are archived", () => {
 		await env.ARCHIVE.put(file?.key ?? "", bytes ?? "");
 	});
 
+	it("are not believed where a file is not the one that was written", async () => {
+		const { objects } = await env.ARCHIVE.list({ prefix: `audit/${tenant}/` });
+		const key = objects.find((object) => object.key.endsWith(".parquet"))?.key ?? "";
+		const bytes = new Uint8Array((await (await env.ARCHIVE.get(key))?.arrayBuffer()) ?? []);
+		await env.ARCHIVE.put(key, bytes.with(100, (bytes[100] ?? 0) ^ 1));
+		await expect(pagesOf(everythingOf)).rejects.toThrow("is not what its manifest says");
+		await env.ARCHIVE.put(key, bytes);
+	});
+
 	it("are not believed under a manifest that Postgres does not know", async () => {
 		const { objects } = await env.ARCHIVE.list({ prefix: `audit/${tenant}/` });
 		const key = objects.find((object) => object.key.endsWith(".jws"))?.key ?? "";
