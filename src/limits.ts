@@ -205,7 +205,7 @@ export const limits = {
 	/** Read from Postgres by one statement, as JSON of about 1.5 MB. */
 	auditArchivePageRecords: 2_048,
 	/** About half a second of CPU time each, of the 30 that a run has. */
-	auditArchiveFilesPerRun: 24,
+	auditArchiveFilesPerRun: 40,
 	/** No file is begun later than this in a run: the next one begins after a minute. */
 	auditArchiveRunMs: 40_000,
 	/** Keys that a file's part of the manifest names; where there are more, it names none. */
