@@ -282,8 +282,8 @@ export const limits = {
 	auditExportPage: 2_000,
 	/** Records of an export between two signatures: a stretch that a forger would have to forge as a whole. */
 	auditSealRecords: 10_000,
-	/** Records of an export as Parquet that stand together, and are held until they do: some 15 MB. */
-	auditExportGroupRecords: 8_192,
+	/** Records of an export as Parquet that stand together: held until they do, and some 25 MB while they are encoded. */
+	auditExportGroupRecords: 4_096,
 	/** Of deleted days, which an export tells of. */
 	auditManifestsAtOnce: 6,
 	/** Of a file, which a verifier reads and hashes at once. */
