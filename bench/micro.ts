@@ -105,6 +105,12 @@ async function ratesOf(
 	return { service, bare };
 }
 
+/** Operations per second of the bare library alone. */
+export async function bareRate(plan: Plan, worker: BenchWorker, subject: Subject): Promise<number> {
+	const request: MeasureRequest = { subject, blockMs: 10 * blockMs, first: "bare" };
+	return (await ask<MeasureAnswer>(plan, worker, "/measure", request)).bare;
+}
+
 async function generate(plan: Plan, worker: BenchWorker, size: Size): Promise<void> {
 	const id = generateId(size);
 	const times: number[] = [];
