@@ -31,8 +31,8 @@ export interface BenchWorker extends Server {
 /** This project, as it is on the disk now. */
 export const projectRoot = join(import.meta.dirname, "..");
 
-export function benchConfig(name: "micro" | "empty"): string {
-	return join(import.meta.dirname, "worker", name, "wrangler.toml");
+export function benchConfig(name: "micro" | "empty", root = projectRoot): string {
+	return join(root, "bench", "worker", name, "wrangler.toml");
 }
 
 /** The service as it is deployed, but for this. */
