@@ -5,7 +5,10 @@ import type { Side } from "./sides.ts";
 import type { BenchWorker } from "./workers.ts";
 
 const connections = 16;
-const warmUpMs = 1_500;
+/** By then the compiler is done with what is hot; a busy machine takes longer to come there. */
+const warmUpRequests = 5_000;
+const warmUpMsMax = 15_000;
+const warmUpStepMs = 500;
 /** Short and many, so that what changes slowly on the machine meets both sides alike. */
 const blockMs = 250;
 const blocksEach = 6;
@@ -64,9 +67,7 @@ async function runRound(
 		const worker = await side.start();
 		entrants.push({ worker, request: side.request, outcomes: [], into });
 	}
-	for (const { worker, request } of entrants) {
-		await generator.run(worker, { request, connections, warmUpMs, measureMs: blockMs, rate: null });
-	}
+	for (const entrant of entrants) await warmUp(generator, entrant);
 	const before = entrants.map(({ worker }) => cpuSecondsOf(worker));
 	for (let block = 0; block < blocksEach; block++) {
 		for (const { worker, request, outcomes } of block % 2 ? entrants.toReversed() : entrants) {
@@ -76,6 +77,14 @@ async function runRound(
 	}
 	for (const [at, entrant] of entrants.entries()) note(entrant, before[at] ?? Number.NaN);
 	await Promise.all(entrants.map(({ worker }) => worker.stop()));
+}
+
+async function warmUp(generator: Generator, { worker, request }: Entrant): Promise<void> {
+	const end = performance.now() + warmUpMsMax;
+	const job = { request, connections, warmUpMs: 0, measureMs: warmUpStepMs, rate: null };
+	for (let answered = 0; answered < warmUpRequests && performance.now() < end; ) {
+		answered += (await generator.run(worker, job)).answeredInAll;
+	}
 }
 
 /** The processor time is that of the whole round: records go on moving while the other side has its turn. */

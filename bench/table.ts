@@ -37,11 +37,11 @@ function besideOf({ beside }: Figure): string {
 	return beside ? `${number(beside.value)} ${beside.name}` : "";
 }
 
-function ratioOf({ beside }: Figure): string {
+function ratioOf({ beside, verdict }: Figure): string {
 	if (!beside) return "";
 	const { median, low, high, coverage, count } = beside.ratio;
 	const range = `${median.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
-	return coverage >= 0.95 ? range : `${range} of ${count} rounds: too few`;
+	return coverage >= 0.95 || verdict ? range : `${range} of ${count} rounds: too few`;
 }
 
 function goalOf({ goal, verdict }: Figure): string {
