@@ -38,7 +38,7 @@ export function startGenerator({ undo }: Ground, signal: AbortSignal): Generator
 			const used = watch();
 			if (message.type === "failed") throw new Error(`the load generator: ${message.reason}`);
 			const { outcome } = message;
-			if (outcome.answered === 0) {
+			if (outcome.answeredInAll === 0) {
 				throw new Error(`no request was answered: ${JSON.stringify(outcome.failures)}`);
 			}
 			return {

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { inOneLine, Problem } from "../local/problem.ts";
-import { createService, type Service, sampleMessage } from "./service.ts";
+import { createService, sampleMessage } from "./service.ts";
 import {
 	type BenchWorker,
 	buildWorker,
@@ -38,19 +38,23 @@ export async function openSide(ground: Ground, source: Source): Promise<Side> {
 	const { name, root = projectRoot, variant = {}, prepare } = source;
 	const services = await startServicesOf(ground, source);
 	const built = await buildWorker(ground, name, await variantConfig(ground, name, variant, root));
-	const start = async () => {
+	const launch = async () => {
 		const worker = await launchWorker(ground, built, services.vars);
-		await prepare?.(worker);
-		return worker;
+		return { worker, service: createService(worker, services.adminToken) };
 	};
-	const first = await start();
-	const service: Service = createService(first, services.adminToken);
-	await service.post("/v1/keys", { name: key, algorithm: "Ed25519" });
-	await first.stop();
+	const first = await launch();
+	await first.service.post("/v1/keys", { name: key, algorithm: "Ed25519" });
+	await first.worker.stop();
+	const [path, body] = [`/v1/keys/${key}/sign`, { message: sampleMessage }];
 	return {
 		name,
-		start,
-		request: service.prepare(`/v1/keys/${key}/sign`, { message: sampleMessage }),
+		request: first.service.prepare(path, body),
+		async start() {
+			const { worker, service } = await launch();
+			await prepare?.(worker);
+			await service.post(path, body); // loads what the first request loads, and fails in words
+			return worker;
+		},
 	};
 }
 
