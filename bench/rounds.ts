@@ -9,9 +9,12 @@ const connections = 16;
 const warmUpRequests = 5_000;
 const warmUpMsMax = 15_000;
 const warmUpStepMs = 500;
-/** Short and many, so that what changes slowly on the machine meets both sides alike. */
-const blockMs = 250;
-const blocksEach = 6;
+/**
+ * Short and many, so that what changes slowly on the machine meets both sides alike. Blocks of one round vary
+ * by far more than one process from the next, so a round has more of them than a start is worth.
+ */
+const blockMs = 200;
+const blocksEach = 16;
 
 /** What came of one side in each round. */
 export interface SideRounds {
