@@ -23,14 +23,9 @@ async function main(args: string[]): Promise<void> {
 		console.log(formatTrends(await readHistory(defaultHistory), options.pattern));
 		return;
 	}
-	const report = await measure(options, [
-		"npm run bench",
-		...(args.length > 0 ? ["--"] : []),
-		...args,
-	]);
-	const usualName = options.against === null ? options.command : "against";
-	const file =
-		options.file ?? join(results, `${usualName === "measure" ? "latest" : usualName}.json`);
+	const command = ["npm run bench", ...(args.length > 0 ? ["--", ...args] : [])].join(" ");
+	const report = await measure(options, command);
+	const file = options.file ?? join(results, `${resultName(options)}.json`);
 	await mkdir(dirname(file), { recursive: true });
 	await writeFile(file, `${JSON.stringify(report, null, "\t")}\n`);
 	console.log(formatReport(report));
@@ -42,6 +37,11 @@ async function main(args: string[]): Promise<void> {
 	if (!isAsExpected(options, report.figures)) process.exitCode = 1;
 }
 
+function resultName({ command, against }: Options): string {
+	if (against !== null) return "against";
+	return command === "measure" ? "latest" : command;
+}
+
 /** Of the comparisons; a run that only measures has nothing to expect. */
 function isAsExpected({ command, against }: Options, figures: readonly Figure[]): boolean {
 	const verdicts = figures.flatMap(({ verdict }) => verdict ?? []);
@@ -50,7 +50,7 @@ function isAsExpected({ command, against }: Options, figures: readonly Figure[])
 	return against === null || !verdicts.includes("slower");
 }
 
-async function measure(options: Options, command: readonly string[]): Promise<Report> {
+async function measure(options: Options, command: string): Promise<Report> {
 	const ending = new AbortController();
 	onEndRequest(() => ending.abort(new Problem("stopped before the end; nothing was written")));
 	const machine = describeMachine();
@@ -75,7 +75,7 @@ async function measure(options: Options, command: readonly string[]): Promise<Re
 	if (figures.length === 0) {
 		throw new Problem(`no figure has an id like "${options.pattern.source}"`);
 	}
-	return { version: 1, at, command: command.join(" "), machine, figures };
+	return { version: 1, at, command, machine, figures };
 }
 
 async function work(options: Options, plan: Plan, ground: Ground): Promise<void> {

@@ -2,6 +2,8 @@ import { Problem } from "../local/problem.ts";
 import { type ChangePoint, findChangePoints } from "../src/benchmark/change-points.ts";
 import type { RecordedRun } from "./history.ts";
 
+/** The probability that a history without a change shows one, in any of its figures. */
+const falseAlarms = 0.05;
 const columnsMax = 60;
 const bars = "▁▂▃▄▅▆▇█";
 /** Of these units less is better; of all others more. */
@@ -25,10 +27,12 @@ export function trendsOf(all: readonly RecordedRun[], pattern: RegExp): Trend[] 
 			processor === machine?.processor && cores === machine.cores,
 	);
 	const ids = new Set(runs.flatMap(({ figures }) => Object.keys(figures)));
-	return [...ids].filter((id) => pattern.test(id)).map((id) => trendOf(id, runs));
+	return [...ids]
+		.filter((id) => pattern.test(id))
+		.map((id) => trendOf(id, runs, falseAlarms / ids.size));
 }
 
-function trendOf(id: string, all: readonly RecordedRun[]): Trend {
+function trendOf(id: string, all: readonly RecordedRun[], share: number): Trend {
 	const unit = all.flatMap(({ figures }) => figures[id]?.unit ?? []).at(-1) ?? "";
 	const comparable = all.filter(({ figures }) => figures[id]?.unit === unit);
 	const hasRatio = comparable.at(-1)?.figures[id]?.ratio !== undefined;
@@ -43,7 +47,7 @@ function trendOf(id: string, all: readonly RecordedRun[]): Trend {
 		unit: hasRatio ? `ratio (${unit})` : unit,
 		values,
 		runs: points.map(({ run }) => run),
-		changes: findChangePoints(values),
+		changes: findChangePoints(values, { falseAlarms: share }),
 	};
 }
 

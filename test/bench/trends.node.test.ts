@@ -93,6 +93,18 @@ describe("trends", () => {
 		expect(trendsOf(runs, /./)).toMatchObject([{ unit: "ratio (requests/s)", changes: [] }]);
 	});
 
+	test("of a hundred figures show no change together where there is none", () => {
+		const runs = Array.from({ length: 60 }, (_, day) => {
+			const value = () => 100 * (1 + 0.07 * normal());
+			const figures = Array.from({ length: 100 }, (_, at) => [
+				`figure-${at}`,
+				{ unit: "ms", value: value() },
+			]);
+			return run(day, Object.fromEntries(figures));
+		});
+		expect(trendsOf(runs, /./).flatMap(({ changes }) => changes)).toEqual([]);
+	});
+
 	test("leave out runs of another machine, and runs that lack the figure", () => {
 		const other = { ...run(3, sign(9)), machine: { ...machine, cores: 64 } };
 		const runs = [run(1, sign(5)), run(2, {}), other, run(4, sign(6))];
