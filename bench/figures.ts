@@ -27,9 +27,14 @@ export interface Figure {
 	/** What ran in turn with it, and the ratio of the two: above 1 is faster than `beside`. */
 	readonly beside?: { readonly name: string; readonly value: number; readonly ratio: Interval };
 	readonly goal?: Goal;
+	/** Of a comparison of two builds of the service. */
+	readonly verdict?: Verdict;
 	/** What a reader of the number has to know. */
 	readonly notes?: readonly string[];
 }
+
+/** Whether one side is slower than what stands beside it, beyond doubt. */
+export type Verdict = "no difference" | "slower" | "faster" | "too few rounds";
 
 export interface Goal {
 	readonly text: string;

@@ -2,14 +2,8 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import type { FromClient, Job, Outcome } from "./client-messages.ts";
-import {
-	type CpuShare,
-	cpuShare,
-	cpuTimeOf,
-	findInGroup,
-	machineBusySeconds,
-} from "./processes.ts";
-import type { BenchWorker, Ground } from "./workers.ts";
+import { type CpuShare, cpuShare, cpuTimeOf, machineBusySeconds } from "./processes.ts";
+import type { Ground, Server } from "./workers.ts";
 
 export interface Measured extends Outcome {
 	/** What the server's workerd used; null where the system does not tell, as the others below. */
@@ -22,7 +16,7 @@ export interface Measured extends Outcome {
 
 export interface Generator {
 	/** Runs a job against a worker to its end. @throws when not one request was answered */
-	run(worker: BenchWorker, job: Omit<Job, "port">): Promise<Measured>;
+	run(worker: Server, job: Omit<Job, "port">): Promise<Measured>;
 }
 
 /** Starts the process that sends the requests (client.ts). It ends with this one. */
@@ -38,13 +32,13 @@ export function startGenerator({ undo }: Ground, signal: AbortSignal): Generator
 	});
 	return {
 		async run(worker, job) {
-			const watch = watchCpu(worker.group, child.pid ?? 0);
+			const watch = watchCpu(worker.pid() ?? 0, child.pid ?? 0);
 			child.send({ ...job, port: worker.port } satisfies Job);
 			const [message] = (await once(child, "message", { signal })) as [FromClient];
 			const used = watch();
 			if (message.type === "failed") throw new Error(`the load generator: ${message.reason}`);
 			const { outcome } = message;
-			if (outcome.answered === 0) {
+			if (outcome.answeredInAll === 0) {
 				throw new Error(`no request was answered: ${JSON.stringify(outcome.failures)}`);
 			}
 			return {
@@ -58,8 +52,7 @@ export function startGenerator({ undo }: Ground, signal: AbortSignal): Generator
 }
 
 /** Starts to look at who uses the processor; the answer tells what was used until it is called. */
-function watchCpu(serverGroup: number, generatorPid: number) {
-	const serverPid = findInGroup(serverGroup, "workerd") ?? 0;
+function watchCpu(serverPid: number, generatorPid: number) {
 	const look = () => {
 		const [server, generator] = [cpuTimeOf(serverPid), cpuTimeOf(generatorPid)];
 		const machine = machineBusySeconds();

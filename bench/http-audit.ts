@@ -6,6 +6,7 @@ import { type Measured, remarksOn } from "./generator.ts";
 import type { Plan } from "./plan.ts";
 import { type HttpBench, sampleMessage } from "./service.ts";
 import { median } from "./stats.ts";
+import { untilStill } from "./still.ts";
 import type { Filled } from "./worker/moving/messages.ts";
 import type { BenchWorker } from "./workers.ts";
 
@@ -48,7 +49,7 @@ export async function measureAudit(plan: Plan, bench: HttpBench): Promise<void> 
 		for (const side of round % 2 === 0 ? order : order.toReversed()) {
 			const job = { request, connections, warmUpMs, measureMs: blockMs, rate: null };
 			outcomes[side].push(await bench.generator.run(sides[side], job));
-			await still(databaseUrl); // else one side's records would move at the other's expense
+			await untilStill(databaseUrl); // else one side's records would move at the other's expense
 		}
 	}
 	const notes = [
@@ -83,30 +84,14 @@ async function expectRecords(
 	request: string,
 ): Promise<void> {
 	for (const side of ["without", "with"] as const) {
-		const before = await still(databaseUrl);
+		const before = await untilStill(databaseUrl);
 		const job = { request, connections: 1, warmUpMs: 0, measureMs: 500, rate: null };
 		const { answeredInAll } = await generator.run(sides[side], job);
-		const found = (await still(databaseUrl)) - before;
+		const found = (await untilStill(databaseUrl)) - before;
 		if (found !== (side === "with" ? answeredInAll : 0)) {
 			throw new Error(`${answeredInAll} signatures ${side} the audit log left ${found} records`);
 		}
 	}
-}
-
-/** How many records Postgres has, once there come no more. */
-async function still(databaseUrl: string): Promise<number> {
-	const stillMs = 1_500; // longer than records wait to be moved
-	return withDatabase(databaseUrl, async (client) => {
-		let count = -1;
-		for (;;) {
-			const query = "select count(*)::int as n from audit_events";
-			const { rows } = await client.query<{ n: number }>(query);
-			const now = rows[0]?.n ?? 0;
-			if (now === count) return now;
-			count = now;
-			await sleep(stillMs);
-		}
-	});
 }
 
 /** How fast records move and how large they are: an object is filled, and then lets them go. */

@@ -7,6 +7,7 @@ import { measureBatches } from "./http-batch.ts";
 import { measureCreation } from "./http-create.ts";
 import { measureLimiter } from "./http-limiter.ts";
 import { measureSign } from "./http-sign.ts";
+import { measurePeers } from "./peers/measure.ts";
 import type { Plan } from "./plan.ts";
 import { createService, type HttpBench } from "./service.ts";
 import { benchConfig, type Ground, startWorker, variantConfig } from "./workers.ts";
@@ -20,6 +21,7 @@ const groups: Readonly<Record<string, (plan: Plan, bench: HttpBench) => Promise<
 	"audit/sign": measureAudit,
 	"audit/move": measureMove,
 	"audit/scale": measureScale,
+	peers: measurePeers,
 };
 
 /** The service over HTTP, with a real PostgreSQL behind it, beside a worker that does nothing. */
@@ -32,6 +34,7 @@ export async function runHttp(plan: Plan, ground: Ground): Promise<void> {
 	const empty = await startWorker(ground, "empty", benchConfig("empty"));
 	const generator = startGenerator(ground, plan.signal);
 	const bench: HttpBench = {
+		ground,
 		service: createService(worker, services.adminToken),
 		empty,
 		generator,

@@ -13,11 +13,12 @@ import type {
 import { type BenchWorker, benchConfig, type Ground, startWorker } from "./workers.ts";
 
 const blockMs = 25;
+const bareMs = 1_000;
 const groupSeconds = (4 * blockMs) / 1000;
 /** Fewer can not give an interval of 95 %. */
 const groupsMin = 6;
 const leastRatio = 0.9;
-const limiterId = "micro/limiter";
+export const limiterId = "micro/limiter";
 const limiterBelowUs = 20;
 const generateBelowMs = 100;
 /** A key that takes seconds is made a few times only. */
@@ -46,7 +47,7 @@ function allSizes(): Size[] {
 	);
 }
 
-function allSubjects(): Subject[] {
+export function allSubjects(): Subject[] {
 	const kinds = ({ digestBytes }: Algorithm) =>
 		digestBytes === null ? (["message"] as const) : (["message", "digest"] as const);
 	return allSizes().flatMap((size) =>
@@ -60,7 +61,7 @@ function nameOf({ algorithm, modulusLength }: Size): string {
 	return modulusLength === undefined ? algorithm : `${algorithm}-${modulusLength}`;
 }
 
-function idOf(subject: Subject): string {
+export function idOf(subject: Subject): string {
 	const kind = subject.kind === "digest" ? "/digest" : "";
 	return `micro/${nameOf(subject)}${kind}/${subject.job}`;
 }
@@ -96,13 +97,29 @@ async function ratesOf(
 	const bare: number[] = [];
 	for (let group = 0; group < groups; group++) {
 		plan.progress(`${id}: ${group} of ${groups} groups`);
-		const first = group % 2 === 0 ? "service" : "bare";
-		const request: MeasureRequest = { subject, blockMs, first };
-		const rates = await ask<MeasureAnswer>(plan, worker, "/measure", request);
-		service.push(rates.service);
-		bare.push(rates.bare);
+		const order = ["service", "bare", "bare", "service"] as const;
+		const turns = order.map((side) => (group % 2 === 0 ? side : other[side]));
+		const rates = await ratesIn(plan, worker, { subject, blockMs, turns });
+		service.push(rates.service ?? Number.NaN);
+		bare.push(rates.bare ?? Number.NaN);
 	}
 	return { service, bare };
+}
+
+/** Operations per second of the bare library alone. */
+export async function bareRate(plan: Plan, worker: BenchWorker, subject: Subject): Promise<number> {
+	const { bare } = await ratesIn(plan, worker, { subject, blockMs: bareMs, turns: ["bare"] });
+	return bare ?? Number.NaN;
+}
+
+const other = { service: "bare", bare: "service" } as const;
+
+export function ratesIn(
+	plan: Plan,
+	worker: BenchWorker,
+	request: MeasureRequest,
+): Promise<MeasureAnswer> {
+	return ask<MeasureAnswer>(plan, worker, "/measure", request);
 }
 
 async function generate(plan: Plan, worker: BenchWorker, size: Size): Promise<void> {

@@ -34,8 +34,8 @@ export function cpuTimeOf(pid: number): CpuTime | undefined {
 	try {
 		const byThread = new Map<string, number>();
 		for (const thread of readdirSync(`/proc/${pid}/task`)) {
-			const stat = readStat(`/proc/${pid}/task/${thread}/stat`);
-			if (stat) byThread.set(thread, stat.seconds);
+			const seconds = secondsOf(`/proc/${pid}/task/${thread}`);
+			if (seconds !== undefined) byThread.set(thread, seconds);
 		}
 		const total = [...byThread.values()].reduce((sum, seconds) => sum + seconds, 0);
 		return { total, byThread };
@@ -64,6 +64,17 @@ export function machineBusySeconds(): number | undefined {
 	} catch {
 		return undefined;
 	}
+}
+
+/** Of a thread: by the scheduler's own count where there is one, which knows nanoseconds, else by ticks. */
+function secondsOf(folder: string): number | undefined {
+	try {
+		const nanoseconds = Number(readFileSync(`${folder}/schedstat`, "utf8").split(" ")[0]);
+		if (nanoseconds > 0) return nanoseconds / 1e9;
+	} catch {
+		// The kernel was built without it.
+	}
+	return readStat(`${folder}/stat`)?.seconds;
 }
 
 /** Fields of proc_pid_stat(5), counted after the name, which may hold spaces. */

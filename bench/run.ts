@@ -1,86 +1,70 @@
-/**
- * Benchmarks of the service in the local runtime: a table for a person, a JSON file for a program.
- * `npm run bench -- [--only PATTERN] [--quick] [--seconds N] [--rows N] [--json FILE]`
- */
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
-import { parseArgs } from "node:util";
-import { openDataFolder } from "../local/folder.ts";
-import { startGuard } from "../local/guard.ts";
-import { wholeNumber } from "../local/options.ts";
+/** Benchmarks of the service in the local runtime: a table for a person, a JSON file for a program. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { Problem, runCommand } from "../local/problem.ts";
 import { onEndRequest } from "../local/signals.ts";
-import { createUndo } from "../local/undo.ts";
+import { compareWithItself, compareWithPlanted, compareWithRevision } from "./comparisons.ts";
 import { describeMachine, type Figure, type Report } from "./figures.ts";
+import { onFreshGround } from "./ground.ts";
+import { appendRun, defaultHistory, readHistory, runOf } from "./history.ts";
 import { runHttp } from "./http.ts";
 import { runMicro } from "./micro.ts";
+import { type Options, readOptions, usage } from "./options.ts";
 import type { Plan } from "./plan.ts";
 import { formatReport } from "./table.ts";
+import { formatTrends } from "./trends.ts";
 import type { Ground } from "./workers.ts";
 
-const defaultFile = join(import.meta.dirname, "results", "latest.json");
-const usual = { seconds: { micro: 3, http: 48 }, keys: 40, rows: 200_000 };
-const quick = { seconds: { micro: 0.6, http: 18 }, keys: 8, rows: 40_000 };
-const rowsMin = 10_000;
-const rowsMax = 100_000_000;
-const secondsMax = 600;
-
-interface Options {
-	readonly file: string;
-	readonly pattern: RegExp;
-	readonly size: Pick<Plan, "seconds" | "keys" | "rows">;
-}
-
-function readOptions(args: string[]): Options {
-	const { values } = parseArgs({
-		args,
-		options: {
-			json: { type: "string" },
-			only: { type: "string" },
-			seconds: { type: "string" },
-			rows: { type: "string" },
-			quick: { type: "boolean" },
-		},
-	});
-	const usualSize = values.quick ? quick : usual;
-	const rows = values.rows && wholeNumber("--rows", values.rows, rowsMin, rowsMax);
-	const size = rows ? { ...usualSize, rows } : usualSize;
-	const seconds = values.seconds && wholeNumber("--seconds", values.seconds, 1, secondsMax);
-	return {
-		file: values.json ? resolve(process.env.INIT_CWD ?? process.cwd(), values.json) : defaultFile,
-		pattern: toPattern(values.only ?? ""),
-		size: seconds ? { ...size, seconds: { micro: seconds, http: seconds } } : size,
-	};
-}
-
-function toPattern(text: string): RegExp {
-	try {
-		return new RegExp(text, "i");
-	} catch {
-		throw new Problem(`--only must be a regular expression, and "${text}" is none`);
-	}
-}
+const results = join(import.meta.dirname, "results");
 
 async function main(args: string[]): Promise<void> {
-	const { file, pattern, size } = readOptions(args);
+	const options = readOptions(args);
+	if (options.command === "history") {
+		console.log(formatTrends(await readHistory(defaultHistory), options.pattern));
+		return;
+	}
+	const command = ["npm run bench", ...(args.length > 0 ? ["--", ...args] : [])].join(" ");
+	const report = await measure(options, command);
+	const file = options.file ?? join(results, `${resultName(options)}.json`);
+	await mkdir(dirname(file), { recursive: true });
+	await writeFile(file, `${JSON.stringify(report, null, "\t")}\n`);
+	console.log(formatReport(report));
+	console.log(`\nWritten to ${file}`);
+	if (options.record) {
+		await appendRun(defaultHistory, await runOf(report));
+		console.log(`Recorded in ${defaultHistory}`);
+	}
+	if (!isAsExpected(options, report.figures)) process.exitCode = 1;
+}
+
+function resultName({ command, against }: Options): string {
+	if (against !== null) return "against";
+	return command === "measure" ? "latest" : command;
+}
+
+/** Of the comparisons; a run that only measures has nothing to expect. */
+function isAsExpected({ command, against }: Options, figures: readonly Figure[]): boolean {
+	const verdicts = figures.flatMap(({ verdict }) => verdict ?? []);
+	if (command === "aa") return verdicts.every((verdict) => verdict === "no difference");
+	if (command === "planted") return verdicts[0] === "slower";
+	return against === null || !verdicts.includes("slower");
+}
+
+async function measure(options: Options, command: string): Promise<Report> {
 	const ending = new AbortController();
 	onEndRequest(() => ending.abort(new Problem("stopped before the end; nothing was written")));
 	const machine = describeMachine();
 	const at = new Date().toISOString();
 	const figures: Figure[] = [];
 	const plan: Plan = {
-		...size,
-		wants: (id) => pattern.test(id),
+		...options.size,
+		wants: (id) => options.pattern.test(id),
 		progress: showProgress,
 		done: (figure) => figures.push(figure),
 		signal: ending.signal,
 	};
 	try {
-		await onFreshGround(async (ground) => {
-			await runMicro(plan, ground);
-			await runHttp(plan, ground);
-		});
+		await onFreshGround((ground) => work(options, plan, ground));
 	} catch (error) {
 		// What fails after a request to end fails because of it.
 		ending.signal.throwIfAborted();
@@ -88,29 +72,27 @@ async function main(args: string[]): Promise<void> {
 	} finally {
 		showProgress("");
 	}
-	if (figures.length === 0) throw new Problem(`no figure has an id like "${pattern.source}"`);
-	const command = ["npm run bench", ...(args.length > 0 ? ["--", ...args] : [])].join(" ");
-	const report: Report = { version: 1, at, command, machine, figures };
-	await mkdir(dirname(file), { recursive: true });
-	await writeFile(file, `${JSON.stringify(report, null, "\t")}\n`);
-	console.log(formatReport(report));
-	console.log(`\nWritten to ${file}`);
+	if (figures.length === 0) {
+		throw new Problem(`no figure has an id like "${options.pattern.source}"`);
+	}
+	return { version: 1, at, command, machine, figures };
 }
 
-/** A data folder of its own in the system's place for such; it and all that runs on it go in the end. */
-async function onFreshGround(work: (ground: Ground) => Promise<void>): Promise<void> {
-	const path = await mkdtemp(join(tmpdir(), "edgesign-bench-"));
-	const undo = createUndo();
-	try {
-		const folder = openDataFolder(path);
-		undo.add(folder.release);
-		const guard = startGuard();
-		undo.add(guard.stop);
-		await work({ folder, guard, undo });
-	} finally {
-		await undo.run();
-		await rm(path, { recursive: true, force: true });
-	}
+async function work(options: Options, plan: Plan, ground: Ground): Promise<void> {
+	for (const figure of (await comparisonOf(options, plan, ground)) ?? []) plan.done(figure);
+	if (options.command !== "measure" || options.against !== null) return;
+	await runMicro(plan, ground);
+	await runHttp(plan, ground);
+}
+
+async function comparisonOf(
+	{ command, rounds, percent, against }: Options,
+	plan: Plan,
+	ground: Ground,
+): Promise<Figure[] | null> {
+	if (command === "aa") return compareWithItself(plan, ground, rounds);
+	if (command === "planted") return compareWithPlanted(plan, ground, rounds, percent);
+	return against === null ? null : compareWithRevision(plan, ground, rounds, against);
 }
 
 /** One line that is written over; only where a person looks on. */
@@ -118,4 +100,4 @@ function showProgress(line: string): void {
 	if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${line.slice(0, 100)}`);
 }
 
-if (import.meta.main) await runCommand(main);
+if (import.meta.main) await runCommand(main, usage);

@@ -1,8 +1,9 @@
 import type { Generator } from "./generator.ts";
-import type { BenchWorker, Variant } from "./workers.ts";
+import type { BenchWorker, Ground, Variant } from "./workers.ts";
 
 /** What the HTTP benchmarks work with. */
 export interface HttpBench {
+	readonly ground: Ground;
 	readonly service: Service;
 	/** The worker that does nothing (worker/empty). */
 	readonly empty: BenchWorker;

@@ -1,6 +1,8 @@
 import type { Figure, Report } from "./figures.ts";
 
-const headings = ["figure", "measured", "beside", "ratio [95 % interval]", "goal"] as const;
+const headings = ["figure", "measured", "beside", "ratio [95 % interval]", "goal"];
+/** Of comparisons: their intervals are as sure as their verdicts have to be. */
+const verdictHeadings = ["figure", "measured", "beside", "ratio [interval]", "verdict"];
 
 /** The report for a person: a line a figure, then what has to be known of it. */
 export function formatReport({ at, command, machine, figures }: Report): string {
@@ -17,7 +19,7 @@ export function formatReport({ at, command, machine, figures }: Report): string 
 		`${command}   ${at}`,
 		`${processor}, ${cores} cores, ${memoryGiB} GiB, ${system}, Node ${node}, load before ${loadBefore}`,
 		"",
-		...columns([[...headings], ...rows]),
+		...columns([figures.some(({ verdict }) => verdict) ? verdictHeadings : headings, ...rows]),
 		...(remarks.length > 0 ? ["", ...remarks] : []),
 	].join("\n");
 }
@@ -35,17 +37,17 @@ function besideOf({ beside }: Figure): string {
 	return beside ? `${number(beside.value)} ${beside.name}` : "";
 }
 
-function ratioOf({ beside }: Figure): string {
+function ratioOf({ beside, verdict }: Figure): string {
 	if (!beside) return "";
 	const { median, low, high, coverage, count } = beside.ratio;
 	const range = `${median.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
-	return coverage >= 0.95 ? range : `${range} of ${count} rounds: too few`;
+	return coverage >= 0.95 || verdict ? range : `${range} of ${count} rounds: too few`;
 }
 
-function goalOf({ goal }: Figure): string {
-	if (!goal) return "";
-	const verdict = goal.met ? "met" : "missed";
-	return `${goal.text} ${verdict}${goal.sure ? "" : ", the interval goes across"}`;
+function goalOf({ goal, verdict }: Figure): string {
+	if (!goal) return verdict ?? "";
+	const outcome = goal.met ? "met" : "missed";
+	return `${goal.text} ${outcome}${goal.sure ? "" : ", the interval goes across"}`;
 }
 
 /** Three digits that count; whole numbers from 100 up, with thousands apart. */

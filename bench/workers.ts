@@ -1,11 +1,12 @@
 import { readFile, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { bundleWorker } from "../local/bundle.ts";
 import type { DataFolder } from "../local/folder.ts";
 import type { Guard } from "../local/guard.ts";
 import { freePort } from "../local/ports.ts";
 import { prepareRuntime, type RuntimeProcess } from "../local/runtime-process.ts";
-import { projectConfig } from "../local/stack.ts";
 import type { Undo } from "../local/undo.ts";
+import { findInGroup } from "./processes.ts";
 
 /** What every part of a run stands on: a folder that goes when it ends, and nothing that outlives it. */
 export interface Ground {
@@ -14,16 +15,24 @@ export interface Ground {
 	readonly undo: Undo;
 }
 
-export interface BenchWorker {
-	readonly url: string;
+/** What the generator sends its requests to. */
+export interface Server {
 	readonly port: number;
-	/** The process group that holds its workerd. */
-	readonly group: number;
-	readonly scheduled: RuntimeProcess["scheduled"];
+	/** Of the process that answers; undefined where the system does not tell. */
+	pid(): number | undefined;
 }
 
-export function benchConfig(name: "micro" | "empty"): string {
-	return join(import.meta.dirname, "worker", name, "wrangler.toml");
+export interface BenchWorker extends Server {
+	readonly url: string;
+	readonly scheduled: RuntimeProcess["scheduled"];
+	stop(): Promise<void>;
+}
+
+/** This project, as it is on the disk now. */
+export const projectRoot = join(import.meta.dirname, "..");
+
+export function benchConfig(name: "micro" | "empty", root = projectRoot): string {
+	return join(root, "bench", "worker", name, "wrangler.toml");
 }
 
 /** The service as it is deployed, but for this. */
@@ -34,20 +43,21 @@ export interface Variant {
 	readonly alias?: Readonly<Record<string, string>>;
 }
 
-/** The project's configuration, changed: written into the folder, so its paths become absolute. */
+/** The configuration of a project, changed: written into the folder, so its paths become absolute. */
 export async function variantConfig(
 	{ folder }: Ground,
 	name: string,
 	{ main, alias = {} }: Variant,
+	root = projectRoot,
 ): Promise<string> {
-	const root = dirname(projectConfig);
 	const absolute = {
 		"src/index.ts": main ?? join(root, "src/index.ts"),
 		public: join(root, "public"),
 	};
-	let text = await readFile(projectConfig, "utf8");
+	const source = join(root, "wrangler.toml");
+	let text = await readFile(source, "utf8");
 	for (const [path, to] of Object.entries(absolute)) {
-		if (!text.includes(`= "${path}"`)) throw new Error(`${projectConfig} names no "${path}"`);
+		if (!text.includes(`= "${path}"`)) throw new Error(`${source} names no "${path}"`);
 		text = text.replace(`= "${path}"`, `= ${JSON.stringify(to)}`);
 	}
 	const lines = Object.entries(alias).map((pair) =>
@@ -58,28 +68,62 @@ export async function variantConfig(
 	return path;
 }
 
-/** Bundles a worker as it would be deployed and runs it as `npm start` does, in a workerd of its own. */
-export async function startWorker(
-	{ folder, guard, undo }: Ground,
+/** A worker that is bundled, and can be started again and again. */
+export interface Built {
+	readonly name: string;
+	readonly configPath: string;
+	readonly bundleDir: string;
+}
+
+/** Bundles a worker as it would be deployed. */
+export async function buildWorker(
+	{ folder }: Ground,
 	name: string,
 	configPath: string,
+): Promise<Built> {
+	const bundleDir = join(folder.path, `bundle-${name}`);
+	await bundleWorker(configPath, bundleDir);
+	return { name, configPath, bundleDir };
+}
+
+/** Runs a worker as `npm start` does, in a workerd of its own. Its storage is that of the runs before. */
+export async function launchWorker(
+	{ folder, guard, undo }: Ground,
+	{ name, configPath, bundleDir }: Built,
 	vars: Readonly<Record<string, string>> = {},
 	inspectorPort?: number,
 ): Promise<BenchWorker> {
 	let group = 0;
 	const runtime = prepareRuntime({
 		configPath,
-		bundleDir: join(folder.path, `bundle-${name}`),
+		bundleDir,
+		bundled: true,
 		storageDir: join(folder.path, `runtime-${name}`),
 		onSpawn: (pid) => {
 			group = pid;
 			guard.watch(pid, "SIGKILL");
 		},
 	});
-	undo.add(runtime.stop);
+	let stopped = false;
+	const stop = async () => {
+		if (!stopped) await runtime.stop();
+		stopped = true;
+	};
+	undo.add(stop);
 	const port = await freePort();
 	const { urls } = await runtime.start({ ports: [port], vars, inspectorPort });
 	const [url] = urls;
 	if (url === undefined) throw new Error(`the worker ${name} has no address`);
-	return { url, port, group, scheduled: runtime.scheduled };
+	const pid = () => findInGroup(group, "workerd");
+	return { url, port, pid, scheduled: runtime.scheduled, stop };
+}
+
+/** Bundles a worker and runs it. */
+export async function startWorker(
+	ground: Ground,
+	name: string,
+	configPath: string,
+	vars: Readonly<Record<string, string>> = {},
+): Promise<BenchWorker> {
+	return launchWorker(ground, await buildWorker(ground, name, configPath), vars);
 }

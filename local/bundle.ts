@@ -48,6 +48,11 @@ export async function bundleWorker(configPath: string, outDir: string): Promise<
 	const args = ["deploy", "--dry-run", "--outdir", outDir, "--config", configPath];
 	const { code, output } = await runWrangler(args);
 	if (code !== 0) throw new Problem(`the worker does not build:\n${readable(output)}`);
+	return bundledModules(outDir);
+}
+
+/** The modules of a worker that was bundled into `outDir`, the worker itself first. */
+export async function bundledModules(outDir: string): Promise<BundledModule[]> {
 	const files = (await readdir(outDir, { recursive: true })).sort();
 	const modules = files.flatMap((file): BundledModule[] => {
 		const type = moduleTypes[extname(file)];

@@ -1,21 +1,23 @@
 /**
  * Holds miniflare and workerd in a process group of their own: Ctrl-C in the terminal does not
  * reach them, and one signal to the group ends them together.
- * Arguments: wrangler.toml, the folder to bundle into, the storage folder. Secrets come as a message.
+ * Arguments: wrangler.toml, the folder to bundle into, the storage folder; `bundled` where the worker is in
+ * that folder already. Secrets come as a message.
  */
-import { bundleWorker } from "./bundle.ts";
+import { bundledModules, bundleWorker } from "./bundle.ts";
 import { inOneLine, Problem } from "./problem.ts";
 import type { Runtime } from "./runtime.ts";
 import type { FromRuntime, ToRuntime } from "./runtime-messages.ts";
 
-const [configPath = "", bundleDir = "", storageDir = ""] = process.argv.slice(2);
+const [configPath = "", bundleDir = "", storageDir = "", state = ""] = process.argv.slice(2);
 
 function send(message: FromRuntime): void {
 	if (process.connected) process.send?.(message);
 }
 
 // Bundling is another process: it runs while this one loads its libraries.
-const bundling = bundleWorker(configPath, bundleDir);
+const bundling =
+	state === "bundled" ? bundledModules(bundleDir) : bundleWorker(configPath, bundleDir);
 bundling.catch(() => {}); // told when the runtime is to start
 const loading = import("./runtime.ts");
 let runtime: Runtime | undefined;

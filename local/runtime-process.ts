@@ -13,6 +13,8 @@ export interface RuntimeProcessOptions {
 	readonly configPath: string;
 	readonly bundleDir: string;
 	readonly storageDir: string;
+	/** The worker is in `bundleDir` already, and is run as it is. */
+	readonly bundled?: boolean;
 	/** Told the process id, which is also its group's. */
 	readonly onSpawn?: (pid: number) => void;
 	readonly onLog?: ((log: V4WorkerdStructuredLog) => void) | undefined;
@@ -36,10 +38,10 @@ type Waiting = (error: Error | null) => void;
 
 /** Makes the process that holds the runtime (runtime-host.ts) and lets it begin to bundle. */
 export function prepareRuntime(options: RuntimeProcessOptions): RuntimeProcess {
-	const { configPath, bundleDir, storageDir } = options;
+	const { configPath, bundleDir, storageDir, bundled = false } = options;
 	const child = fork(
 		join(import.meta.dirname, "runtime-host.ts"),
-		[configPath, bundleDir, storageDir],
+		[configPath, bundleDir, storageDir, ...(bundled ? ["bundled"] : [])],
 		{
 			detached: true,
 			execArgv: [],

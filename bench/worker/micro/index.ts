@@ -34,18 +34,17 @@ export default {
  * Both sides in turn within one group, so that what changes slowly (the clock of the processor,
  * other work on the machine) meets both alike.
  */
-async function measure({ subject, blockMs, first }: MeasureRequest): Promise<MeasureAnswer> {
+async function measure({ subject, blockMs, turns }: MeasureRequest): Promise<MeasureAnswer> {
 	const { operations, chunk } = await sidesOf(subject);
-	const second: Side = first === "service" ? "bare" : "service";
 	const counted = { service: 0, bare: 0 };
 	const elapsedMs = { service: 0, bare: 0 };
-	for (const side of [first, second, second, first]) {
+	for (const side of turns) {
 		const block = await runBlock(operations[side], chunk[side], blockMs);
 		counted[side] += block.count;
 		elapsedMs[side] += block.elapsedMs;
 	}
 	const rate = (side: Side) => (1000 * counted[side]) / elapsedMs[side];
-	return { service: rate("service"), bare: rate("bare") };
+	return Object.fromEntries(turns.map((side) => [side, rate(side)]));
 }
 
 /** The fixture is made once, and both sides have been warm before the first group. */

@@ -10,19 +10,20 @@ export interface Subject {
 	readonly job: "sign" | "verify";
 }
 
-/** `POST /measure`: one group of four blocks, A B B A or B A A B. */
+/** `POST /measure`: one group of blocks. */
 export interface MeasureRequest {
 	readonly subject: Subject | "limiter";
 	/** Milliseconds of each block, at least. */
 	readonly blockMs: number;
-	readonly first: Side;
+	/** Whose turn it is, block by block: A B B A or B A A B where both are compared. */
+	readonly turns: readonly Side[];
 }
 
 /** The way through src/signing, and the bare call of the same library; of the limiter, with it and without. */
 export type Side = "service" | "bare";
 
-/** Operations per second over the two blocks of each side. */
-export type MeasureAnswer = Readonly<Record<Side, number>>;
+/** Operations per second over the blocks of each side that had a turn. */
+export type MeasureAnswer = Readonly<Partial<Record<Side, number>>>;
 
 /** `POST /generate`: makes one key. */
 export interface GenerateRequest {
