@@ -95,6 +95,11 @@ describe("npm start", () => {
 		expect(running.stderr()).not.toContain("edgesign:");
 	});
 
+	test("opens no inspector: whoever reaches one reads every key", () => {
+		const workerd = processWith(running.tag, "workerd serve");
+		expect(readFileSync(`/proc/${workerd}/cmdline`, "utf8")).not.toContain("--inspector-addr");
+	});
+
 	test("shows curl lines that create a key, sign and verify when they are pasted", async () => {
 		const lines = running.stdout().match(/^.*curl .*$/gm) ?? [];
 		expect(lines).toHaveLength(3);
