@@ -32,13 +32,15 @@ export interface Variant {
 	readonly main?: string;
 	/** Files that stand for imports, which are named as the service's own files spell them. */
 	readonly alias?: Readonly<Record<string, string>>;
+	/** Not minified: functions have the names of the sources, as far as one bundle can. */
+	readonly readable?: true;
 }
 
 /** The project's configuration, changed: written into the folder, so its paths become absolute. */
 export async function variantConfig(
-	{ folder }: Ground,
+	{ folder }: { readonly folder: Pick<DataFolder, "path"> },
 	name: string,
-	{ main, alias = {} }: Variant,
+	{ main, alias = {}, readable }: Variant,
 ): Promise<string> {
 	const root = dirname(projectConfig);
 	const absolute = {
@@ -50,6 +52,7 @@ export async function variantConfig(
 		if (!text.includes(`= "${path}"`)) throw new Error(`${projectConfig} names no "${path}"`);
 		text = text.replace(`= "${path}"`, `= ${JSON.stringify(to)}`);
 	}
+	if (readable) text = text.replace(/^minify = true$/m, "minify = false");
 	const lines = Object.entries(alias).map((pair) =>
 		pair.map((end) => JSON.stringify(end)).join(" = "),
 	);
@@ -64,6 +67,7 @@ export async function startWorker(
 	name: string,
 	configPath: string,
 	vars: Readonly<Record<string, string>> = {},
+	inspectorPort?: number,
 ): Promise<BenchWorker> {
 	let group = 0;
 	const runtime = prepareRuntime({
@@ -77,7 +81,7 @@ export async function startWorker(
 	});
 	undo.add(runtime.stop);
 	const port = await freePort();
-	const { urls } = await runtime.start({ ports: [port], vars });
+	const { urls } = await runtime.start({ ports: [port], vars, inspectorPort });
 	const [url] = urls;
 	if (url === undefined) throw new Error(`the worker ${name} has no address`);
 	return { url, port, group, scheduled: runtime.scheduled };
