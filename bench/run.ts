@@ -14,6 +14,7 @@ import { onEndRequest } from "../local/signals.ts";
 import { createUndo } from "../local/undo.ts";
 import { describeMachine, type Figure, type Report } from "./figures.ts";
 import { runHttp } from "./http.ts";
+import { runMemory } from "./memory.ts";
 import { runMicro } from "./micro.ts";
 import type { Plan } from "./plan.ts";
 import { formatReport } from "./table.ts";
@@ -75,6 +76,7 @@ async function main(args: string[]): Promise<void> {
 		await onFreshGround(async (ground) => {
 			await runMicro(plan, ground);
 			await runHttp(plan, ground);
+			await runMemory(plan, ground);
 		});
 	} catch (error) {
 		// What fails after a request to end fails because of it.

@@ -56,6 +56,11 @@ const rules: readonly Rule[] = [
 	{ phase: "route", of: ["src/", "durable-objects/", "hono/"] },
 ];
 
+/** All that the lines name: what is moved in the sources has to be moved here. */
+export function rulePlaces(): string[] {
+	return rules.flatMap(({ of }) => of);
+}
+
 /** What the runtime calls by itself, or does without any function. */
 const runtimePhase = "runtime: event loop, I/O";
 const garbagePhase = "garbage collection";

@@ -34,7 +34,8 @@ browser's developer tools) and report.json.`;
 
 const optionNames = ["seconds", "rate", "users", "interval", "out"] as const;
 
-function readOptions(args: string[]) {
+/** @throws for what is no such command */
+export function readOptions(args: string[]) {
 	const text = { type: "string" } as const;
 	const options = Object.fromEntries(optionNames.map((name) => [name, text]));
 	const { values, positionals } = parseArgs({ args, allowPositionals: true, options });
