@@ -20,6 +20,7 @@ const commands = {
 	check: ["scripts/check.ts"],
 	bench: ["bench/run.ts"],
 	profile: ["profile/run.ts"],
+	validate: ["validate/run.ts"],
 	load: ["loadtests/run.ts"],
 	chaos: ["test/chaos/run.ts"],
 	deploy: ["local/deploy.ts"],

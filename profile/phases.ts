@@ -10,8 +10,9 @@ interface Rule {
 
 /**
  * The phases of a request, by the places of functions in the sources: the innermost function on the
- * stack that a line names decides, and of several lines the first. What goes on after an `await` has a
- * stack of its own, where the same lines find it.
+ * stack that a line names decides, and of several lines the first. Helpers that all phases share are in
+ * no line, and belong to whoever called them. What goes on after an `await` has a stack of its own, where
+ * the same lines find it.
  */
 const rules: readonly Rule[] = [
 	{
@@ -19,7 +20,7 @@ const rules: readonly Rule[] = [
 		of: ["src/audit/move.ts", "src/audit/pack.ts", "durable-objects/audit-log.ts#alarm"],
 		withCalled: true,
 	},
-	{ phase: "database", of: ["@neondatabase/", "src/db/client.ts"] },
+	{ phase: "jobs", of: ["src/jobs/"], withCalled: true },
 	{ phase: "authenticate", of: ["src/auth/", "src/routes/admission.ts#admit"] },
 	{
 		phase: "lease",
@@ -53,7 +54,12 @@ const rules: readonly Rule[] = [
 			"src/schemas/headers.ts",
 		],
 	},
-	{ phase: "route", of: ["src/", "durable-objects/", "hono/"] },
+	{
+		phase: "idempotency",
+		of: ["src/idempotency/", "src/routes/idempotent.ts", "durable-objects/idempotency.ts"],
+	},
+	{ phase: "database", of: ["@neondatabase/", "src/db/"] },
+	{ phase: "route", of: ["src/app.ts", "src/services.ts", "src/routes/", "hono/"] },
 ];
 
 /** All that the lines name: what is moved in the sources has to be moved here. */
@@ -64,7 +70,7 @@ export function rulePlaces(): string[] {
 /** What the runtime calls by itself, or does without any function. */
 const runtimePhase = "runtime: event loop, I/O";
 const garbagePhase = "garbage collection";
-/** Functions of packages that were called by none that a line stands for. */
+/** Functions that were called by none that a line stands for. */
 const restPhase = "not attributed";
 const idlePhase = "idle";
 
@@ -77,7 +83,8 @@ const pseudoPhases: Readonly<Record<string, string>> = {
 /** In the order of a request, and the rest behind it. */
 const phaseNames: readonly string[] = [
 	...["route", "authenticate", "lease", "read the input", "key", "sign"],
-	...["audit: the isolate", "audit: the object", "answer", "audit: to Postgres", "database"],
+	...["audit: the isolate", "audit: the object", "answer"],
+	...["idempotency", "audit: to Postgres", "database", "jobs"],
 	...[runtimePhase, garbagePhase, restPhase],
 ];
 

@@ -6,7 +6,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import type { Sizes } from "../loadtests/scenario.ts";
+import type { Scenario, Sizes } from "../loadtests/scenario.ts";
 import { scenarios as loadScenarios } from "../loadtests/scenarios/index.ts";
 import { wholeNumber } from "../local/options.ts";
 import { Problem, runCommand } from "../local/problem.ts";
@@ -17,13 +17,13 @@ import { limits } from "./limits.ts";
 import { formatReport, makeReport } from "./report.ts";
 import { sign } from "./sign.ts";
 
-const scenarios = { [sign.name]: sign, ...loadScenarios };
+const scenarios: Readonly<Record<string, Scenario>> = { [sign.name]: sign, ...loadScenarios };
 
 const usage = `npm run profile -- [SCENARIO] [--seconds N] [--rate N] [--users N] [--interval US] [--out DIR]
 
 Runs a scenario on a stack of its own and profiles the service's isolate from outside.
   SCENARIO      ${Object.keys(scenarios).join(", ")}; ${sign.name} by default
-  --seconds N   how long the measured part takes; ${limits.secondsDefault} by default
+  --seconds N   how long the measured part takes; at most ${limits.secondsDefault} by default
   --rate N      requests a second, where the scenario has a rate
   --users N     callers at once, where the scenario has users
   --interval US microseconds between two samples; ${limits.intervalUsDefault} by default
@@ -50,7 +50,9 @@ export function readOptions(args: string[]) {
 		return typeof value === "string" ? wholeNumber(`--${flag}`, value, least, most) : undefined;
 	};
 	const sizes: Partial<Sizes> = defined({
-		seconds: whole("seconds", 1, limits.secondsMax) ?? limits.secondsDefault,
+		seconds:
+			whole("seconds", 1, limits.secondsMax) ??
+			Math.min(scenario.sizes.seconds, limits.secondsDefault),
 		rate: whole("rate", 1, limits.ratePerSecondMax),
 		users: whole("users", 1, limits.usersMax),
 	});

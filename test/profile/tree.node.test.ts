@@ -179,7 +179,7 @@ describe("the phases", () => {
 	test("a folder's line is not about its neighbours", () => {
 		const at = (file: string) => phaseBelow(outermost, { name: "f", file, line: 1 });
 		expect(at("src/signing/sign.ts")).toBe("sign");
-		expect(at("src/signing-page.ts")).toBe("route");
+		expect(at("src/signing-page.ts")).toBe("not attributed");
 		expect(at("other/src/signing/sign.ts")).toBe("not attributed");
 	});
 });
