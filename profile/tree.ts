@@ -78,7 +78,7 @@ function settle({ place, selfUs, children }: Growing): CallNode {
 	return { place, selfUs, totalUs, children: settled };
 }
 
-export function keyOf({ name, file, line }: Place): string {
+function keyOf({ name, file, line }: Place): string {
 	return `${name} ${file}:${line}`;
 }
 
