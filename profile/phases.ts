@@ -20,7 +20,7 @@ const rules: readonly Rule[] = [
 		of: ["src/audit/move.ts", "src/audit/pack.ts", "durable-objects/audit-log.ts#alarm"],
 		withCalled: true,
 	},
-	{ phase: "jobs", of: ["src/jobs/"], withCalled: true },
+	{ phase: "jobs", of: ["src/jobs/", "src/signing/spares.ts"], withCalled: true },
 	{ phase: "authenticate", of: ["src/auth/", "src/routes/admission.ts#admit"] },
 	{
 		phase: "lease",
