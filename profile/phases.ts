@@ -58,7 +58,10 @@ const rules: readonly Rule[] = [
 		phase: "idempotency",
 		of: ["src/idempotency/", "src/routes/idempotent.ts", "durable-objects/idempotency.ts"],
 	},
-	{ phase: "database", of: ["@neondatabase/", "src/db/"] },
+	{
+		phase: "database, Redis",
+		of: ["@neondatabase/", "src/db/", "src/cache/redis.ts", "src/coordination/"],
+	},
 	{ phase: "route", of: ["src/app.ts", "src/services.ts", "src/routes/", "hono/"] },
 ];
 
@@ -84,7 +87,7 @@ const pseudoPhases: Readonly<Record<string, string>> = {
 const phaseNames: readonly string[] = [
 	...["route", "authenticate", "lease", "read the input", "key", "sign"],
 	...["audit: the isolate", "audit: the object", "answer"],
-	...["idempotency", "audit: to Postgres", "database", "jobs"],
+	...["idempotency", "audit: to Postgres", "database, Redis", "jobs"],
 	...[runtimePhase, garbagePhase, restPhase],
 ];
 
