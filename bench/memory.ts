@@ -1,4 +1,6 @@
 import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type HeapUsage, type Inspector, openInspector } from "../local/inspector.ts";
 import { freePort } from "../local/ports.ts";
@@ -6,6 +8,7 @@ import { startServices } from "../local/services.ts";
 import { projectConfig } from "../local/stack.ts";
 import type { Figure } from "./figures.ts";
 import { type Measured, remarksOn, startGenerator } from "./generator.ts";
+import { keptBytes } from "./heap-snapshot.ts";
 import type { Plan } from "./plan.ts";
 import { findInGroup } from "./processes.ts";
 import { createService, sampleMessage } from "./service.ts";
@@ -14,19 +17,13 @@ import { type BenchWorker, type Ground, startWorker } from "./workers.ts";
 
 const id = "memory";
 const connections = 32;
-/**
- * Until V8 has compiled what is worth it: the heap grows by some 300 KiB of machine code till then, and a
- * comparison of snapshots finds nothing else that does.
- */
-const warmUpRequests = 100_000;
-const warmUpMsMax = 120_000;
+/** Until the caches have what they hold. */
+const warmUpMs = 8_000;
 const blockMs = 4_000;
 const roundsMin = 8; // fewer give no interval that is worth one
 /** Until records have moved to Postgres, and nothing of the load is under way any more. */
 const restMs = 2_500;
 const sampleMs = 100;
-/** The smallest heap of several: what is made while one collects goes with the next. */
-const collections = 3;
 const heapBelow = 128 * 1024 * 1024;
 const slopeAtMost = 1024;
 const slopePer = 10_000;
@@ -49,42 +46,36 @@ export async function runMemory(plan: Plan, ground: Ground): Promise<void> {
 		generator.run(worker, { request, connections, warmUpMs: 0, measureMs, rate: null });
 
 	plan.progress("memory: warming up");
-	const before = await heapAtRest(inspector, worker);
-	const outcomes = await warmUp(load);
-	const isWarm = countOf(outcomes) >= warmUpRequests;
+	const rest = () => atRest(inspector, worker, join(ground.folder.path, `${id}.heapsnapshot`));
+	const before = await rest();
+	const outcomes = [await load(warmUpMs)];
 	const rounds = Math.max(roundsMin, Math.round((plan.seconds.http * 1000) / blockMs));
 	const points: Point[] = [];
 	let under = 0;
 	let requests = 0;
 	for (let round = 0; round <= rounds; round++) {
 		plan.progress(`memory: round ${round} of ${rounds}`);
-		const bytes = await heapAtRest(inspector, worker);
-		points.push({ requests, bytes });
+		points.push({ requests, ...(await rest()) });
 		if (round === rounds) break;
 		const [outcome, most] = await watched(inspector, load(blockMs));
 		outcomes.push(outcome);
 		under = Math.max(under, most);
 		requests += outcome.answeredInAll;
 	}
-	report(plan, { before, under, points, outcomes, isWarm, peak: peakOf(worker) });
+	report(plan, { before: before.heap, under, points, outcomes, peak: peakOf(worker) });
 }
 
-async function warmUp(load: (measureMs: number) => Promise<Measured>): Promise<Measured[]> {
-	const outcomes: Measured[] = [];
-	for (let ms = 0; countOf(outcomes) < warmUpRequests && ms < warmUpMsMax; ms += blockMs) {
-		outcomes.push(await load(blockMs));
-	}
-	return outcomes;
+/** The isolate after a collection, in bytes. */
+interface Rest {
+	/** All of its heap. */
+	readonly heap: number;
+	/** What of it the program keeps: without the machine code that V8 makes, for hours, as it learns. */
+	readonly kept: number;
 }
 
-function countOf(outcomes: readonly Measured[]): number {
-	return outcomes.reduce((sum, { answeredInAll }) => sum + answeredInAll, 0);
-}
-
-/** The heap after a collection, and the requests since the warm-up. */
-interface Point {
+interface Point extends Rest {
+	/** Since the warm-up. */
 	readonly requests: number;
-	readonly bytes: number;
 }
 
 interface Findings {
@@ -92,11 +83,10 @@ interface Findings {
 	readonly under: number;
 	readonly points: readonly Point[];
 	readonly outcomes: readonly Measured[];
-	readonly isWarm: boolean;
 	readonly peak: number | null;
 }
 
-function report(plan: Plan, { before, under, points, outcomes, isWarm, peak }: Findings): void {
+function report(plan: Plan, { before, under, points, outcomes, peak }: Findings): void {
 	const heap = (when: string, value: number, samples: number): Figure => ({
 		id: `${id}/heap/${when}`,
 		unit: "bytes",
@@ -106,8 +96,12 @@ function report(plan: Plan, { before, under, points, outcomes, isWarm, peak }: F
 	});
 	plan.done(heap("before", before, 1));
 	plan.done(heap("under", under, points.length - 1));
-	plan.done(heap("after", points.at(-1)?.bytes ?? Number.NaN, 1));
-	const slope = trend(points.map(({ requests, bytes }) => [requests / slopePer, bytes]));
+	plan.done(heap("after", points.at(-1)?.heap ?? Number.NaN, 1));
+	const slopeOf = (of: keyof Rest) =>
+		trend(points.map((point) => [point.requests / slopePer, point[of]]));
+	const all = slopeOf("heap");
+	const slope = slopeOf("kept");
+	const kibibytes = points.map(({ kept }) => (kept / 1024).toFixed(0)).join(", ");
 	plan.done({
 		id: `${id}/slope`,
 		unit: "bytes",
@@ -116,10 +110,7 @@ function report(plan: Plan, { before, under, points, outcomes, isWarm, peak }: F
 		interval: slope,
 		goal: slopeGoal(slope),
 		notes: [
-			`by which the heap grows for each 10,000 requests, of ${points.at(-1)?.requests} after a warm-up; the heaps were ${points.map(({ bytes }) => (bytes / 1024).toFixed(0)).join(", ")} KiB`,
-			...(isWarm
-				? []
-				: ["WARNING: too slow to get warm: V8 still compiled, and its code is in the slope"]),
+			`growth for each 10,000 of ${points.at(-1)?.requests} requests of what the isolate keeps (${kibibytes} KiB); with V8's machine code ${all.median.toFixed(0)} [${all.low.toFixed(0)}, ${all.high.toFixed(0)}]`,
 			...remarksOn(outcomes),
 		],
 	});
@@ -135,14 +126,12 @@ function slopeGoal({ median, low, high }: Interval) {
 	return { text: `<= ${slopeAtMost.toLocaleString("en-US")}`, met, sure };
 }
 
-async function heapAtRest(inspector: Inspector, { url }: BenchWorker): Promise<number> {
+async function atRest(inspector: Inspector, { url }: BenchWorker, file: string): Promise<Rest> {
 	await sleep(restMs);
-	const found: number[] = [];
-	for (let collection = 0; collection < collections; collection++) {
-		await inspector.collectGarbage(async () => (await fetch(`${url}/healthz`)).arrayBuffer());
-		found.push(bytesOf(await inspector.heapUsage()));
-	}
-	return Math.min(...found);
+	await inspector.collectGarbage(async () => (await fetch(`${url}/healthz`)).arrayBuffer());
+	const heap = bytesOf(await inspector.heapUsage());
+	await inspector.takeHeapSnapshot(file);
+	return { heap, kept: keptBytes(JSON.parse(await readFile(file, "utf8"))) };
 }
 
 /**
