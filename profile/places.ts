@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { SourceMap, type SourceMapping } from "node:module";
-import { dirname, relative, resolve } from "node:path";
+import { basename, dirname, relative, resolve } from "node:path";
 import type { ProfileNode } from "../local/inspector.ts";
 import type { Place } from "./tree.ts";
 
@@ -13,6 +13,8 @@ export async function readPlaces(bundlePath: string): Promise<(node: ProfileNode
 	return ({ callFrame: { functionName, url, lineNumber, columnNumber } }) => {
 		const name = functionName || "(anonymous)";
 		if (url === "" || lineNumber < 0) return { name, file: "", line: 0 };
+		// The runtime brings scripts of its own: node-internal:crypto_hash, ...
+		if (url !== basename(bundlePath)) return { name, file: url, line: lineNumber + 1 };
 		const entry: Partial<SourceMapping> & { name?: string } = map.findEntry(
 			lineNumber,
 			columnNumber,
