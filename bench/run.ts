@@ -8,6 +8,7 @@ import { describeMachine, type Figure, type Report } from "./figures.ts";
 import { onFreshGround } from "./ground.ts";
 import { appendRun, defaultHistory, readHistory, runOf } from "./history.ts";
 import { runHttp } from "./http.ts";
+import { runMemory } from "./memory.ts";
 import { runMicro } from "./micro.ts";
 import { type Options, readOptions, usage } from "./options.ts";
 import type { Plan } from "./plan.ts";
@@ -83,6 +84,7 @@ async function work(options: Options, plan: Plan, ground: Ground): Promise<void>
 	if (options.command !== "measure" || options.against !== null) return;
 	await runMicro(plan, ground);
 	await runHttp(plan, ground);
+	await runMemory(plan, ground);
 }
 
 async function comparisonOf(

@@ -116,6 +116,23 @@ export function pairedDifference(values: readonly number[], beside: readonly num
 	return medianInterval(inPairs(values, beside, (value, other) => value - other));
 }
 
+/**
+ * By how much `y` rises with each 1 of `x`: the median of the slopes between all pairs of points, with
+ * Sen's interval of 95 % (Sen 1968, doi:10.1080/01621459.1968.10480934). One outlier does not move it.
+ */
+export function trend(points: readonly (readonly [x: number, y: number])[]): Interval {
+	const slopes = points.flatMap(([x, y], index) =>
+		points.slice(index + 1).flatMap(([x2, y2]) => (x2 === x ? [] : [(y2 - y) / (x2 - x)])),
+	);
+	const sorted = Float64Array.from(slopes).sort();
+	const n = points.length;
+	const spread = 1.96 * Math.sqrt((n * (n - 1) * (2 * n + 5)) / 18);
+	const cut = Math.max(0, Math.round((sorted.length - spread) / 2));
+	const low = sorted[cut] ?? Number.NaN;
+	const high = sorted[sorted.length - 1 - cut] ?? Number.NaN;
+	return { median: median(sorted), low, high, coverage: 0.95, count: n };
+}
+
 function inPairs(
 	values: readonly number[],
 	beside: readonly number[],

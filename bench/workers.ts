@@ -41,13 +41,15 @@ export interface Variant {
 	readonly main?: string;
 	/** Files that stand for imports, which are named as the service's own files spell them. */
 	readonly alias?: Readonly<Record<string, string>>;
+	/** Not minified: functions have the names of the sources, as far as one bundle can. */
+	readonly readable?: true;
 }
 
 /** The configuration of a project, changed: written into the folder, so its paths become absolute. */
 export async function variantConfig(
-	{ folder }: Ground,
+	{ folder }: { readonly folder: Pick<DataFolder, "path"> },
 	name: string,
-	{ main, alias = {} }: Variant,
+	{ main, alias = {}, readable }: Variant,
 	root = projectRoot,
 ): Promise<string> {
 	const absolute = {
@@ -60,6 +62,7 @@ export async function variantConfig(
 		if (!text.includes(`= "${path}"`)) throw new Error(`${source} names no "${path}"`);
 		text = text.replace(`= "${path}"`, `= ${JSON.stringify(to)}`);
 	}
+	if (readable) text = text.replace(/^minify = true$/m, "minify = false");
 	const lines = Object.entries(alias).map((pair) =>
 		pair.map((end) => JSON.stringify(end)).join(" = "),
 	);
@@ -124,6 +127,7 @@ export async function startWorker(
 	name: string,
 	configPath: string,
 	vars: Readonly<Record<string, string>> = {},
+	inspectorPort?: number,
 ): Promise<BenchWorker> {
-	return launchWorker(ground, await buildWorker(ground, name, configPath), vars);
+	return launchWorker(ground, await buildWorker(ground, name, configPath), vars, inspectorPort);
 }

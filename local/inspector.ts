@@ -77,10 +77,10 @@ export interface Inspector {
 
 /**
  * Connects to the isolate of a worker.
- * @param worker its name in wrangler.toml; further locations are `NAME-1`, `NAME-2`, ...
+ * @param worker its name in wrangler.toml, the service's own by default; further locations are `NAME-1`, ...
  * @throws when the inspector is not there, or has no such worker
  */
-export async function openInspector(port: number, worker: string): Promise<Inspector> {
+export async function openInspector(port: number, worker = "edgesign"): Promise<Inspector> {
 	const target = await findTarget(port, `core:user:${worker}`);
 	const channel = await openChannel(target);
 	await channel.ask("HeapProfiler.enable", {}, answerTimeoutMs);

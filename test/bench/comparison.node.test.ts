@@ -9,6 +9,7 @@ import type { Side } from "../../bench/sides.ts";
 const plan: Plan = {
 	seconds: { micro: 1, http: 1 },
 	keys: 1,
+	rows: 1,
 	wants: () => true,
 	progress: () => {},
 	done: () => {},

@@ -1,0 +1,113 @@
+/**
+ * Every numeric target of the product beside what is measured now: a table for a person, a JSON file for
+ * a program. `npm run validate -- [--all] [--only PATTERN] [--bench FILE] [--json FILE]`
+ */
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { describeMachine } from "../bench/figures.ts";
+import { Problem, runCommand } from "../local/problem.ts";
+import { onEndRequest } from "../local/signals.ts";
+import { type Judged, judge, passes, shown } from "./judge.ts";
+import { limits } from "./limits.ts";
+import { measure } from "./measure.ts";
+import { targets } from "./targets.ts";
+
+const usage = `npm run validate -- [--all] [--only PATTERN] [--bench FILE] [--json FILE]
+
+Measures every numeric target and says whether it is met; about eight minutes.
+  --all           what is not built yet counts as missed
+  --only PATTERN  targets whose row or text matches, a regular expression: S6, 'issue 5', memory
+  --bench FILE    figures of a run of npm run bench -- --json FILE, in the place of a short one
+  --json FILE     where the JSON goes; validate/results/latest.json by default
+
+Exit code 1 when one is missed.`;
+
+const fromCaller = (path: string) => resolve(process.env.INIT_CWD ?? process.cwd(), path);
+
+function readOptions(args: string[]) {
+	const { values } = parseArgs({
+		args,
+		options: {
+			all: { type: "boolean", default: false },
+			only: { type: "string" },
+			bench: { type: "string" },
+			json: { type: "string" },
+		},
+	});
+	const chosen = choose(values.only ?? "");
+	if (chosen.length === 0) throw new Problem(`no target has a row or a text like "${values.only}"`);
+	return {
+		all: values.all,
+		chosen,
+		benchFile: values.bench === undefined ? undefined : fromCaller(values.bench),
+		file: values.json
+			? fromCaller(values.json)
+			: join(import.meta.dirname, "results", "latest.json"),
+	};
+}
+
+function choose(text: string) {
+	try {
+		const pattern = new RegExp(text, "i");
+		return targets.filter((target) => pattern.test(target.row) || pattern.test(target.text));
+	} catch {
+		throw new Problem(`--only must be a regular expression, and "${text}" is none`);
+	}
+}
+
+async function main(args: string[]): Promise<void> {
+	const { all, chosen, benchFile, file } = readOptions(args);
+	const ending = new AbortController();
+	onEndRequest(() => ending.abort(new Problem("stopped before the end; nothing was written")));
+	const { signal } = ending;
+	const at = new Date().toISOString();
+	const machine = describeMachine();
+	const measurements = await measure(chosen, {
+		...{ benchFile, signal, onProgress: showProgress },
+		onStep: (line) => {
+			showProgress("");
+			console.error(line);
+		},
+	}).catch((error) => {
+		signal.throwIfAborted(); // what fails after a request to end fails because of it
+		throw error;
+	});
+	showProgress("");
+	const judged = chosen.map((target) => judge(target, measurements));
+	const passed = passes(judged, all);
+	const command = ["npm run validate", ...(args.length > 0 ? ["--", ...args] : [])].join(" ");
+	const report = { version: 1, at, command, machine, passed, targets: judged };
+	await mkdir(dirname(file), { recursive: true });
+	await writeFile(file, `${JSON.stringify(report, null, "\t")}\n`);
+	console.log(formatTable(judged));
+	console.log(`\nWritten to ${file}`);
+	if (!passed) process.exitCode = 1;
+}
+
+export function formatTable(judged: readonly Judged[]): string {
+	const rows = judged.map(({ row, text, goal, value, unit, verdict, note }) => [
+		...[row, text, `${goal} ${unit}`, value === null ? "" : shown(value), verdict, note],
+	]);
+	const all = [["row", "target", "goal", "measured", "verdict", "by"], ...rows];
+	const widths = (all[0] ?? []).map((_, column) =>
+		Math.max(...all.map((row) => row[column]?.length ?? 0)),
+	);
+	const lines = all.map((row) =>
+		row
+			.map((cell, column) => cell.padEnd(widths[column] ?? 0))
+			.join("  ")
+			.trimEnd(),
+	);
+	const counts = Map.groupBy(judged, ({ verdict }) => verdict);
+	const sum = [...counts].map(([verdict, { length }]) => `${length} ${verdict}`).join(", ");
+	return [...lines, "", sum].join("\n");
+}
+
+/** One line that is written over; only where a person looks on. */
+function showProgress(line: string): void {
+	if (!process.stderr.isTTY) return;
+	process.stderr.write(`\r\x1b[2K${line.slice(0, limits.progressChars)}`);
+}
+
+if (import.meta.main) await runCommand(main, usage);
