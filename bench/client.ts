@@ -18,6 +18,7 @@ const backlogSeconds = 2;
 
 interface Run {
 	readonly job: Job;
+	readonly request: Buffer;
 	/** Milliseconds of the process's clock between which answers count. */
 	readonly from: number;
 	readonly to: number;
@@ -136,7 +137,7 @@ function scheduledPace(run: Run, rate: number): Pace {
 function send(run: Run, connection: Connection, since: number): void {
 	connection.since = since;
 	run.inFlight++;
-	connection.send();
+	connection.send(run.request);
 }
 
 function count(run: Run, kind: string): void {
@@ -147,6 +148,7 @@ async function execute(job: Job): Promise<Outcome> {
 	const from = performance.now() + job.warmUpMs;
 	const run: Run = {
 		job,
+		request: Buffer.from(job.request, "latin1"),
 		from,
 		to: from + job.measureMs,
 		latencies: createSamples(samplesMax),
@@ -173,10 +175,9 @@ async function execute(job: Job): Promise<Outcome> {
 		run.inFlight--;
 		count(run, kind);
 	};
-	const request = Buffer.from(job.request, "latin1");
 	const connections = await Promise.all(
 		Array.from({ length: job.connections }, () =>
-			openConnection({ port: job.port, request, onAnswer, onFailure }),
+			openConnection({ port: job.port, onAnswer, onFailure }),
 		),
 	);
 	pace.start(connections);

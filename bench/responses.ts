@@ -1,5 +1,6 @@
 /** Longest head of a response that is taken, in characters. */
 const headCharsMax = 16 * 1024;
+const lineBreak = "\r\n";
 
 /** The server sent what this reader does not know. */
 export class ProtocolError extends Error {
@@ -8,16 +9,45 @@ export class ProtocolError extends Error {
 
 /**
  * Reads HTTP/1.1 responses off one connection, however they are cut into chunks, and tells the
- * status of each when its last byte is there. Bodies are counted, not kept; they must have a
- * Content-Length (RFC 9112 section 6.2), except where the status has none.
+ * status of each when its last byte is there. Bodies are counted, not kept; they have a
+ * Content-Length or are chunked (RFC 9112 section 6), except where the status has none.
  * @throws ProtocolError from the returned function; the connection is of no use after that
  */
 export function createResponseReader(
 	onResponse: (status: number) => void,
 ): (chunk: Buffer) => void {
-	let head = "";
+	let text = ""; // of a head, or of a line between chunks, that is not all there yet
 	let status = 0;
 	let bodyLeft = 0;
+	let isChunked = false;
+
+	/** Text up to the separator, or null while it is not there; and where it ends in the chunk. */
+	const upTo = (separator: string, chunk: Buffer, at: number): [string | null, number] => {
+		const before = text.length;
+		text += chunk.toString("latin1", at, at + headCharsMax);
+		const end = text.indexOf(separator);
+		if (end === -1) {
+			if (text.length > headCharsMax) throw new ProtocolError("a head is too long");
+			return [null, chunk.length];
+		}
+		const found = text.slice(0, end);
+		text = "";
+		return [found, at + end + separator.length - before];
+	};
+	const beginBody = (head: string) => {
+		status = statusOf(head);
+		isChunked = isChunkedIn(head);
+		if (isChunked) return;
+		bodyLeft = lengthOf(head, status);
+		if (bodyLeft === 0) onResponse(status);
+	};
+	/** A chunk with the line break behind it; the last one is empty, and a line break follows. */
+	const beginChunk = (line: string) => {
+		const size = chunkSizeOf(line);
+		isChunked = size > 0;
+		bodyLeft = size + lineBreak.length;
+	};
+
 	return (chunk) => {
 		let at = 0;
 		while (at < chunk.length) {
@@ -25,21 +55,14 @@ export function createResponseReader(
 				const taken = Math.min(bodyLeft, chunk.length - at);
 				bodyLeft -= taken;
 				at += taken;
-				if (bodyLeft === 0) onResponse(status);
+				if (bodyLeft === 0 && !isChunked) onResponse(status);
 				continue;
 			}
-			const before = head.length;
-			head += chunk.toString("latin1", at, at + headCharsMax);
-			const end = head.indexOf("\r\n\r\n");
-			if (end === -1) {
-				if (head.length > headCharsMax) throw new ProtocolError("a head is too long");
-				return;
-			}
-			at += end + 4 - before;
-			status = statusOf(head);
-			bodyLeft = lengthOf(head.slice(0, end), status);
-			head = "";
-			if (bodyLeft === 0) onResponse(status);
+			const [found, next] = upTo(isChunked ? lineBreak : lineBreak + lineBreak, chunk, at);
+			at = next;
+			if (found === null) return;
+			if (isChunked) beginChunk(found);
+			else beginBody(found);
 		}
 	};
 }
@@ -55,4 +78,15 @@ function lengthOf(head: string, status: number): number {
 	if (found !== undefined) return Number(found);
 	if (status === 204 || status === 304) return 0;
 	throw new ProtocolError("a response has no Content-Length");
+}
+
+function isChunkedIn(head: string): boolean {
+	return /\r\ntransfer-encoding: *chunked/i.test(head);
+}
+
+/** Extensions behind the size are passed over; trailers are not known here. */
+function chunkSizeOf(line: string): number {
+	const size = /^([0-9a-f]{1,8})\s*(;.*)?$/i.exec(line)?.[1];
+	if (size === undefined) throw new ProtocolError("a chunk does not begin with its size");
+	return Number.parseInt(size, 16);
 }

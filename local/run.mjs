@@ -19,6 +19,7 @@ const commands = {
 	test: ["node_modules/vitest/vitest.mjs", "run"],
 	check: ["scripts/check.ts"],
 	bench: ["bench/run.ts"],
+	load: ["loadtests/run.ts"],
 	chaos: ["test/chaos/run.ts"],
 	deploy: ["local/deploy.ts"],
 	migrate: ["local/migrate.ts"],

@@ -29,6 +29,16 @@ describe("the load generator's reader of responses", () => {
 		);
 	});
 
+	test("a chunked body ends with its empty chunk, however it is cut", () => {
+		const chunked =
+			"HTTP/1.1 201 Made\r\nTransfer-Encoding: chunked\r\n\r\na;x=1\r\n01234\r\n789\r\n3\r\nabc\r\n0\r\n\r\n";
+		const stream = chunked + answer(200, "ok") + chunked;
+		expect(read(chunked.slice(0, -1))).toEqual([]);
+		for (let cut = 0; cut <= stream.length; cut++) {
+			expect(read(stream.slice(0, cut), stream.slice(cut))).toEqual([201, 200, 201]);
+		}
+	});
+
 	test("a response counts when its last byte is there, not before", () => {
 		const whole = answer(200, "0123456789");
 		expect(read(whole.slice(0, -1))).toEqual([]);
@@ -47,7 +57,8 @@ describe("the load generator's reader of responses", () => {
 
 	test.each([
 		["something that is not HTTP/1.1", "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"],
-		["a body without a length", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"],
+		["a body without a length", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"],
+		["a chunk without a size", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnone\r\n\r\n"],
 		["a status that is no number", "HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n"],
 		["a head without an end", `HTTP/1.1 200 OK\r\n${"a".repeat(20_000)}`],
 	])("%s is refused", (_, stream) => {

@@ -1,0 +1,97 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Problem } from "../local/problem.ts";
+import { type Stack, type StackOptions, startStack } from "../local/stack.ts";
+import { limits } from "./limits.ts";
+
+/** The service that is put under load. */
+export interface Target {
+	readonly url: string;
+	readonly host: string;
+	readonly port: number;
+	readonly tls: boolean;
+	readonly tenant: string;
+	/** Of an admin. */
+	readonly token: string;
+	/** The stack of this machine, whose parts can be taken away; null for a service elsewhere. */
+	readonly stack: Stack | null;
+	/** The parsed answer. @throws Problem on any refusal */
+	call<Answer>(method: string, path: string, json?: unknown): Promise<Answer>;
+	stop(): Promise<void>;
+}
+
+const tokenForm = /^es_([a-z0-9][a-z0-9-]{0,31})_[A-Za-z0-9_-]{43}$/;
+
+/** The hosts that a load test may go to without being told so. */
+const loopbackHosts: ReadonlySet<string> = new Set(["127.0.0.1", "localhost", "[::1]"]);
+
+/** A service that runs already. @throws Problem when the address is not for load tests, or no token is given */
+export function remoteTarget(
+	address: string,
+	token: string | undefined,
+	allowRemote: boolean,
+): Target {
+	const url = URL.canParse(address) ? new URL(address) : null;
+	if (!url || !/^https?:$/.test(url.protocol) || url.pathname !== "/" || url.search !== "") {
+		throw new Problem(`--url must be http://HOST[:PORT] or https://HOST[:PORT], not "${address}"`);
+	}
+	if (!loopbackHosts.has(url.hostname) && !allowRemote) {
+		throw new Problem(
+			`${url.hostname} is not this machine: with --allow-remote it is put under load all the same`,
+		);
+	}
+	if (!token) {
+		throw new Problem("with --url an admin's token is needed: --token, or EDGESIGN_TOKEN");
+	}
+	return makeTarget(url, token, null, async () => {});
+}
+
+/** A stack of its own on a fresh data folder, which goes with it. */
+export async function ownTarget(options: Partial<StackOptions> = {}): Promise<Target> {
+	const dataDir = await mkdtemp(join(tmpdir(), "edgesign-load-"));
+	const remove = () => rm(dataDir, { recursive: true, force: true });
+	try {
+		const stack = await startStack({ dataDir, port: 0, ...options });
+		const stop = () => stack.stop().finally(remove);
+		return makeTarget(new URL(stack.urls[0] ?? ""), stack.adminToken, stack, stop);
+	} catch (error) {
+		await remove();
+		throw error;
+	}
+}
+
+function makeTarget(
+	url: URL,
+	token: string,
+	stack: Stack | null,
+	stop: () => Promise<void>,
+): Target {
+	const tenant = tokenForm.exec(token)?.[1];
+	if (tenant === undefined) throw new Problem("the token is not of the form es_TENANT_SECRET");
+	const tls = url.protocol === "https:";
+	return {
+		url: url.origin,
+		host: url.hostname.replace(/^\[|\]$/g, ""),
+		port: Number(url.port) || (tls ? 443 : 80),
+		tls,
+		tenant,
+		token,
+		stack,
+		async call<Answer>(method: string, path: string, json?: unknown) {
+			const response = await fetch(`${url.origin}${path}`, {
+				method,
+				headers: {
+					authorization: `Bearer ${token}`,
+					...(json !== undefined && { "content-type": "application/json" }),
+				},
+				...(json !== undefined && { body: JSON.stringify(json) }),
+				signal: AbortSignal.timeout(limits.apiTimeoutMs),
+			});
+			const text = await response.text();
+			if (!response.ok) throw new Problem(`${method} ${path} answered ${response.status}: ${text}`);
+			return (text === "" ? null : JSON.parse(text)) as Answer;
+		},
+		stop,
+	};
+}
