@@ -63,8 +63,7 @@ const seedMax = 999_999_999;
 /** @throws Problem that names the rule */
 export function readOptions(args: string[]): Options {
 	const { values, positionals } = parseArgs({ args, options: flags, allowPositionals: true });
-	const path = (given: string | undefined) =>
-		given === undefined ? undefined : resolve(process.env.INIT_CWD ?? process.cwd(), given);
+	const path = (given: string | undefined) => (given === undefined ? undefined : fromCaller(given));
 	const number = (name: "connections" | "seed", least: number, most: number) =>
 		values[name] === undefined ? undefined : wholeNumber(`--${name}`, values[name], least, most);
 	return {
@@ -80,6 +79,19 @@ export function readOptions(args: string[]): Options {
 		out: path(values.out),
 		help: values.help,
 	};
+}
+
+/** A path as it was meant where npm was called. */
+export function fromCaller(path: string): string {
+	return resolve(process.env.INIT_CWD ?? process.cwd(), path);
+}
+
+/** The arguments as a report may show them. */
+export function withoutToken(args: readonly string[]): string[] {
+	return args.map((arg, index) => {
+		if (args[index - 1] === "--token") return "...";
+		return arg.startsWith("--token=") ? "--token=..." : arg;
+	});
 }
 
 const sizeFlags = {

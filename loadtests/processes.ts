@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import { type CpuTime, cpuTimeOf } from "../bench/processes.ts";
 import { commandLine } from "../local/processes.ts";
 
@@ -92,4 +92,9 @@ function memoryOf(pid: number): number | null {
 	} catch {
 		return null;
 	}
+}
+
+/** The server on the files of a data folder. @throws when there is none */
+export function postgresPid(dataDir: string): number {
+	return Number(readFileSync(join(dataDir, "postgres", "postmaster.pid"), "utf8").split("\n")[0]);
 }

@@ -27,11 +27,14 @@ export interface LoadResult {
 	readonly spectrum: readonly (readonly [share: number, milliseconds: number])[];
 	readonly generator: GeneratorResult;
 	readonly server: readonly ServerSample[];
-	readonly figures: readonly ScenarioFigure[];
+	readonly figures: readonly FigureResult[];
 	readonly thresholds: readonly ThresholdResult[];
 	/** Whether every threshold that decides holds. */
 	readonly passed: boolean;
 }
+
+/** What the scenario found out; null where it found nothing. */
+export type FigureResult = Omit<ScenarioFigure, "value"> & { readonly value: number | null };
 
 export interface KindResult extends Summary {
 	readonly name: string;

@@ -146,10 +146,11 @@ class ScenarioRun {
 		const running: Running = {
 			target,
 			sizes: this.#prepared.sizes,
-			load: (phases) => this.#load(generator, phases),
+			load: (phases) => this.#load(generator, now, phases),
 			cutShort: generator.cutShort,
 			now,
 			summary: (interval, names) => this.timeline.summary([interval], this.#numbers(names)),
+			server: () => watch?.samples ?? [],
 			mark: (text) => this.marks.push({ seconds: now() / 1000, text }),
 			figure: (figure) => this.figures.push(figure),
 			signal,
@@ -170,11 +171,21 @@ class ScenarioRun {
 		);
 	}
 
-	async #load(generator: GeneratorProcess, phases: readonly Phase[]): Promise<PhaseOutcome[]> {
+	async #load(
+		generator: GeneratorProcess,
+		now: () => number,
+		phases: readonly Phase[],
+	): Promise<PhaseOutcome[]> {
 		const whole = phases.map((phase) => ({ ...phase, seconds: inCells(phase.seconds) }));
 		const jobs = whole.map((phase): PhaseJob => this.#job(phase));
-		const told = this.#announce(whole);
-		const { from, to } = await generator.run(jobs).finally(() => clearInterval(told));
+		let timers: NodeJS.Timeout[] = [];
+		const { from, to } = await generator
+			.run(jobs, (start) => {
+				timers = this.#follow(whole, start - now());
+			})
+			.finally(() => {
+				for (const timer of timers) clearTimeout(timer);
+			});
 		const outcomes: PhaseOutcome[] = [];
 		let begin = from;
 		for (const { name, seconds, measured = true } of whole) {
@@ -211,19 +222,18 @@ class ScenarioRun {
 	}
 
 	/** Follows the phases by the clock, for the progress line and for whoever watches. */
-	#announce(phases: readonly Phase[]): NodeJS.Timeout {
-		const left = [...phases];
-		let next = performance.now();
-		const look = () => {
-			const [phase] = left;
-			if (!phase || performance.now() < next) return;
-			left.shift();
-			next += phase.seconds * 1000;
-			this.#phase = phase.name;
-			this.#settings.onPhase?.(phase);
-		};
-		look();
-		return setInterval(look, limits.cellMs);
+	#follow(phases: readonly Phase[], fromNowMs: number): NodeJS.Timeout[] {
+		let at = fromNowMs;
+		return phases.map((phase) => {
+			const begin = () => {
+				this.#phase = phase.name;
+				this.#settings.onPhase?.(phase);
+				phase.onBegin?.();
+			};
+			const timer = setTimeout(begin, Math.max(0, at));
+			at += phase.seconds * 1000;
+			return timer;
+		});
 	}
 
 	#outcome(interval: Interval, name: string, measured: boolean): PhaseOutcome {

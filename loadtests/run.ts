@@ -4,9 +4,16 @@
  */
 import { Problem, runCommand } from "../local/problem.ts";
 import { onEndRequest } from "../local/signals.ts";
-import { help, type Options, readOptions } from "./options.ts";
+import { nameOf, readResult, writeResults } from "./files.ts";
+import { fromCaller, help, type Options, readOptions, withoutToken } from "./options.ts";
+import { comparisonToHtml, formatComparison } from "./report/compare.ts";
+import { toHtml } from "./report/html.ts";
+import { formatResult } from "./report/text.ts";
+import type { LoadResult } from "./results.ts";
 import { type Progress, runScenario } from "./run-scenario.ts";
+import type { Scenario } from "./scenario.ts";
 import { scenarios } from "./scenarios/index.ts";
+import { selftest } from "./selftest.ts";
 import { ownTarget, remoteTarget } from "./target.ts";
 import { threeDigits } from "./thresholds.ts";
 
@@ -20,41 +27,75 @@ function progressLine({ phase, seconds, rate, p50, p95, errors, dropped }: Progr
 	return `${Math.round(seconds)} s  ${phase}  ${threeDigits(rate)}/s  p50 ${ms(p50)}  p95 ${ms(p95)}  errors ${errors}  dropped ${dropped}`;
 }
 
-async function run(options: Options, command: string): Promise<void> {
-	const [name = ""] = options.words;
-	const scenario = Object.hasOwn(scenarios, name) ? scenarios[name] : undefined;
-	if (!scenario) {
-		throw new Problem(`there is no scenario "${name}": ${Object.keys(scenarios).join(", ")}`);
-	}
+function scenarioOf(name: string): Scenario {
+	const found = Object.values<Scenario>(scenarios).find((scenario) => scenario.name === name);
+	if (found) return found;
+	throw new Problem(`there is no scenario "${name}": ${Object.keys(scenarios).join(", ")}`);
+}
+
+async function run(name: string, options: Options, command: string): Promise<void> {
+	const scenario = scenarioOf(name);
+	const { url, token, allowRemote, thresholds, seed, connections } = options;
+	const baseline = options.baseline === undefined ? null : await readResult(options.baseline);
 	const ending = new AbortController();
 	onEndRequest(() => ending.abort(new Problem("stopped before the end; nothing was written")));
-	const { url, token, allowRemote } = options;
+	const { signal } = ending;
 	showProgress("starting PostgreSQL, the gateways and the worker");
 	const target =
-		url === undefined
-			? await ownTarget({ signal: ending.signal })
-			: remoteTarget(url, token, allowRemote);
+		url === undefined ? await ownTarget({ signal }) : remoteTarget(url, token, allowRemote);
+	let result: LoadResult;
 	try {
-		const result = await runScenario(scenario, {
-			...{ target, command, sizes: options.sizes, signal: ending.signal },
-			...(options.thresholds && { thresholds: options.thresholds }),
-			...(options.seed !== undefined && { seed: options.seed }),
-			...(options.connections !== undefined && { connections: options.connections }),
+		result = await runScenario(scenario, {
+			...{ target, command, sizes: options.sizes, signal },
+			...(thresholds && { thresholds }),
+			...(seed !== undefined && { seed }),
+			...(connections !== undefined && { connections }),
 			onProgress: (progress) => showProgress(progressLine(progress)),
 		});
-		showProgress("");
-		console.log(JSON.stringify(result.overall, null, "\t"));
-		if (!result.passed) throw new Problem("a threshold does not hold");
 	} finally {
 		showProgress("");
 		await target.stop();
+	}
+	console.log(formatResult(result));
+	const files = await writeResults(options.out, nameOf(result), {
+		html: toHtml(result, baseline),
+		json: `${JSON.stringify(result, null, "\t")}\n`,
+	});
+	console.log(`\nWritten to ${files.join(" and ")}`);
+	if (!result.passed) throw new Problem("a threshold does not hold");
+}
+
+async function compare(paths: readonly string[], options: Options): Promise<void> {
+	const [one, other, ...rest] = paths.map((path) => fromCaller(path));
+	if (one === undefined || other === undefined || rest.length > 0) {
+		throw new Problem("usage: npm run load -- compare BEFORE.json AFTER.json");
+	}
+	const [before, after] = [await readResult(one), await readResult(other)];
+	console.log(formatComparison(before, after));
+	const name = `compare-${nameOf(before)}-${nameOf(after)}`;
+	const files = await writeResults(options.out, name, { html: comparisonToHtml(before, after) });
+	console.log(`\nWritten to ${files.join(" and ")}`);
+}
+
+function list(): void {
+	for (const { name, summary, sizes, thresholds } of Object.values<Scenario>(scenarios)) {
+		const users = sizes.users > 0 ? `, ${sizes.users} users` : "";
+		const rate = sizes.rate > 0 ? `, ${sizes.rate}/s` : "";
+		console.log(`${name}: ${summary} (${sizes.seconds} s${rate}${users})`);
+		console.log(`    ${thresholds.join("  ")}`);
 	}
 }
 
 async function main(args: string[]): Promise<void> {
 	const options = readOptions(args);
-	if (options.help || options.words.length === 0) console.log(help);
-	else await run(options, ["npm run load", "--", ...args].join(" "));
+	const [word, ...rest] = options.words;
+	if (options.help || word === undefined) console.log(help);
+	else if (word === "compare") await compare(rest, options);
+	else if (rest.length > 0)
+		throw new Problem(`one scenario at a time, not "${rest.join(" ")}" too`);
+	else if (word === "list") list();
+	else if (word === "selftest") await selftest();
+	else await run(word, options, ["npm run load", "--", ...withoutToken(args)].join(" "));
 }
 
 await runCommand(main);

@@ -1,3 +1,4 @@
+import type { ServerSample } from "./processes.ts";
 import type { RequestKind } from "./requests.ts";
 import type { Target } from "./target.ts";
 import type { Dimension } from "./thresholds.ts";
@@ -31,6 +32,8 @@ export interface Phase {
 	readonly loads: readonly Load[];
 	/** False for what only warms up or waits: thresholds and the table leave it out. */
 	readonly measured?: boolean;
+	/** Called when it begins. */
+	readonly onBegin?: () => void;
 }
 
 /** What a scenario is run with; each has a flag. */
@@ -72,6 +75,8 @@ export interface Running {
 	now(): number;
 	/** What became of the kinds' requests that were scheduled in the interval; of all but hostile ones when none is named. */
 	summary(interval: Interval, kinds?: readonly string[]): Summary;
+	/** What the stack's workerd used so far; empty for a service elsewhere. */
+	server(): readonly ServerSample[];
 	/** Marks a moment in the report's charts. */
 	mark(text: string): void;
 	figure(figure: ScenarioFigure): void;

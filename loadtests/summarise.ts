@@ -1,10 +1,9 @@
 import type { describeMachine } from "../bench/figures.ts";
-import { Histogram } from "./generator/histogram.ts";
 import { limits } from "./limits.ts";
 import type { RequestKind } from "./requests.ts";
 import type { GeneratorResult, LoadResult, Mark, Point, ThresholdResult } from "./results.ts";
 import type { PhaseOutcome, Scenario, ScenarioFigure, Sizes } from "./scenario.ts";
-import type { Beat, Interval, Timeline } from "./timeline.ts";
+import { type Interval, latencyOf, type Timeline } from "./timeline.ts";
 
 /** All that a run left behind. */
 interface Finished {
@@ -71,9 +70,12 @@ export function summarise(finished: Finished): LoadResult {
 			times.count === 0
 				? []
 				: spectrumShares.map((share) => [share, times.percentile(share)] as const),
-		generator: generatorOf(timeline.beats, measured, overall.dropped),
+		generator: generatorOf(timeline, measured, overall.dropped),
 		server: finished.server.map(sinceBegin).filter(({ seconds }) => seconds >= 0),
-		figures: finished.figures,
+		figures: finished.figures.map((figure) => ({
+			...figure,
+			value: Number.isFinite(figure.value) ? figure.value : null,
+		})),
 		thresholds,
 		passed: thresholds.every(({ holds, decides }) => holds || !decides),
 	};
@@ -106,35 +108,23 @@ function seriesOf(
 			dropped: dropped / seconds,
 			hostile: timeline.summary([interval], hostile).offered / seconds,
 			latency: latency && { p50: latency.p50, p95: latency.p95, p99: latency.p99 },
-			lagMs: lagIn(timeline.beats, interval),
+			lagMs: latencyOf(timeline.lag([interval]))?.p99 ?? null,
 		});
 	}
 	return points;
 }
 
-function beatsIn(beats: readonly Beat[], { from, to }: Interval): readonly Beat[] {
-	return beats.filter(({ cell }) => cell * limits.cellMs >= from && cell * limits.cellMs < to);
-}
-
-function lagIn(beats: readonly Beat[], interval: Interval): number | null {
-	const lag = new Histogram();
-	for (const beat of beatsIn(beats, interval)) lag.add(beat.lag);
-	return lag.count === 0 ? null : lag.percentile(0.99);
-}
-
 function generatorOf(
-	all: readonly Beat[],
+	timeline: Timeline,
 	measured: readonly Interval[],
 	dropped: number,
 ): GeneratorResult {
-	const beats = measured.flatMap((interval) => beatsIn(all, interval));
-	const lag = new Histogram();
-	for (const beat of beats) lag.add(beat.lag);
+	const beats = measured.flatMap((interval) => timeline.beatsIn(interval));
+	const lag = latencyOf(timeline.lag(measured));
 	const cpu = beats.map((beat) => beat.cpu);
 	const most = (values: readonly number[]) => values.reduce((a, b) => Math.max(a, b), 0);
 	const mean = cpu.reduce((sum, share) => sum + share, 0) / Math.max(1, cpu.length);
-	const lagMs =
-		lag.count === 0 ? null : { p50: lag.percentile(0.5), p99: lag.percentile(0.99), max: lag.max };
+	const lagMs = lag && { p50: lag.p50, p99: lag.p99, max: lag.max };
 	return {
 		lagMs,
 		cpu: { mean, max: most(cpu) },

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Problem } from "../local/problem.ts";
 import { type Stack, type StackOptions, startStack } from "../local/stack.ts";
+import { createUndo, type Undo } from "../local/undo.ts";
 import { limits } from "./limits.ts";
 
 /** The service that is put under load. */
@@ -18,6 +19,8 @@ export interface Target {
 	readonly stack: Stack | null;
 	/** The parsed answer. @throws Problem on any refusal */
 	call<Answer>(method: string, path: string, json?: unknown): Promise<Answer>;
+	/** What is to be stopped too, once the stack has stopped. */
+	afterStop(stop: () => Promise<void>): void;
 	stop(): Promise<void>;
 }
 
@@ -44,29 +47,24 @@ export function remoteTarget(
 	if (!token) {
 		throw new Problem("with --url an admin's token is needed: --token, or EDGESIGN_TOKEN");
 	}
-	return makeTarget(url, token, null, async () => {});
+	return makeTarget(url, token, null, createUndo());
 }
 
 /** A stack of its own on a fresh data folder, which goes with it. */
 export async function ownTarget(options: Partial<StackOptions> = {}): Promise<Target> {
 	const dataDir = await mkdtemp(join(tmpdir(), "edgesign-load-"));
-	const remove = () => rm(dataDir, { recursive: true, force: true });
+	const undo = createUndo();
+	undo.add(() => rm(dataDir, { recursive: true, force: true }));
 	try {
 		const stack = await startStack({ dataDir, port: 0, ...options });
-		const stop = () => stack.stop().finally(remove);
-		return makeTarget(new URL(stack.urls[0] ?? ""), stack.adminToken, stack, stop);
+		return makeTarget(new URL(stack.urls[0] ?? ""), stack.adminToken, stack, undo);
 	} catch (error) {
-		await remove();
+		await undo.run();
 		throw error;
 	}
 }
 
-function makeTarget(
-	url: URL,
-	token: string,
-	stack: Stack | null,
-	stop: () => Promise<void>,
-): Target {
+function makeTarget(url: URL, token: string, stack: Stack | null, undo: Undo): Target {
 	const tenant = tokenForm.exec(token)?.[1];
 	if (tenant === undefined) throw new Problem("the token is not of the form es_TENANT_SECRET");
 	const tls = url.protocol === "https:";
@@ -92,6 +90,10 @@ function makeTarget(
 			if (!response.ok) throw new Problem(`${method} ${path} answered ${response.status}: ${text}`);
 			return (text === "" ? null : JSON.parse(text)) as Answer;
 		},
-		stop,
+		afterStop: undo.add,
+		stop: async () => {
+			undo.add(() => stack?.stop()); // the last one that is added is run first
+			await undo.run();
+		},
 	};
 }

@@ -53,7 +53,7 @@ export type Beat = Omit<Pulse, "type" | "cells">;
 export class Timeline {
 	readonly #kinds: readonly { readonly expects: readonly number[] }[];
 	readonly #cells = new Map<number, Sums>();
-	readonly beats: Beat[] = [];
+	readonly #beats: Beat[] = [];
 
 	constructor(kinds: readonly { readonly expects: readonly number[] }[]) {
 		this.#kinds = kinds;
@@ -61,7 +61,7 @@ export class Timeline {
 
 	add({ type: _, cells, ...beat }: Pulse): void {
 		for (const report of cells) this.#addCell(report);
-		this.beats.push(beat);
+		this.#beats.push(beat);
 	}
 
 	#addCell({ cell, kind, offered, dropped, completed, outcomes, times }: CellReport): void {
@@ -91,6 +91,20 @@ export class Timeline {
 			for (const sparse of times) histogram.add(sparse);
 		}
 		return histogram;
+	}
+
+	/** How late the generator noticed arrivals in the intervals. */
+	lag(intervals: readonly Interval[]): Histogram {
+		const histogram = new Histogram();
+		for (const interval of intervals) {
+			for (const { lag } of this.beatsIn(interval)) histogram.add(lag);
+		}
+		return histogram;
+	}
+
+	beatsIn({ from, to }: Interval): Beat[] {
+		const { cellMs } = limits;
+		return this.#beats.filter(({ cell }) => cell * cellMs >= from && cell * cellMs < to);
 	}
 
 	/** What became of the kinds' requests that were scheduled in the intervals, all together. */

@@ -9,7 +9,10 @@ export interface GeneratorProcess {
 	/** Begins a session with a server; when its timeline begins, in milliseconds since 1970. */
 	open(session: Session): Promise<number>;
 	/** Runs phases in a row to the last answer; between which times of the timeline, in milliseconds. */
-	run(phases: readonly PhaseJob[]): Promise<{ readonly from: number; readonly to: number }>;
+	run(
+		phases: readonly PhaseJob[],
+		onStarted: (from: number) => void,
+	): Promise<{ readonly from: number; readonly to: number }>;
 	/** Ends the phases that run now before their time. */
 	cutShort(): void;
 	end(): Promise<void>;
@@ -59,12 +62,17 @@ export function startGenerator(onPulse: (pulse: Pulse) => void): GeneratorProces
 			tell({ type: "open", session });
 			return (await answer("ready", limits.readyTimeoutMs)).origin;
 		},
-		async run(phases) {
+		async run(phases, onStarted) {
 			const seconds = phases.reduce((sum, phase) => sum + phase.seconds, 0);
 			tell({ type: "run", phases });
-			const [{ from }, { to }] = await Promise.all([
-				answer("started", limits.readyTimeoutMs),
-				answer("done", seconds * 1000 + timeoutMs + limits.runGraceMs),
+			const done = answer("done", seconds * 1000 + timeoutMs + limits.runGraceMs);
+			const started = answer("started", limits.readyTimeoutMs);
+			const [{ to }, { from }] = await Promise.all([
+				done,
+				started.then((message) => {
+					onStarted(message.from);
+					return message;
+				}),
 			]);
 			return { from, to };
 		},

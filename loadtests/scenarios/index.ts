@@ -1,5 +1,15 @@
 import type { Scenario } from "../scenario.ts";
+import { archive } from "./archive.ts";
+import { attack } from "./attack.ts";
+import { jobs } from "./jobs.ts";
+import { recovery } from "./recovery.ts";
+import { soak } from "./soak.ts";
+import { spike } from "./spike.ts";
 import { steady } from "./steady.ts";
+import { stress } from "./stress.ts";
+import { users } from "./users.ts";
 
 /** Every scenario by its name. */
-export const scenarios: Readonly<Record<string, Scenario>> = { steady };
+export const scenarios = {
+	...{ steady, spike, stress, soak, users, jobs, attack, recovery, archive },
+} as const satisfies Readonly<Record<string, Scenario>>;

@@ -1,0 +1,77 @@
+import { startGuard } from "../local/guard.ts";
+import { startPostgres } from "../local/postgres.ts";
+import { Problem } from "../local/problem.ts";
+import { waitUntilGone } from "../local/processes.ts";
+import { limits } from "./limits.ts";
+import { ownProcesses, postgresPid, withChildren } from "./processes.ts";
+import type { Target } from "./target.ts";
+
+/** A way in which a part of the stack can be away. */
+export interface Fault {
+	readonly name: string;
+	take(): void;
+	/** Resolves when the part is there again. */
+	giveBack(): Promise<void>;
+}
+
+/** PostgreSQL and Redis, each as if it hung and as if it had crashed. Redis only where it is a process of its own. */
+export async function faultsOf(target: Target): Promise<Fault[]> {
+	const { stack } = target;
+	if (!stack) throw new Problem("only a stack of its own can have parts taken away");
+	const dataDir = stack.folder.path;
+	const faults = [
+		pause("postgres-hangs", () => withChildren(postgresPid(dataDir))),
+		crashOfPostgres(target, dataDir, Number(new URL(stack.databaseUrl).port)),
+	];
+	if (stack.redisEngine !== "redis-server") return faults;
+	const redis = () => ownProcesses("redis-server");
+	return [...faults, pause("redis-hangs", redis), crashOfRedis(redis)];
+}
+
+/** Processes that are stopped, and go on where they were. */
+function pause(name: string, pids: () => readonly number[]): Fault {
+	let stopped: readonly number[] = [];
+	return {
+		name,
+		take() {
+			stopped = pids();
+			for (const pid of stopped) process.kill(pid, "SIGSTOP");
+		},
+		async giveBack() {
+			for (const pid of stopped) process.kill(pid, "SIGCONT");
+		},
+	};
+}
+
+/** `npm start` would end with its PostgreSQL; here it is started again on its port and its files. */
+function crashOfPostgres(target: Target, dataDir: string, port: number): Fault {
+	let killed = 0;
+	return {
+		name: "postgres-crashes",
+		take() {
+			killed = postgresPid(dataDir);
+			process.kill(killed, "SIGKILL");
+		},
+		async giveBack() {
+			await waitUntilGone(killed, limits.apiTimeoutMs);
+			const guard = startGuard();
+			const onSpawn = (pid: number) => guard.watch(pid, "SIGINT");
+			const postgres = await startPostgres({ dataDir, port, durable: true, onSpawn });
+			target.afterStop(async () => {
+				await postgres.stop();
+				await guard.stop();
+			});
+		},
+	};
+}
+
+/** The stack starts it again by itself; it is away until then. */
+function crashOfRedis(pids: () => readonly number[]): Fault {
+	return {
+		name: "redis-crashes",
+		take() {
+			for (const pid of pids()) process.kill(pid, "SIGKILL");
+		},
+		giveBack: async () => {},
+	};
+}

@@ -1,0 +1,165 @@
+/**
+ * The generator against servers whose behaviour is known: `npm run load -- selftest`. The same checks
+ * are tests, at sizes that a busy machine can hold (test/loadtests/generator.node.test.ts).
+ */
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { createServer, type Socket } from "node:net";
+import { loopback } from "../local/ports.ts";
+import { Problem } from "../local/problem.ts";
+import type { Mix, PhaseJob } from "./generator/messages.ts";
+import { startGenerator } from "./generator/process.ts";
+import { threeDigits } from "./thresholds.ts";
+import { type Summary, Timeline } from "./timeline.ts";
+
+/** What was found, beside what it must be. */
+export interface Check {
+	readonly name: string;
+	readonly found: number;
+	readonly theory: number;
+	/** The most that the two may differ, as a share of the theory. */
+	readonly within: number;
+	readonly unit: string;
+}
+
+export function isMet({ found, theory, within }: Check): boolean {
+	return Math.abs(found - theory) <= within * theory;
+}
+
+const request = Buffer.from("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+const answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const everything: Mix = [[0, 1]];
+const warmUpSeconds = 1;
+const timeoutMs = 10_000;
+
+interface Server {
+	readonly port: number;
+	close(): void;
+}
+
+/** Answers each request after a delay that depends on its number and the time. */
+async function serve(delayMs: (request: number) => number): Promise<Server> {
+	const sockets = new Set<Socket>();
+	let requests = 0;
+	const server = createServer({ noDelay: true }, (socket) => {
+		sockets.add(socket);
+		socket.on("error", () => {});
+		socket.once("close", () => sockets.delete(socket));
+		// The generator sends the next request after the answer: what comes is one of them.
+		socket.on("data", () => {
+			const delay = delayMs(requests++);
+			if (delay <= 0) socket.write(answer);
+			else setTimeout(() => socket.write(answer), delay);
+		});
+	});
+	await once(server.listen(0, loopback), "listening");
+	return {
+		port: (server.address() as AddressInfo).port,
+		close() {
+			for (const socket of sockets) socket.destroy();
+			server.close();
+		},
+	};
+}
+
+/** One rate for some seconds, after a second of warm-up that does not count. */
+async function measure(port: number, rate: number, seconds: number): Promise<Summary> {
+	const kind = { name: "get", requests: [request], uniqueAt: [[]], expects: [200] };
+	const timeline = new Timeline([kind]);
+	const generator = startGenerator((pulse) => timeline.add(pulse));
+	try {
+		const session = { host: loopback, port, tls: false, kinds: [kind], seed: 1, timeoutMs };
+		await generator.open({ ...session, connections: 512 });
+		const phase = (seconds: number): PhaseJob => ({
+			seconds,
+			loads: [{ model: "open", rateFrom: rate, rateTo: rate, mix: everything }],
+		});
+		const { from, to } = await generator.run([phase(warmUpSeconds), phase(seconds)], () => {});
+		return timeline.summary([{ from: from + warmUpSeconds * 1000, to }], [0]);
+	} finally {
+		await generator.end();
+	}
+}
+
+/** A rate is held, against a server that answers at once. */
+export async function checkRate(rate: number, seconds: number): Promise<Check[]> {
+	const server = await serve(() => 0);
+	try {
+		const summary = await measure(server.port, rate, seconds);
+		const common = { theory: rate, within: 0.005, unit: "/s" };
+		return [
+			{ ...common, name: `${rate}/s: due`, found: summary.offered / summary.seconds },
+			{ ...common, name: `${rate}/s: answered`, found: summary.rate },
+		];
+	} finally {
+		server.close();
+	}
+}
+
+/** Of a hundred requests 80 take 10 ms, 15 take 40 ms and 5 take 120 ms. */
+export async function checkDelays(rate: number, seconds: number): Promise<Check[]> {
+	const server = await serve((number) => {
+		const place = (number * 7) % 100; // 7 and 100 have no factor in common: each place once
+		return place < 80 ? 10 : place < 95 ? 40 : 120;
+	});
+	try {
+		const summary = await measure(server.port, rate, seconds);
+		const common = { within: 0.25, unit: "ms" };
+		const { p50 = Number.NaN, p90 = Number.NaN, p99 = Number.NaN } = summary.latency ?? {};
+		return [
+			{ ...common, name: "80 of 100 take 10 ms: p50", found: p50, theory: 10 },
+			{ ...common, name: "15 of 100 take 40 ms: p90", found: p90, theory: 40, within: 0.1 },
+			{ ...common, name: "5 of 100 take 120 ms: p99", found: p99, theory: 120, within: 0.05 },
+		];
+	} finally {
+		server.close();
+	}
+}
+
+const stallMs = 1_000;
+
+/**
+ * The server answers nothing for a second. Whoever was due in it has to wait for the rest of it, from
+ * the second down to nothing: 1 % of all requests wait longer than a second less 1 % of the run.
+ */
+export async function checkStall(rate: number, seconds: number): Promise<Check[]> {
+	const stallAt = Math.round(rate * (warmUpSeconds + seconds / 3));
+	let stalledUntil = 0;
+	const server = await serve((number) => {
+		if (number === stallAt) stalledUntil = performance.now() + stallMs;
+		return stalledUntil - performance.now();
+	});
+	try {
+		const summary = await measure(server.port, rate, seconds);
+		return [
+			{
+				name: `a stall of 1 s in ${seconds} s: p99`,
+				found: summary.latency?.p99 ?? Number.NaN,
+				theory: stallMs - 0.01 * seconds * 1000,
+				within: 0.05,
+				unit: "ms",
+			},
+		];
+	} finally {
+		server.close();
+	}
+}
+
+const full = { rate: 5_000, seconds: 10 };
+
+/** @throws Problem when one of them is not met */
+export async function selftest(): Promise<void> {
+	const checks = [
+		...(await checkRate(full.rate, full.seconds)),
+		...(await checkDelays(500, full.seconds)),
+		...(await checkStall(1_000, full.seconds)),
+	];
+	for (const check of checks) {
+		const { name, found, theory, within, unit } = check;
+		const range = `${threeDigits(theory)} ${unit}, within ${within * 100} %`;
+		console.log(
+			`${isMet(check) ? "ok  " : "FAIL"}  ${name}: ${found.toFixed(1)} ${unit} (${range})`,
+		);
+	}
+	if (!checks.every(isMet)) throw new Problem("the generator does not measure what it should");
+}
