@@ -11,7 +11,7 @@ export const limits = {
 	connectionsMax: 4_096,
 	/** Below the 5 s after which servers close a connection that nothing was asked on. */
 	idleConnectionMs: 2_000,
-	/** An arrival that finds as many waiting for a connection is dropped, and counted. */
+	/** Arrivals that wait for a connection; the next ones are dropped. */
 	waitingMax: 20_000,
 	requestTimeoutMs: 10_000,
 	/** How often it looks for requests that have timed out and connections that are idle. */

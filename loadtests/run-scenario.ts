@@ -88,6 +88,7 @@ export async function runScenario(scenario: Scenario, settings: RunSettings): Pr
 		const origin = await generator.open({
 			...{ host, port, tls, seed, timeoutMs },
 			connections: settings.connections ?? connectionsDefault,
+			waitingMax: limits.waitingMax,
 			kinds: kinds.map((kind) => prepareKind(kind, new URL(url).host)),
 		});
 		await run.execute(generator, origin);
@@ -255,15 +256,13 @@ class ScenarioRun {
 			[{ from: Math.max(0, to - recentMs), to }],
 			this.#numbers(),
 		);
-		const all = this.timeline.summary([{ from: 0, to: now }], this.#numbers());
 		onProgress({
 			phase: this.#phase,
 			seconds: now / 1000,
 			rate: recent.rate,
 			p50: recent.latency?.p50 ?? null,
 			p95: recent.latency?.p95 ?? null,
-			errors: all.errors,
-			dropped: all.dropped,
+			...this.timeline.failures(this.#numbers()),
 		});
 	}
 }

@@ -5,6 +5,7 @@
 import { Problem, runCommand } from "../local/problem.ts";
 import { onEndRequest } from "../local/signals.ts";
 import { nameOf, readResult, writeResults } from "./files.ts";
+import { parseThresholds } from "./judge.ts";
 import { fromCaller, help, type Options, readOptions, withoutToken } from "./options.ts";
 import { comparisonToHtml, formatComparison } from "./report/compare.ts";
 import { toHtml } from "./report/html.ts";
@@ -35,6 +36,7 @@ function scenarioOf(name: string): Scenario {
 
 async function run(name: string, options: Options, command: string): Promise<void> {
 	const scenario = scenarioOf(name);
+	if (options.thresholds) parseThresholds(scenario, options.thresholds); // before anything is started
 	const { url, token, allowRemote, thresholds, seed, connections } = options;
 	const baseline = options.baseline === undefined ? null : await readResult(options.baseline);
 	const ending = new AbortController();

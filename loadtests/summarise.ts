@@ -135,7 +135,7 @@ function generatorOf(
 }
 
 /** Where the generator, and not the server, may have been what was measured. */
-function warningsOf(lagP99Ms: number, cpu: number, dropped: number): string[] {
+export function warningsOf(lagP99Ms: number, cpu: number, dropped: number): string[] {
 	const warnings: string[] = [];
 	if (lagP99Ms > limits.lagP99Ms) {
 		warnings.push(

@@ -12,6 +12,8 @@ export interface Target {
 	readonly host: string;
 	readonly port: number;
 	readonly tls: boolean;
+	/** It runs on this machine, without a proxy before it that tells who calls. */
+	readonly isLocal: boolean;
 	readonly tenant: string;
 	/** Of an admin. */
 	readonly token: string;
@@ -73,6 +75,7 @@ function makeTarget(url: URL, token: string, stack: Stack | null, undo: Undo): T
 		host: url.hostname.replace(/^\[|\]$/g, ""),
 		port: Number(url.port) || (tls ? 443 : 80),
 		tls,
+		isLocal: loopbackHosts.has(url.hostname),
 		tenant,
 		token,
 		stack,

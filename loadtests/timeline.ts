@@ -54,9 +54,12 @@ export class Timeline {
 	readonly #kinds: readonly { readonly expects: readonly number[] }[];
 	readonly #cells = new Map<number, Sums>();
 	readonly #beats: Beat[] = [];
+	/** Of the whole run, by kind: what is asked for again and again while it goes on. */
+	readonly #failed: { errors: number; dropped: number }[];
 
 	constructor(kinds: readonly { readonly expects: readonly number[] }[]) {
 		this.#kinds = kinds;
+		this.#failed = kinds.map(() => ({ errors: 0, dropped: 0 }));
 	}
 
 	add({ type: _, cells, ...beat }: Pulse): void {
@@ -66,13 +69,29 @@ export class Timeline {
 
 	#addCell({ cell, kind, offered, dropped, completed, outcomes, times }: CellReport): void {
 		const sums = this.#at(cell, kind);
+		const failed = this.#failed[kind];
 		sums.offered += offered;
 		sums.dropped += dropped;
 		sums.completed += completed;
 		if (times.length > 0) sums.times.push(times);
 		for (const [name, count] of Object.entries(outcomes)) {
 			sums.outcomes.set(name, (sums.outcomes.get(name) ?? 0) + count);
+			if (failed && !this.#isRight(kind, name)) failed.errors += count;
 		}
+		if (failed) failed.dropped += dropped;
+	}
+
+	#isRight(kind: number, outcome: string): boolean {
+		return this.#kinds[kind]?.expects.includes(Number(outcome)) ?? false;
+	}
+
+	/** Errors and dropped arrivals of the kinds, since the beginning. */
+	failures(kinds: readonly number[]): { readonly errors: number; readonly dropped: number } {
+		const all = kinds.flatMap((kind) => this.#failed[kind] ?? []);
+		return {
+			errors: all.reduce((sum, { errors }) => sum + errors, 0),
+			dropped: all.reduce((sum, { dropped }) => sum + dropped, 0),
+		};
 	}
 
 	#at(cell: number, kind: number): Sums {
@@ -117,7 +136,7 @@ export class Timeline {
 			completed += sums.completed;
 			for (const [name, count] of sums.outcomes) {
 				outcomes.set(name, (outcomes.get(name) ?? 0) + count);
-				if (this.#kinds[sums.kind]?.expects.includes(Number(name))) right += count;
+				if (this.#isRight(sums.kind, name)) right += count;
 			}
 		}
 		const ended = [...outcomes.values()].reduce((sum, count) => sum + count, 0);

@@ -29,9 +29,9 @@ export function nameRun(): string {
 	return `load-${Date.now().toString(36)}`;
 }
 
-/** A caller who is not signed in, by the address that the platform tells; not where it sees who calls. */
-export function fromAddress({ stack }: Target, address: string): Record<string, string> {
-	return stack ? { "CF-Connecting-IP": address } : {};
+/** Who calls, as the platform would tell it; not where a platform does. */
+export function fromAddress({ isLocal }: Target, address: string): Record<string, string> {
+	return isLocal ? { "CF-Connecting-IP": address } : {};
 }
 
 interface Token {

@@ -30,6 +30,9 @@ export class Histogram {
 	#count = 0;
 	#sum = 0;
 	#max = 0;
+	/** Between which buckets anything is: most histograms are of a narrow stretch. */
+	#first = size;
+	#last = -1;
 
 	get count(): number {
 		return this.#count;
@@ -47,6 +50,8 @@ export class Histogram {
 		const value = middleOf(bucket);
 		this.#sum += value * count;
 		if (value > this.#max) this.#max = value;
+		if (bucket < this.#first) this.#first = bucket;
+		if (bucket > this.#last) this.#last = bucket;
 	}
 
 	add(sparse: SparseCounts): void {
@@ -58,7 +63,7 @@ export class Histogram {
 		if (this.#count === 0) return Number.NaN;
 		const rank = Math.max(1, Math.ceil(p * this.#count));
 		let seen = 0;
-		for (let bucket = 0; bucket < size; bucket++) {
+		for (let bucket = this.#first; bucket <= this.#last; bucket++) {
 			seen += this.#counts[bucket] ?? 0;
 			if (seen >= rank) return middleOf(bucket) / 1000;
 		}
@@ -77,12 +82,14 @@ export class Histogram {
 	/** What it holds; it is empty after that. */
 	take(): SparseCounts {
 		const pairs: number[] = [];
-		for (let bucket = 0; bucket < size && this.#count > 0; bucket++) {
+		for (let bucket = this.#first; bucket <= this.#last; bucket++) {
 			const count = this.#counts[bucket] ?? 0;
 			if (count > 0) pairs.push(bucket, count);
 		}
-		this.#counts.fill(0);
+		this.#counts.fill(0, this.#first, this.#last + 1);
 		this.#count = this.#sum = this.#max = 0;
+		this.#first = size;
+		this.#last = -1;
 		return Uint32Array.from(pairs);
 	}
 }

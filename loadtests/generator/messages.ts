@@ -48,6 +48,8 @@ export interface Session {
 	readonly seed: number;
 	/** Connections of the open loads at once. */
 	readonly connections: number;
+	/** An arrival that finds as many waiting for a connection is dropped, and counted. */
+	readonly waitingMax: number;
 	readonly timeoutMs: number;
 }
 

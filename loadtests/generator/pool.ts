@@ -16,7 +16,10 @@ export interface Slot {
 export type Outcome = number | string;
 
 export interface PoolOptions {
-	readonly session: Pick<Session, "host" | "port" | "tls" | "connections" | "timeoutMs">;
+	readonly session: Pick<
+		Session,
+		"host" | "port" | "tls" | "connections" | "waitingMax" | "timeoutMs"
+	>;
 	/** The bytes to send for an arrival. */
 	readonly requestOf: (arrival: Arrival) => Uint8Array;
 	/** Once for each arrival that was taken, with the moment by the process's clock. */
@@ -66,7 +69,7 @@ export class Pool {
 		const own = arrival.user?.slot;
 		const slot = own?.alive ? own : this.#takeFree();
 		if (slot) this.#send(slot, arrival);
-		else if (this.waiting >= limits.waitingMax) return false;
+		else if (this.waiting >= this.#options.session.waitingMax) return false;
 		else {
 			this.#waiting.push(arrival);
 			this.#openMore();

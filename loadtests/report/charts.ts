@@ -1,4 +1,3 @@
-import { threeDigits } from "../thresholds.ts";
 import { escapeHtml } from "./escape.ts";
 
 /** A line of a chart. `points` go by their `x`; null is a gap. */
@@ -34,6 +33,9 @@ const bottom = 26;
 const plotWidth = width - left - right;
 const plotHeight = height - top - bottom;
 const ticksWanted = 4;
+/** Words beside marks stand in rows, so that neighbours do not cover each other. */
+const markRows = 6;
+const markRowHeight = 12;
 
 interface Scale {
 	readonly ticks: readonly number[];
@@ -52,15 +54,15 @@ export function drawChart(chart: Chart): string {
 			const begin = x(from);
 			return `<rect class="shade" x="${round(begin)}" y="${top}" width="${round(Math.max(0, x(Math.min(to, xMax)) - begin))}" height="${plotHeight}"/>`;
 		}),
-		...scale.ticks.map((tick) => gridLine(scale.place(tick), threeDigits(tick))),
+		...scale.ticks.map((tick) => gridLine(scale.place(tick), tickLabel(tick))),
 		...xTicks(xMax).map(
 			(tick) =>
-				`<text class="tick" x="${round(x(tick))}" y="${height - 8}" text-anchor="middle">${threeDigits(tick)}${chart.xUnit}</text>`,
+				`<text class="tick" x="${round(x(tick))}" y="${height - 8}" text-anchor="middle">${tickLabel(tick)}${chart.xUnit}</text>`,
 		),
 		...lines.map((line) => drawLine(line, x, scale)),
 		...marks.map(
-			({ x: at, text }) =>
-				`<g class="mark"><line x1="${round(x(at))}" x2="${round(x(at))}" y1="${top}" y2="${top + plotHeight}"/><text x="${round(x(at) + 3)}" y="${top + 9}">${escapeHtml(text)}</text></g>`,
+			({ x: at, text }, index) =>
+				`<g class="mark"><line x1="${round(x(at))}" x2="${round(x(at))}" y1="${top}" y2="${top + plotHeight}"/><text x="${round(x(at) + 3)}" y="${top + 10 + markRowHeight * (index % markRows)}">${escapeHtml(text)}</text></g>`,
 		),
 	];
 	return `<figure><figcaption><b>${escapeHtml(chart.title)}</b>${legend(chart)}</figcaption>
@@ -146,6 +148,11 @@ function xTicks(most: number): number[] {
 function niceStep(value: number): number {
 	const power = 10 ** Math.floor(Math.log10(Math.max(value, 1e-9)));
 	return power * ([1, 2, 5, 10].find((factor) => factor * power >= value * 0.999999) ?? 10);
+}
+
+/** Ticks are round numbers: they need no zeros behind the point. */
+function tickLabel(value: number): string {
+	return Number(value.toPrecision(3)).toLocaleString("en-US", { maximumFractionDigits: 6 });
 }
 
 function round(value: number): number {

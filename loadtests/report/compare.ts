@@ -44,7 +44,8 @@ export function compareResults(before: LoadResult, after: LoadResult): Differenc
 			? [difference({ of: "scenario", figure: name, dimension }, earlier.value, value)]
 			: [];
 	});
-	return [...ofSummaries, ...ofScenario];
+	const isNothing = ({ before, after }: Difference) => before === 0 && after === 0;
+	return [...ofSummaries, ...ofScenario].filter((one) => !isNothing(one));
 }
 
 function difference(

@@ -34,7 +34,7 @@ function header({ scenario, summary, passed, at }: LoadResult, baseline: LoadRes
 		: '<span class="verdict bad">a threshold is broken</span>';
 	const beside = baseline ? `; beside it, in grey, the run of ${when(baseline.at)}` : "";
 	return `<header><div class="title"><h1>${escapeHtml(scenario)}</h1>${verdict}</div>
-<p>${escapeHtml(`${summary}. ${when(at)}${beside}`)}</p></header>`;
+<p>${escapeHtml(summary)}</p><p>${escapeHtml(`${when(at)}${beside}`)}</p></header>`;
 }
 
 function when(at: string): string {
@@ -74,7 +74,7 @@ function thresholdTable({ thresholds }: LoadResult): string {
 function figureTable({ figures }: LoadResult): string {
 	if (figures.length === 0) return "";
 	return toTable(
-		["", "value", ""],
+		["result", "value", ""],
 		figures.map(({ name, value, dimension, text }) => [
 			textCell(name),
 			textCell(formatValue(dimension, value ?? Number.NaN)),
