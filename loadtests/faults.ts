@@ -1,7 +1,7 @@
 import { startGuard } from "../local/guard.ts";
 import { startPostgres } from "../local/postgres.ts";
 import { Problem } from "../local/problem.ts";
-import { waitUntilGone } from "../local/processes.ts";
+import { signalIfAlive, waitUntilGone } from "../local/processes.ts";
 import { limits } from "./limits.ts";
 import { ownProcesses, postgresPid, withChildren } from "./processes.ts";
 import type { Target } from "./target.ts";
@@ -31,14 +31,20 @@ export async function faultsOf(target: Target): Promise<Fault[]> {
 /** Processes that are stopped, and go on where they were. */
 function pause(name: string, pids: () => readonly number[]): Fault {
 	let stopped: readonly number[] = [];
+	const resume = () => {
+		for (const pid of stopped) signalIfAlive(pid, "SIGCONT");
+		stopped = [];
+	};
 	return {
 		name,
 		take() {
 			stopped = pids();
+			process.once("exit", resume); // one that is stopped can not end either
 			for (const pid of stopped) process.kill(pid, "SIGSTOP");
 		},
 		async giveBack() {
-			for (const pid of stopped) process.kill(pid, "SIGCONT");
+			process.off("exit", resume);
+			resume();
 		},
 	};
 }

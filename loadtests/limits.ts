@@ -37,6 +37,8 @@ export const limits = {
 
 	// Around it
 	apiTimeoutMs: 30_000,
+	apiAttempts: 30,
+	apiPauseMs: 1_000,
 	/** One line on a terminal, written over so often. */
 	progressMs: 500,
 	chartPointsMax: 240,

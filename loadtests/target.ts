@@ -1,6 +1,8 @@
+import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Problem } from "../local/problem.ts";
 import { type Stack, type StackOptions, startStack } from "../local/stack.ts";
 import { createUndo, type Undo } from "../local/undo.ts";
@@ -79,24 +81,42 @@ function makeTarget(url: URL, token: string, stack: Stack | null, undo: Undo): T
 		tenant,
 		token,
 		stack,
-		async call<Answer>(method: string, path: string, json?: unknown) {
-			const response = await fetch(`${url.origin}${path}`, {
-				method,
-				headers: {
-					authorization: `Bearer ${token}`,
-					...(json !== undefined && { "content-type": "application/json" }),
-				},
-				...(json !== undefined && { body: JSON.stringify(json) }),
-				signal: AbortSignal.timeout(limits.apiTimeoutMs),
-			});
-			const text = await response.text();
-			if (!response.ok) throw new Problem(`${method} ${path} answered ${response.status}: ${text}`);
-			return (text === "" ? null : JSON.parse(text)) as Answer;
-		},
+		call: (method, path, json) => callPatiently(`${url.origin}${path}`, method, token, json),
 		afterStop: undo.add,
 		stop: async () => {
 			undo.add(() => stack?.stop()); // the last one that is added is run first
 			await undo.run();
 		},
 	};
+}
+
+/**
+ * The parsed answer. A service that was under load a moment ago says no for some seconds: the same is
+ * asked again, under one key, so that nothing is made twice.
+ */
+async function callPatiently<Answer>(
+	url: string,
+	method: string,
+	token: string,
+	json: unknown,
+): Promise<Answer> {
+	const headers = {
+		authorization: `Bearer ${token}`,
+		...(json !== undefined && { "content-type": "application/json" }),
+		...(method === "POST" && { "idempotency-key": randomUUID() }),
+	};
+	for (let attempt = 1; ; attempt++) {
+		const response = await fetch(url, {
+			...{ method, headers },
+			...(json !== undefined && { body: JSON.stringify(json) }),
+			signal: AbortSignal.timeout(limits.apiTimeoutMs),
+		});
+		const text = await response.text();
+		if (response.ok) return (text === "" ? null : JSON.parse(text)) as Answer;
+		const isPassing = response.status === 503 || response.status === 429;
+		if (!isPassing || attempt === limits.apiAttempts) {
+			throw new Problem(`${method} ${url} answered ${response.status}: ${text}`);
+		}
+		await sleep(limits.apiPauseMs);
+	}
 }

@@ -2,8 +2,9 @@ import { limits } from "../limits.ts";
 import type { LoadResult } from "../results.ts";
 import { formatValue, threeDigits } from "../thresholds.ts";
 import type { Summary } from "../timeline.ts";
-import { drawChart, type Line } from "./charts.ts";
+import { drawChart } from "./charts.ts";
 import { escapeHtml } from "./escape.ts";
+import { chartsOf } from "./over-time.ts";
 import { type Cell, section, share, textCell, tile, toPage, toTable, withEarlier } from "./page.ts";
 
 /** A whole run as one page. @param baseline an earlier run, shown beside it */
@@ -17,7 +18,7 @@ export function toHtml(result: LoadResult, baseline: LoadResult | null): string 
 		...warnings,
 		section("Thresholds", thresholdTable(result)),
 		section("Results", figureTable(result)),
-		section("Over time", ...charts(result, baseline)),
+		section("Over time", ...chartsOf(result, baseline).map(drawChart)),
 		section("Requests", kindTable(result, baseline)),
 		section("Phases", phaseTable(result)),
 		section("Errors", errorTable(result)),
@@ -82,87 +83,6 @@ function figureTable({ figures }: LoadResult): string {
 		]),
 	);
 }
-
-function charts(result: LoadResult, baseline: LoadResult | null): string[] {
-	const { series, phases, marks, server } = result;
-	if (series.length === 0) return [];
-	const xMax = (phases.at(-1)?.to ?? 0) / 1000;
-	const common = {
-		xMax,
-		xUnit: " s",
-		shades: phases
-			.filter(({ measured }) => !measured)
-			.map(({ from, to }) => ({ from: from / 1000, to: to / 1000 })),
-	};
-	const line = (name: string, className: string, read: (point: Point) => number | null): Line => ({
-		...{ name, className },
-		points: series.map((point) => [point.seconds, read(point)]),
-	});
-	const earlier = (name: string, read: (point: Point) => number | null): Line[] =>
-		baseline
-			? [
-					{
-						...{ name, className: "old" },
-						points: baseline.series
-							.filter(({ seconds }) => seconds <= xMax)
-							.map((point) => [point.seconds, read(point)]),
-					},
-				]
-			: [];
-	const hasHostile = series.some(({ hostile }) => hostile > 0);
-	const lines = (...all: readonly Line[]) => all;
-	return [
-		drawChart({
-			...common,
-			...{ title: "Requests per second", unit: "/s" },
-			marks: marks.map(({ seconds, text }) => ({ x: seconds, text })),
-			lines: [
-				...earlier("before", ({ rate }) => rate),
-				line("due", "b", ({ offered }) => offered),
-				{ ...line("answered as they should be", "a", ({ rate }) => rate), isFilled: true },
-				...(hasHostile ? [line("of attackers", "e", ({ hostile }) => hostile)] : []),
-			],
-		}),
-		drawChart({
-			...common,
-			...{ title: "Latency", unit: "ms, logarithmic", isLogarithmic: true },
-			lines: [
-				...earlier("p95 before", ({ latency }) => latency?.p95 ?? null),
-				line("p50", "a", ({ latency }) => latency?.p50 ?? null),
-				line("p95", "b", ({ latency }) => latency?.p95 ?? null),
-				line("p99", "c", ({ latency }) => latency?.p99 ?? null),
-			],
-		}),
-		drawChart({
-			...common,
-			...{ title: "Errors", unit: "/s" },
-			lines: [
-				...earlier("errors before", ({ errors }) => errors),
-				{ ...line("errors", "e", ({ errors }) => errors), isFilled: true },
-				line("dropped", "b", ({ dropped }) => dropped),
-			],
-		}),
-		drawChart({
-			...common,
-			...{ title: "How late the generator was", unit: "ms, p99" },
-			lines: lines(line("lag", "d", ({ lagMs }) => lagMs)),
-		}),
-		server.length === 0
-			? ""
-			: drawChart({
-					...common,
-					...{ title: "workerd: memory", unit: "MiB resident" },
-					lines: [
-						{
-							...{ name: "memory", className: "d", isFilled: true },
-							points: server.map(({ seconds, memoryMiB }) => [seconds, memoryMiB]),
-						},
-					],
-				}),
-	];
-}
-
-type Point = LoadResult["series"][number];
 
 const kindHeadings = ["", "due", "right/s", "p50 ms", "p95", "p99", "max", "errors", "dropped"];
 

@@ -14,7 +14,7 @@ import {
 import { warmUp } from "../warm-up.ts";
 
 /** Hostile requests for each one of the everyday traffic. */
-const times = 2;
+const times = 4;
 /** Parts of a hundred of the hostile requests. */
 const hostile: Traffic = {
 	flood: 60,
@@ -29,7 +29,7 @@ const floodAddress = "203.0.113.1"; // RFC 5737: for documentation
 
 export const attack: Scenario = {
 	name: "attack",
-	summary: "everyday traffic while attackers send twice as much",
+	summary: "everyday traffic while attackers send four times as much",
 	sizes: { rate: 150, seconds: 40, users: 0 },
 	thresholds: [
 		"p95<50ms",

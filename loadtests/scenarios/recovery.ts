@@ -1,4 +1,4 @@
-import { faultsOf } from "../faults.ts";
+import { type Fault, faultsOf } from "../faults.ts";
 import { timeUntilBack } from "../recovery-time.ts";
 import type { Phase, Running, Scenario } from "../scenario.ts";
 import { everyday, prepareEveryday } from "../traffic.ts";
@@ -19,12 +19,14 @@ export const recovery: Scenario = {
 		const { rate, seconds } = running.sizes;
 		const loads = [{ rate, mix: everyday }];
 		const faults = await faultsOf(running.target);
+		const taken = new Set<string>();
 		const given = new Map<string, Promise<number>>();
 		const phases = faults.flatMap(({ name, take, giveBack }): Phase[] => [
 			{
 				...{ name: `${name}-away`, seconds: seconds * awayShare, loads },
 				onBegin() {
 					running.mark(`${name}: away`);
+					taken.add(name);
 					take();
 				},
 			},
@@ -42,7 +44,9 @@ export const recovery: Scenario = {
 			},
 		]);
 		const before: Phase = { name: "before", seconds, loads };
-		const outcomes = await running.load([warmUp(rate, everyday), before, ...phases]);
+		const outcomes = await running
+			.load([warmUp(rate, everyday), before, ...phases])
+			.finally(() => restore(faults, taken, given));
 		const times = await Promise.all(
 			faults.map(async ({ name }) => {
 				const [usual, back] = ["before", `${name}-back`].map((wanted) =>
@@ -56,6 +60,17 @@ export const recovery: Scenario = {
 		tell(running, times);
 	},
 };
+
+/** A run that ends early leaves nothing away. */
+async function restore(
+	faults: readonly Fault[],
+	taken: ReadonlySet<string>,
+	given: ReadonlyMap<string, unknown>,
+): Promise<void> {
+	for (const { name, giveBack } of faults) {
+		if (taken.has(name) && !given.has(name)) await giveBack();
+	}
+}
 
 /** The longest of all decides; one that never came is the longest. */
 function tell(
