@@ -7,6 +7,7 @@ import {
 	pairedRatio,
 	percentile,
 } from "../../bench/stats.ts";
+import { seeded } from "../support/noise.ts";
 
 const oneTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
 
@@ -118,14 +119,3 @@ describe("paired ratios", () => {
 		expect(() => pairedDifference([1], [1, 2])).toThrow(RangeError);
 	});
 });
-
-/** mulberry32: the same series in every run. */
-function seeded(seed: number): () => number {
-	let state = seed;
-	return () => {
-		state = (state + 0x6d2b79f5) | 0;
-		let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-		mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-		return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-	};
-}
