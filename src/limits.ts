@@ -264,8 +264,9 @@ export const limits = {
 	retryAfterSeconds: 1,
 
 	// Benchmarks of the deployed service
-	/** How often the time of a figure is taken. With all routes under 32: a request may call workers no more often. */
+	/** How often the time of a figure is taken. All together under 32: a request may call workers no more often. */
 	benchmarkRounds: 5,
+	benchmarkBurstRounds: 3,
 	/** Requests, or questions, of one call: as each signature is a record for ever, not many. */
 	benchmarkRequests: 4,
 	/** The same where nothing is written and nobody is asked. */

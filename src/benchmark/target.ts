@@ -34,9 +34,6 @@ export function createTarget(services: TargetServices): Subject {
 	return {
 		async prepare() {
 			requests ??= await prepareRequests(services);
-			for (const request of Object.values(requests)) {
-				await probe.repeat(request, limits.benchmarkRequests, 1);
-			}
 		},
 		async request(route, count, atOnce) {
 			if (!requests) throw new Error("the benchmark's key is not there");
