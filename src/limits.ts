@@ -273,6 +273,8 @@ export const limits = {
 	benchmarkCheapRequests: 20,
 	benchmarkBurst: 200,
 	benchmarkBurstAtOnce: 32,
+	/** What failed once is asked again: of an isolate that was busy with something else nothing is told. */
+	benchmarkAttempts: 2,
 	/** No further round of a figure is begun after this. */
 	benchmarkFigureMs: 2_000,
 	benchmarkCallMs: 8_000,
@@ -291,6 +293,7 @@ export const limits = {
 	benchmarkHistoryRuns: 100,
 	/** Runs before, whose median is what was usual. */
 	benchmarkUsualRuns: 20,
+	benchmarkUsualRunsMin: 3,
 	benchmarkKeptDays: 30,
 	purgeBenchmarksPerRun: 10_000,
 	/** A change point that moves a figure by less is none to be told of: by its part, and in milliseconds. */

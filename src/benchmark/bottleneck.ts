@@ -1,3 +1,4 @@
+import { limits } from "../limits.ts";
 import {
 	type FigureName,
 	type Figures,
@@ -35,6 +36,9 @@ const whatToDo: Readonly<Record<Bottleneck, string>> = {
 		"No part that it waits for became slower, so it is the worker's own time: compare this release with the one before, and look whether the isolates have more to do.",
 };
 
+const refused =
+	"It was refused, or not answered in time, while what it waits for did answer: look for request_failed and dependency_unavailable in the log.";
+
 /** The part whose time rose most against what was usual, and what may be done. `before` is of earlier runs. */
 export function bottleneckOf(
 	name: FigureName,
@@ -67,8 +71,10 @@ function riseOf(name: FigureName, now: Figures, before: readonly Figures[]): num
 	return (figureOf(now, name) ?? 0) - (usual(name, before) ?? 0);
 }
 
+/** null where there are too few runs to say. */
 function usual(name: FigureName, before: readonly Figures[]): number | null {
-	return median(before.map((figures) => figureOf(figures, name)).filter((value) => value !== null));
+	const values = before.map((figures) => figureOf(figures, name)).filter((value) => value !== null);
+	return values.length < limits.benchmarkUsualRunsMin ? null : median(values);
 }
 
 function adviceOn(
@@ -81,7 +87,7 @@ function adviceOn(
 		return "The isolate's caches hold more than the threshold. They are bounded (docs/guides/benchmarks.md), so either the threshold is below what they may hold, or more tenants and keys are in use.";
 	}
 	const part = parts.find((one) => one === bottleneck);
-	if (!part) return whatToDo[bottleneck];
+	if (!part) return figureOf(now, name) === null ? refused : whatToDo[bottleneck];
 	const took = figureOf(now, `partsMs.${part}`);
 	const was = usual(`partsMs.${part}`, before);
 	const said =

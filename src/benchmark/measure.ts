@@ -49,16 +49,18 @@ export async function measure(subject: Subject, clock: Clock): Promise<Measureme
 	): Promise<number | null> {
 		const begun = clock();
 		const times: number[] = [];
+		let failures = 0;
 		while (times.length < rounds) {
 			const now = clock();
 			if (now >= until || (times.length > 0 && now - begun >= limits.benchmarkFigureMs)) break;
 			try {
 				await inTime(call());
+				times.push(clock() - now);
 			} catch {
+				if (++failures < limits.benchmarkAttempts) continue;
 				unreachable.push(name);
 				return null;
 			}
-			times.push(clock() - now);
 		}
 		return median(times);
 	}

@@ -83,12 +83,16 @@ const statements = {
 				where at < now() - make_interval(days => $1) order by at limit $2)
 			returning id`,
 	},
-	// Not by a request of the tenant's own: nobody has a token of it.
+	// Not by a request of the tenant's own: nobody has a token of it. There is one, of the newest key-encryption key.
 	insertToken: {
 		name: "benchmarks.insertToken",
+		with: `others as (
+				update tokens set revoked_at = now()
+				where tenant_id = $1 and secret_hash <> decode($3, 'hex') and revoked_at is null
+			)`,
 		text: `insert into tokens (tenant_id, id, name, role, secret_hash, key_patterns)
 			values ($1, $2, 'benchmarks', 'admin', decode($3, 'hex'), array[$4::text])
-			on conflict (tenant_id, secret_hash) do nothing`,
+			on conflict (tenant_id, secret_hash) do update set revoked_at = null`,
 	},
 } as const satisfies Record<string, Statement>;
 
@@ -127,7 +131,7 @@ export async function purgeRuns(db: Database, days: number, atMost: number): Pro
 	return (await db.query(statements.purge, [days, atMost])).length;
 }
 
-/** `hash` is the token's SHA-256 in hexadecimal; the token is for one key. */
+/** Makes this the tenant's one token: `hash` is its SHA-256 in hexadecimal. It is for one key. */
 export async function insertBenchmarkToken(
 	db: Database,
 	tenant: string,

@@ -68,6 +68,20 @@ describe("a measurement", () => {
 		expect(figures.responseMs.sign).toBe(1);
 	});
 
+	it("asks once more where one call failed, and not a third time", async () => {
+		let calls = 0;
+		const failing = (times: number) => () => {
+			if (++calls <= times) throw new Error("refused");
+			return 3;
+		};
+		const once = planted({ parts: { redis: failing(1) } });
+		expect((await measure(once.subject, once.clock)).figures.partsMs.redis).toBe(3);
+		calls = 0;
+		const twice = planted({ parts: { redis: failing(2) } });
+		expect((await measure(twice.subject, twice.clock)).unreachable).toEqual(["partsMs.redis"]);
+		expect(calls).toBe(2);
+	});
+
 	it("measures the parts also where no request could be made ready", async () => {
 		const { subject, clock } = planted({ prepare: () => Promise.reject(new Error("no key")) });
 		expect((await measure(subject, clock)).figures.partsMs.postgres).toBe(1);
