@@ -299,6 +299,8 @@ export const limits = {
 	/** A change point that moves a figure by less is none to be told of: by its part, and in milliseconds. */
 	benchmarkLeastChange: 0.2,
 	benchmarkLeastChangeMs: 1,
+	/** The probability that a history without a change shows one, over all figures together. */
+	benchmarkFalseAlarms: 0.05,
 	benchmarkTokenBytes: 32,
 
 	// Reading the audit log

@@ -111,8 +111,9 @@ function againstHistory(subject: FigureName, value: number, history: readonly Fi
 /** Where the figure's level changed by as much as anyone wants to be told of; oldest first. */
 export function changesOf(subject: FigureName, values: readonly number[]): ChangePoint[] {
 	const leastChange = limits.benchmarkLeastChange;
+	const falseAlarms = limits.benchmarkFalseAlarms / figureNames.length;
 	const least = isRate(subject) ? 0 : limits.benchmarkLeastChangeMs;
-	return findChangePoints(values, { leastChange }).filter(
+	return findChangePoints(values, { leastChange, falseAlarms }).filter(
 		({ before, after }) => Math.abs(after - before) >= least,
 	);
 }

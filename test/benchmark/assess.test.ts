@@ -134,6 +134,23 @@ describe("a change against the history", () => {
 		expect(broken(...last([...runs(30, 1), ...runs(20, 1.8)]))).toEqual([]); // under a millisecond
 	});
 
+	it("is told of none of 100 histories that are noise of 15 %", () => {
+		const noisy = (value: number | null) => (value ?? 0) * (1 + 0.15 * noise());
+		const run = (): Figures => {
+			const { responseMs, partsMs, throughputRps, memoryMb } = usual;
+			return usualBut({
+				responseMs: { sign: noisy(responseMs.sign), getKey: noisy(responseMs.getKey) },
+				partsMs: { postgres: noisy(partsMs.postgres), durableObject: noisy(partsMs.durableObject) },
+				throughputRps: noisy(throughputRps),
+				memoryMb: noisy(memoryMb),
+			});
+		};
+		const alarms = Array.from({ length: 100 }, () => {
+			return broken(...last(Array.from({ length: 100 }, run)));
+		});
+		expect(alarms.flat()).toEqual([]);
+	});
+
 	it("is a regression of the throughput where that falls", () => {
 		const rates = [...Array(30).fill(4000), ...Array(8).fill(3000)] as number[];
 		const history = rates.map((rate) => usualBut({ throughputRps: rate * (1 + 0.02 * noise()) }));
