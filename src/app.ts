@@ -14,6 +14,7 @@ import {
 	getAuditRecordProof,
 	listAudit,
 } from "./routes/audit.ts";
+import { listBenchmarkAlerts, listBenchmarks, runBenchmark } from "./routes/benchmarks.ts";
 import { getConfig, listConfigVersions, putConfig, rollbackConfig } from "./routes/config.ts";
 import { documentation } from "./routes/documentation.ts";
 import {
@@ -81,6 +82,10 @@ export const routes: readonly Route[] = [
 	getAuditCheckpoint,
 	getAuditRecord,
 	getAuditRecordProof,
+	// How fast it is
+	listBenchmarks,
+	runBenchmark,
+	listBenchmarkAlerts,
 	// For anyone
 	getJwks,
 	getAuditKeys,

@@ -20,6 +20,8 @@ export interface Env {
 	IDEMPOTENCY: DurableObjectNamespace;
 	/** The audit log: objects by tenant, region and shard. */
 	AUDIT_LOG: DurableObjectNamespace;
+	/** One object, which measures the service. */
+	BENCHMARK: DurableObjectNamespace;
 	/** Files of the audit log's days that are no longer in Postgres. */
 	ARCHIVE: R2Bucket;
 	/** Days that records of the audit log stay in Postgres before they are archived. */
@@ -59,7 +61,7 @@ export function readConfig(env: Env): Config {
 
 type TextVariable = Exclude<
 	keyof Env,
-	"ASSETS" | "COORDINATOR" | "IDEMPOTENCY" | "AUDIT_LOG" | "ARCHIVE" | "ADDRESSES"
+	"ASSETS" | "COORDINATOR" | "IDEMPOTENCY" | "AUDIT_LOG" | "BENCHMARK" | "ARCHIVE" | "ADDRESSES"
 >;
 
 function required(env: Env, name: TextVariable): string {

@@ -272,6 +272,46 @@ export const limits = {
 	readinessTimeoutMs: 2_000,
 	retryAfterSeconds: 1,
 
+	// Benchmarks of the deployed service
+	/** How often the time of a figure is taken. All together under 32: a request may call workers no more often. */
+	benchmarkRounds: 5,
+	benchmarkBurstRounds: 3,
+	/** Requests, or questions, of one call: as each signature is a record for ever, not many. */
+	benchmarkRequests: 4,
+	/** The same where nothing is written and nobody is asked. */
+	benchmarkCheapRequests: 20,
+	benchmarkBurst: 200,
+	benchmarkBurstAtOnce: 32,
+	/** What failed once is asked again: of an isolate that was busy with something else nothing is told. */
+	benchmarkAttempts: 2,
+	/** No further round of a figure is begun after this. */
+	benchmarkFigureMs: 2_000,
+	benchmarkCallMs: 8_000,
+	/** Nothing is begun after this: one call may still go on. */
+	benchmarkRunMs: 20_000,
+	/** Longer than a run and its last calls. */
+	benchmarkTimeoutMs: 40_000,
+	/** What a run costs who asks for it, in hundredths of a token: about the requests that it makes. */
+	benchmarkRunCost: 30_000,
+	/** Cron ticks are a minute apart and not on the dot: a run may come so much before its interval is over. */
+	benchmarkSlackSeconds: 30,
+	/** Tenants whose runs are stored in one tick; the others, who have waited less, have the next. */
+	benchmarkTenantsPerRun: 50,
+	benchmarkFailuresPerRun: 5,
+	/** Runs that a new one is compared with, and that trends are of. */
+	benchmarkHistoryRuns: 100,
+	/** Runs before, whose median is what was usual. */
+	benchmarkUsualRuns: 20,
+	benchmarkUsualRunsMin: 3,
+	benchmarkKeptDays: 30,
+	purgeBenchmarksPerRun: 10_000,
+	/** A change point that moves a figure by less is none to be told of: by its part, and in milliseconds. */
+	benchmarkLeastChange: 0.2,
+	benchmarkLeastChangeMs: 1,
+	/** The probability that a history without a change shows one, over all figures together. */
+	benchmarkFalseAlarms: 0.05,
+	benchmarkTokenBytes: 32,
+
 	// Reading the audit log
 	auditActionChars: 64,
 	/** Records that one source looks at for one page; then the page ends, and the next one goes on. */

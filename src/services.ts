@@ -1,9 +1,11 @@
-import { Redis } from "@upstash/redis/cloudflare";
+import type { Redis } from "@upstash/redis/cloudflare";
 import { archiveSource } from "./audit/archive-source.ts";
 import { type AuditLogs, createAuditLogs } from "./audit/log.ts";
 import { type AuditReader, createAuditReader } from "./audit/reader.ts";
 import { type AuditSigner, createAuditSigner } from "./audit/signer.ts";
 import type { CachedToken } from "./auth/tokens.ts";
+import { type Benchmarks, createBenchmarks } from "./benchmark/object.ts";
+import { createRedis } from "./cache/connection.ts";
 import { memoryStore } from "./cache/memory.ts";
 import { connectRedisStore, noCounts, type SharedCounts } from "./cache/redis.ts";
 import type { Store } from "./cache/store.ts";
@@ -62,6 +64,10 @@ export interface Services {
 	readonly addresses: AddressLimits;
 	/** Drops what this isolate remembers of a tenant, its lease too, because something of it was changed. */
 	readonly forgetTenant: (tenant: string) => void;
+	/** Bytes that this isolate's caches hold, as they count them. */
+	readonly heldBytes: () => number;
+	/** The object that measures the service. */
+	readonly benchmarks: Benchmarks;
 	readonly clock: Clock;
 	readonly random: Random;
 	readonly log: Log;
@@ -112,13 +118,7 @@ export function createServices(
 			},
 		}),
 		sharedCounts,
-		redis: new Redis({
-			url: config.redis.url,
-			token: config.redis.token,
-			enableTelemetry: false,
-			retry: false,
-			signal: () => AbortSignal.timeout(limits.readinessTimeoutMs),
-		}),
+		redis: createRedis(config),
 		assets: env.ASSETS,
 		envelope: createEnvelope(config.keyEncryptionKeys, random),
 		// The binding does not know its class; durable-objects/idempotency.ts has these methods.
@@ -140,6 +140,8 @@ export function createServices(
 			dropTenant(tenant);
 			leases.end(tenant);
 		},
+		heldBytes: () => Object.values(caches).reduce((sum, cache) => sum + cache.heldBytes(), 0),
+		benchmarks: createBenchmarks(env.BENCHMARK),
 		coordinator,
 		leases,
 		shedder,

@@ -91,6 +91,7 @@ export function memoryStore<Value>(bounds: MemoryBounds, clock: Clock): Store<Va
 			namesOf.set(tenant, names.add(full));
 			makeRoom();
 		},
+		heldBytes: () => heldBytes,
 		dropTenant(tenant) {
 			drops.delete(tenant);
 			drops.set(tenant, ++dropCount);

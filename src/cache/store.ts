@@ -20,6 +20,8 @@ export interface Store<Value> {
 	set(tenant: string, name: string, value: Value, bytes: number, since: Moment): void;
 	/** Taken before a value is read from where it comes from. */
 	now(): Moment;
+	/** Bytes that all its values hold, as their owners account for them. */
+	heldBytes(): number;
 	/** Forgets all that it has of a tenant: something of it was changed. */
 	dropTenant(tenant: string): void;
 }

@@ -11,3 +11,6 @@ export interface Page {
 
 /** Comes before every id: where a list begins. */
 export const firstId = "00000000-0000-0000-0000-000000000000";
+
+/** Comes after every id: where a list of the newest first begins. */
+export const lastId = "ffffffff-ffff-ffff-ffff-ffffffffffff";

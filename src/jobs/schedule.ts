@@ -1,17 +1,20 @@
 import type { ArchiveServices } from "../audit/archive.ts";
 import type { ExpireServices } from "../audit/expire.ts";
 import type { AuditLogs } from "../audit/log.ts";
+import type { RunServices } from "../benchmark/runs.ts";
 import type { Config } from "../env.ts";
 import type { Clock } from "../lib/clock.ts";
 import { describeError, type Log } from "../observe/log.ts";
 import { refillSpareKeys, type SpareServices } from "../signing/spares.ts";
 import { archiveAudit, expireAudit } from "./archive-audit.ts";
 import { makeAuditPartitions } from "./audit-partitions.ts";
+import { runBenchmarks } from "./benchmarks.ts";
 import { deliverAudit } from "./deliver-audit.ts";
+import { purgeOldBenchmarks } from "./purge-benchmarks.ts";
 import { purgeOldEffects } from "./purge-effects.ts";
 import { purgeDueKeys } from "./purge-keys.ts";
 
-export interface JobServices extends SpareServices, ArchiveServices, ExpireServices {
+export interface JobServices extends SpareServices, ArchiveServices, ExpireServices, RunServices {
 	readonly config: Config;
 	readonly audit: AuditLogs;
 	readonly clock: Clock;
@@ -29,6 +32,8 @@ export const schedule: Readonly<Record<string, Readonly<Record<string, Job>>>> =
 		refillSpareKeys,
 		makeAuditPartitions,
 		deliverAudit,
+		purgeOldBenchmarks,
+		runBenchmarks,
 		expireAudit,
 		archiveAudit, // the last, for it takes the longest
 	},

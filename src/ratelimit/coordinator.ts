@@ -48,6 +48,8 @@ export function createCoordinators(namespace: DurableObjectNamespace) {
 			const call = at(tenant, shard).lease(tenant, shard, ask).catch(orOverloaded);
 			return inTime(call, limits.leaseTimeoutMs);
 		},
+		term: (tenant: string, configVersion: number) =>
+			inTime(at(tenant).term(tenant, configVersion), limits.leaseTimeoutMs),
 		announce: (tenant: string, kind: "state" | "config") =>
 			inTime(at(tenant).announce(tenant, kind), limits.changeCallTimeoutMs),
 		confirm: (tenant: string, change: string) =>

@@ -44,6 +44,8 @@ const operationOf = {
 	"config:read": "configure",
 	"config:write": "configure",
 	"audit:read": "list",
+	"benchmarks:read": "list",
+	"benchmarks:run": "manage",
 } as const satisfies Record<Permission, Operation>;
 
 export function operationFor(route: GuardedRoute): Operation {

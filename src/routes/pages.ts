@@ -12,9 +12,9 @@ interface PageQuery {
 }
 
 /** Keyset pagination: the cursor is the last id of the page before, opaque to the caller. One row more is read than shown. */
-export function readPage(query: PageQuery): Result<Page, Failure> {
+export function readPage(query: PageQuery, begin: string = firstId): Result<Page, Failure> {
 	const { cursor, size } = opened(query);
-	if (cursor === null) return ok({ after: firstId, size });
+	if (cursor === null) return ok({ after: begin, size });
 	return isUuid(cursor) ? ok({ after: cursor, size }) : badCursor();
 }
 

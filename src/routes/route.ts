@@ -49,7 +49,15 @@ interface Spec<Params, Query, Body> {
 	readonly path: string;
 	/** operationId of the OpenAPI document. */
 	readonly id: string;
-	readonly tag: "Keys" | "Signing" | "Tokens" | "Configuration" | "Audit" | "Public" | "Service";
+	readonly tag:
+		| "Keys"
+		| "Signing"
+		| "Tokens"
+		| "Configuration"
+		| "Audit"
+		| "Benchmarks"
+		| "Public"
+		| "Service";
 	readonly summary: string;
 	readonly description?: string;
 	readonly params?: z.ZodType<Params>;

@@ -3,6 +3,7 @@ import { AuditUnavailable } from "../audit/log.ts";
 import { AuditUnreadable } from "../audit/source.ts";
 import { allows } from "../auth/roles.ts";
 import type { Caller } from "../auth/tokens.ts";
+import { BenchmarkUnavailable } from "../benchmark/object.ts";
 import { DatabaseUnavailable } from "../db/client.ts";
 import type { Failure } from "../errors.ts";
 import { EntriesUnavailable } from "../idempotency/once.ts";
@@ -229,6 +230,11 @@ const outages = [
 		code: "audit_unavailable",
 		detail:
 			"The audit log does not answer, and nothing is told without its record. Repeat the request, with the same Idempotency-Key if it has one.",
+	},
+	{
+		of: BenchmarkUnavailable,
+		code: "unavailable",
+		detail: "What measures the service does not answer. Nothing was stored; ask again.",
 	},
 	{
 		of: AuditUnreadable,

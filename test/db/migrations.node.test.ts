@@ -88,6 +88,9 @@ describe("the migrations", () => {
 			"audit_archives",
 			"audit_archive_files",
 			"audit_late",
+			"benchmark_turns",
+			"benchmark_runs",
+			"alerts",
 		]) {
 			expect(await tablesOf()).toContain(table);
 		}
@@ -203,6 +206,19 @@ async function fillEveryTable(): Promise<void> {
 	await owner.query(
 		`insert into audit_archive_files values ('main', '2000-01-01', 0, 0, '{}') on conflict do nothing`,
 	);
+	await owner.query(
+		"insert into benchmark_turns values ('main', now(), 300) on conflict do nothing",
+	);
+	await owner.query(
+		`insert into benchmark_runs values ('main', $1, 'schedule', now(), '{}', '{}')
+		on conflict do nothing`,
+		[id],
+	);
+	await owner.query(
+		`insert into alerts (tenant_id, id, rule, subject, advice)
+		values ('main', $1, 'unreachable', 'partsMs.redis', '') on conflict do nothing`,
+		[id],
+	);
 }
 
 describe("the worker's role", () => {
@@ -267,6 +283,17 @@ describe("the worker's role", () => {
 		"delete from audit_late",
 		"select audit_close_partition('2000-01-01')",
 		"select audit_drop_partition('2000-01-01')",
+		"select * from benchmark_turns",
+		`insert into benchmark_turns values ('main', now(), 300)
+			on conflict (tenant_id) do update set begun_at = excluded.begun_at`,
+		"update benchmark_turns set begun_at = now(), interval_seconds = 60",
+		"select * from benchmark_runs",
+		`insert into benchmark_runs values ('main', ${anotherId}, 'request', now(), '{}', '{}')`,
+		"delete from benchmark_runs",
+		"select * from alerts",
+		`insert into alerts (tenant_id, id, rule, subject, advice) values ('main', ${anotherId}, 'a', 'b', '')`,
+		"update alerts set resolved_at = now()",
+		"delete from alerts",
 		"select * from spare_keys for update skip locked",
 		`insert into spare_keys (modulus_length, id, public_jwk, kek_id, sealed) values (2048, ${anotherId}, '{}', 'k', '')`,
 		"delete from spare_keys",
@@ -304,6 +331,8 @@ describe("the worker's role", () => {
 		["forget an archived day", "delete from audit_archives"],
 		["rewrite what is in a file", "update audit_archive_files set file = '{}'"],
 		["note a record that did not come", "insert into audit_late values ('main', '2000-01-02')"],
+		["rewrite a run", "update benchmark_runs set figures = '{}'"],
+		["rewrite an alert", "update alerts set advice = ''"],
 		["exchange a public key", "update key_versions set public_jwk = '{}'"],
 		["move a version to another key", "update key_versions set version = 9"],
 		["empty a table", "truncate keys"],

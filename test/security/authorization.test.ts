@@ -35,6 +35,9 @@ const expected: Readonly<Record<string, readonly Role[] | "anyone">> = {
 	getAuditCheckpoint: ["admin", "auditor"],
 	getAuditRecord: ["admin", "auditor"],
 	getAuditRecordProof: ["admin", "auditor"],
+	listBenchmarks: ["admin", "auditor"],
+	runBenchmark: ["admin"],
+	listBenchmarkAlerts: ["admin", "auditor"],
 	getJwks: "anyone",
 	getAuditKeys: "anyone",
 	healthz: "anyone",
@@ -155,6 +158,14 @@ describe.each(routes.filter(({ tag, permission }) => tag === "Audit" && permissi
 		});
 	},
 );
+
+describe.each(routes.filter(({ tag }) => tag === "Benchmarks"))("$method $path", (route) => {
+	it("refuses a token for some keys, because benchmarks are of the whole service", async () => {
+		const answer = await send(route, await tenant.token("admin", { keys: ["payments"] }));
+		expect(answer.status).toBe(403);
+		expect(answer.json.code).toBe("scoped_token_forbidden");
+	});
+});
 
 describe.each(withThing.filter((route) => route.path.includes("{key}")))(
 	"$method $path with a token for other keys",

@@ -20,6 +20,9 @@ const tables = [
 	"audit_archives",
 	"audit_archive_files",
 	"audit_late",
+	"benchmark_turns",
+	"benchmark_runs",
+	"alerts",
 ];
 
 export interface OwnSchema {

@@ -20,6 +20,7 @@ declare global {
 			COORDINATOR: DurableObjectNamespace;
 			IDEMPOTENCY: DurableObjectNamespace;
 			AUDIT_LOG: DurableObjectNamespace;
+			BENCHMARK: DurableObjectNamespace;
 			ARCHIVE: R2Bucket;
 			ADDRESSES: RateLimit;
 		}

@@ -3,6 +3,7 @@ import type { Env } from "../../../src/env.ts";
 import service from "../../../src/index.ts";
 
 export { AuditLog } from "../../../durable-objects/audit-log.ts";
+export { Benchmark } from "../../../durable-objects/benchmark.ts";
 export { Idempotency } from "../../../durable-objects/idempotency.ts";
 
 /** Of this isolate, in which the objects live too. */

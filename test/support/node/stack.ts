@@ -14,6 +14,8 @@ export interface TestStack {
 	call<Answer>(method: string, path: string, json?: unknown): Promise<Answer>;
 	/** The same, whatever the status is. */
 	fetch(method: string, path: string, json?: unknown, edge?: number): Promise<Response>;
+	/** Runs the worker's scheduled handler once, as the cron clock does. */
+	scheduled(cron: string): Promise<void>;
 	stop(): Promise<void>;
 }
 
@@ -50,6 +52,7 @@ export async function startTestStack(options: TestStackOptions = {}): Promise<Te
 		databaseUrl: stack.databaseUrl,
 		neonUrl: stack.neonUrl,
 		fetch: send,
+		scheduled: (cron) => stack.scheduled(cron, Date.now()),
 		async call<Answer>(method: string, path: string, json?: unknown): Promise<Answer> {
 			const response = await send(method, path, json);
 			const text = await response.text();

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 import { closeServer, listen, readBody } from "../../../local/gateway.ts";
 import { loopback } from "../../../local/ports.ts";
 
@@ -15,6 +16,8 @@ export interface StatementGate {
 	readonly url: string;
 	/** The next statement of that name and tenant. */
 	hold(tenant: string, statement: string, when: "before" | "after"): Hold;
+	/** From now on each statement waits for so long before it goes on. */
+	slowDown(milliseconds: number): void;
 	stop(): Promise<void>;
 }
 
@@ -31,11 +34,13 @@ const bodyBytesMax = 1024 * 1024;
 /** @param gateway the address of the Neon gateway, once there is one */
 export async function startStatementGate(gateway: Promise<string>): Promise<StatementGate> {
 	const holds: Held[] = [];
+	let slowMs = 0;
 
 	const answer = async (request: IncomingMessage, response: ServerResponse) => {
 		const gone = new AbortController();
 		response.once("close", () => gone.abort());
 		const body = await readBody(request, bodyBytesMax);
+		if (slowMs > 0) await sleep(slowMs);
 		const index = holds.findIndex((held) => isOf(held, body.toString()));
 		const [held] = index < 0 ? [] : holds.splice(index, 1);
 		if (held?.when === "before") await reachedAndReleased(held);
@@ -57,6 +62,9 @@ export async function startStatementGate(gateway: Promise<string>): Promise<Stat
 			const { promise: released, resolve: release } = Promise.withResolvers<void>();
 			holds.push({ tenant, statement, when, reach, released });
 			return { reached, release };
+		},
+		slowDown(milliseconds) {
+			slowMs = milliseconds;
 		},
 		async stop() {
 			server.closeAllConnections();

@@ -1,0 +1,65 @@
+import * as z from "zod";
+
+/** The routes whose time is taken, by their operationId. */
+export const measuredRoutes = ["sign", "verify", "getKey", "getJwks"] as const;
+export type MeasuredRoute = (typeof measuredRoutes)[number];
+
+/** What the service stands on, and asks over the network. */
+export const parts = ["postgres", "redis", "durableObject"] as const;
+export type Part = (typeof parts)[number];
+
+/** null where nothing was measured: it did not answer, or there was no time left. */
+const figure = z.number().nullable().default(null);
+
+/** What one run found. Stored as it is, so a field may be added and none renamed. */
+export const figures = z
+	.object({
+		responseMs: z
+			.object({ sign: figure, verify: figure, getKey: figure, getJwks: figure })
+			.prefault({})
+			.meta({ description: "Milliseconds for a request of the route, one after the other." }),
+		partsMs: z
+			.object({ postgres: figure, redis: figure, durableObject: figure })
+			.prefault({})
+			.meta({ description: "Milliseconds for a question to what the service stands on." }),
+		throughputRps: figure.meta({
+			description: "Requests a second that one isolate answers, of the route `verify`.",
+		}),
+		memoryMb: figure.meta({ description: "MiB that the isolate's caches hold, as they count." }),
+	})
+	.meta({ id: "BenchmarkFigures" });
+export type Figures = z.infer<typeof figures>;
+
+export interface Measurement {
+	readonly figures: Figures;
+	/** The names of the figures that are missing because nobody answered. */
+	readonly unreachable: readonly FigureName[];
+}
+
+export const figureNames = [
+	...measuredRoutes.map((route) => `responseMs.${route}` as const),
+	...parts.map((part) => `partsMs.${part}` as const),
+	"throughputRps",
+	"memoryMb",
+] as const;
+export type FigureName = (typeof figureNames)[number];
+
+export function figureOf({ responseMs, partsMs, ...others }: Figures, name: FigureName) {
+	if (name === "throughputRps" || name === "memoryMb") return others[name];
+	const [group, member] = name.split(".") as [string, MeasuredRoute & Part];
+	return group === "responseMs" ? responseMs[member] : partsMs[member];
+}
+
+/** Whether more is better: of all the others less is. */
+export function isRate(name: FigureName): boolean {
+	return name === "throughputRps";
+}
+
+/** null of none. */
+export function median(values: readonly number[]): number | null {
+	if (values.length === 0) return null;
+	const sorted = [...values].sort((a, b) => a - b);
+	const middle = sorted.length >> 1;
+	const [low = 0, high = 0] = [sorted[(sorted.length - 1) >> 1], sorted[middle]];
+	return (low + high) / 2;
+}

@@ -1,0 +1,39 @@
+import { within } from "../lib/within.ts";
+import { limits } from "../limits.ts";
+import type { Measurement } from "./figures.ts";
+
+/** What the object offers by RPC (durable-objects/benchmark.ts). */
+export interface BenchmarkRpc {
+	/** Measures the service; whoever asks meanwhile gets the same measurement. */
+	measure(): Promise<Measurement>;
+}
+
+/** The measurement as an isolate asks for it. */
+export interface Benchmarks {
+	/** @throws BenchmarkUnavailable */
+	measure(): Promise<Measurement>;
+}
+
+/** The object did not answer, in time or at all. */
+export class BenchmarkUnavailable extends Error {
+	override readonly name = "BenchmarkUnavailable";
+}
+
+/**
+ * One object for the whole service. It stands in one place, so that its figures can be compared with
+ * those of yesterday, and two measurements never go on at the same time.
+ */
+export function createBenchmarks(namespace: DurableObjectNamespace): Benchmarks {
+	return {
+		async measure() {
+			// The binding does not know its class.
+			const object = namespace.getByName("service") as unknown as BenchmarkRpc;
+			const late = () => new Error("no answer in time");
+			try {
+				return await within(object.measure(), limits.benchmarkTimeoutMs, late);
+			} catch (error) {
+				throw new BenchmarkUnavailable(error instanceof Error ? error.message : "unknown");
+			}
+		},
+	};
+}

@@ -1,0 +1,108 @@
+import { type Caller, refuseScoped } from "../auth/tokens.ts";
+import { type Run, runNow, toRun } from "../benchmark/runs.ts";
+import { trendsOf } from "../benchmark/trends.ts";
+import { type AlertRow, selectAlerts } from "../db/alerts.ts";
+import { findRun, selectRuns } from "../db/benchmarks.ts";
+import type { Database } from "../db/client.ts";
+import { lastId } from "../db/columns.ts";
+import { ok } from "../lib/result.ts";
+import { limits } from "../limits.ts";
+import * as schema from "../schemas/benchmarks.ts";
+import { cutPage, readPage } from "./pages.ts";
+import { route } from "./route.ts";
+
+const whole = "see or run benchmarks, which are of the whole service";
+
+export const listBenchmarks = route(
+	{
+		method: "get",
+		path: "/v1/benchmarks",
+		id: "listBenchmarks",
+		tag: "Benchmarks",
+		summary: "What the service measured of itself, the newest first",
+		description:
+			"Runs, and how each figure has gone over the newest 100 of them. They are made on a schedule where `benchmarking_config.enable_benchmarks` is on, and by `POST /v1/benchmarks/run`; they are kept for 30 days.",
+		permission: "benchmarks:read",
+		query: schema.listBenchmarksQuery,
+		answer: { status: 200, description: "A page of runs, and the trends", schema: schema.runPage },
+		failures: ["invalid_cursor", "scoped_token_forbidden"],
+		examples: [{ query: { limit: "20" } }],
+	},
+	async ({ services: { db }, caller, query }) => {
+		const refusal = refuseScoped(caller, whole);
+		if (refusal) return refusal;
+		const page = readPage(query, lastId);
+		if (!page.ok) return page;
+		const newest = { after: lastId, size: limits.benchmarkHistoryRuns };
+		const [found, history] = await Promise.all([
+			selectRuns(db, caller.tenant, page.value),
+			selectRuns(db, caller.tenant, newest),
+		]);
+		const { rows, nextCursor } = cutPage(found, page.value);
+		const trends = trendsOf(history.map(toRun).reverse());
+		return ok({ json: { runs: rows.map(toRun), trends, nextCursor } });
+	},
+);
+
+export const runBenchmark = route(
+	{
+		method: "post",
+		path: "/v1/benchmarks/run",
+		id: "runBenchmark",
+		tag: "Benchmarks",
+		summary: "Measure the service now",
+		description:
+			"Takes a second or a few, and 40 at the most. One measurement goes on at a time: whoever asks meanwhile gets the same figures, each as a run of their own.",
+		permission: "benchmarks:run",
+		cost: () => limits.benchmarkRunCost,
+		answer: { status: 200, description: "The run, and the open alerts", schema: schema.runReport },
+		failures: ["scoped_token_forbidden"],
+		examples: [{}],
+		again: async ({ services: { db }, caller }, id) => {
+			const row = await findRun(db, caller.tenant, id);
+			if (!row) throw new Error("a run that was stored is not there");
+			return reported(db, caller, toRun(row));
+		},
+	},
+	async ({ services, caller }) => {
+		const refusal = refuseScoped(caller, whole);
+		if (refusal) return refusal;
+		return reported(services.db, caller, await runNow(services, caller.tenant));
+	},
+);
+
+export const listBenchmarkAlerts = route(
+	{
+		method: "get",
+		path: "/v1/benchmarks/alerts",
+		id: "listBenchmarkAlerts",
+		tag: "Benchmarks",
+		summary: "Alerts that runs raised, the newest first",
+		description:
+			"One for each condition, from the run that found it until one that finds that it has ended.",
+		permission: "benchmarks:read",
+		query: schema.listAlertsQuery,
+		answer: { status: 200, description: "A page of alerts", schema: schema.alertPage },
+		failures: ["invalid_cursor", "scoped_token_forbidden"],
+		examples: [{ query: { open: "true" } }],
+	},
+	async ({ services: { db }, caller, query }) => {
+		const refusal = refuseScoped(caller, whole);
+		if (refusal) return refusal;
+		const page = readPage(query, lastId);
+		if (!page.ok) return page;
+		const found = await selectAlerts(db, caller.tenant, page.value, query.open ?? false);
+		const { rows, nextCursor } = cutPage(found, page.value);
+		return ok({ json: { alerts: rows.map(toAlert), nextCursor } });
+	},
+);
+
+async function reported(db: Database, { tenant }: Caller, run: Run) {
+	const newest = { after: lastId, size: limits.pageSizeMax };
+	const open = await selectAlerts(db, tenant, newest, true);
+	return ok({ json: { run, alerts: open.map(toAlert) } });
+}
+
+function toAlert({ raised_at: raisedAt, resolved_at: resolvedAt, ...alert }: AlertRow) {
+	return { ...alert, raisedAt, resolvedAt };
+}
