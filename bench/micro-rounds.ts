@@ -32,10 +32,7 @@ export async function runMicroRounds(
 	const rates = wanted.map(() => [[] as number[], [] as number[]] as const);
 	for (let round = 0; round < rounds; round++) {
 		plan.progress(`micro: round ${round + 1} of ${rounds}`);
-		const workers = [
-			await launchWorker(ground, builds[0]),
-			await launchWorker(ground, builds[1]),
-		] as const;
+		const workers = await launchBoth(ground, builds, round % 2 === 1);
 		for (const [at, { subject }] of wanted.entries()) {
 			const found = await measureBoth(plan, workers, subject, round % 2 === 1);
 			rates[at]?.[0].push(found[0]);
@@ -49,6 +46,16 @@ export async function runMicroRounds(
 		values: rates[at]?.[0] ?? [],
 		besides: rates[at]?.[1] ?? [],
 	}));
+}
+
+async function launchBoth(
+	ground: Ground,
+	[one, two]: readonly [Built, Built],
+	secondFirst: boolean,
+): Promise<[BenchWorker, BenchWorker]> {
+	if (!secondFirst) return [await launchWorker(ground, one), await launchWorker(ground, two)];
+	const second = await launchWorker(ground, two);
+	return [await launchWorker(ground, one), second];
 }
 
 /** A B B A, or B A A B. */
