@@ -54,7 +54,6 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		const config = readConfig(env);
 		this.#db = createDatabase(config);
 		this.#loader = new Loader({
-			clock: this.#clock,
 			db: this.#db,
 			shared: connectRedisStore(config, systemClock, systemRandom),
 			clock: this.#clock,
