@@ -2,9 +2,7 @@ import { Coordinator as DeployedCoordinator } from "../../../durable-objects/coo
 import type { Env } from "../../../src/env.ts";
 import service from "../../../src/index.ts";
 
-export { AuditLog } from "../../../durable-objects/audit-log.ts";
-export { Benchmark } from "../../../durable-objects/benchmark.ts";
-export { Idempotency } from "../../../durable-objects/idempotency.ts";
+export * from "../../../src/index.ts";
 
 /** Of this isolate, in which the objects live too. */
 let leases = 0;

@@ -7,9 +7,7 @@ import { systemRandom } from "../../../src/lib/random.ts";
 import { uuidv7 } from "../../../src/lib/uuid.ts";
 import type { Filled } from "./messages.ts";
 
-export { Benchmark } from "../../../durable-objects/benchmark.ts";
-export { Coordinator } from "../../../durable-objects/coordinator.ts";
-export { Idempotency } from "../../../durable-objects/idempotency.ts";
+export * from "../../../src/index.ts";
 
 const tenant = "bench-audit";
 /** Single signatures, as many in a call as go together under load. */

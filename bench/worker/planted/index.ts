@@ -1,9 +1,7 @@
 import type { Env } from "../../../src/env.ts";
 import service from "../../../src/index.ts";
 
-export { AuditLog } from "../../../durable-objects/audit-log.ts";
-export { Coordinator } from "../../../durable-objects/coordinator.ts";
-export { Idempotency } from "../../../durable-objects/idempotency.ts";
+export * from "../../../src/index.ts";
 
 /** What each sign request spins for before the service has it. */
 let spins = 0;

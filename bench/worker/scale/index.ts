@@ -5,8 +5,7 @@ import { fromBase64 } from "../../../src/lib/bytes.ts";
 import { createCoordinators } from "../../../src/ratelimit/coordinator.ts";
 import type { Adopted } from "./messages.ts";
 
-export { Coordinator } from "../../../durable-objects/coordinator.ts";
-export { Idempotency } from "../../../durable-objects/idempotency.ts";
+export * from "../../../src/index.ts";
 
 /** The object as it is deployed, but that it can be given a chain whose records are elsewhere already. */
 export class AuditLog extends DeployedAuditLog {
