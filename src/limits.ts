@@ -269,6 +269,10 @@ export const limits = {
 	/** Set on the worker's database role, so that Postgres too ends what nobody waits for any more. */
 	databaseStatementMs: 3_000,
 	databaseTransactionMs: 4_000,
+	/** Of a read replica, before the primary is asked; and how long it is left alone then, see cacheSharedPauseMs. */
+	replicaTimeoutMs: 1_000,
+	replicaPauseMs: 1_000,
+	replicaPauseMsMax: 30_000,
 	readinessTimeoutMs: 2_000,
 	retryAfterSeconds: 1,
 
@@ -311,6 +315,24 @@ export const limits = {
 	/** The probability that a history without a change shows one, over all figures together. */
 	benchmarkFalseAlarms: 0.05,
 	benchmarkTokenBytes: 32,
+
+	// Connections that a Durable Object keeps to Postgres
+	poolSize: 20,
+	/** Connections beside those, while somebody waits for longer than that. */
+	poolOverflow: 30,
+	poolOverflowAfterMs: 50,
+	poolWaiters: 1_000,
+	poolAcquireTimeoutMs: 5_000,
+	poolConnectTimeoutMs: 3_000,
+	poolConnectRetryMs: 50,
+	poolConnectRetryMsMax: 2_000,
+	/** A connection that was idle for longer is asked whether it is still there before it is lent. */
+	poolCheckAfterMs: 1_000,
+	poolCheckTimeoutMs: 1_000,
+	/** Longer than records wait to be moved; as long as an object has open ones it is not evicted. */
+	poolIdleMs: 3_000,
+	/** Longer than any statement or transaction takes. */
+	poolLeakMs: 10_000,
 
 	// Reading the audit log
 	auditActionChars: 64,

@@ -1,4 +1,9 @@
-import { NeonDbError, neon, neonConfig } from "@neondatabase/serverless";
+import {
+	NeonDbError,
+	neon,
+	neonConfig,
+	DatabaseError as WireError,
+} from "@neondatabase/serverless";
 import type { Clock } from "../lib/clock.ts";
 import { limits } from "../limits.ts";
 
@@ -15,6 +20,8 @@ export interface Statement {
 	readonly effect?: string;
 	/** The columns of its answer that say what the effect was on, for the audit log (db/audit-outbox.ts). */
 	readonly target?: TargetColumns;
+	/** Changes nothing, and its answer may be as old as a read replica is behind (db/replica.ts). */
+	readonly mayLag?: true;
 }
 
 export interface TargetColumns {
@@ -48,7 +55,7 @@ export class DatabaseUnavailable extends Error {
 }
 
 /** Postgres refused the statement. Nothing of it remains. */
-class DatabaseError extends Error {
+export class DatabaseError extends Error {
 	override readonly name = "DatabaseError";
 	readonly sqlState: string;
 	readonly constraint: string | undefined;
@@ -97,11 +104,14 @@ export interface DatabaseAddress {
 }
 
 /** Postgres through Neon's HTTP form: no connection outlives a request. */
-export function createDatabase({ databaseUrl, neonGateway }: DatabaseAddress): Database {
+export function createDatabase(
+	{ databaseUrl, neonGateway }: DatabaseAddress,
+	timeoutMs: number = limits.databaseTimeoutMs,
+): Database {
 	if (neonGateway) neonConfig.fetchEndpoint = () => `${neonGateway}/sql`;
 	const sql = neon(databaseUrl);
 	const options = () => ({
-		fetchOptions: { signal: AbortSignal.timeout(limits.databaseTimeoutMs) },
+		fetchOptions: { signal: AbortSignal.timeout(timeoutMs) },
 	});
 
 	return {
@@ -131,7 +141,7 @@ export function createDatabase({ databaseUrl, neonGateway }: DatabaseAddress): D
  * word, because pg_stat_statements leaves out what is before that, and early, because pg_stat_activity
  * shows the beginning.
  */
-function labelled({ name, with: steps, text }: Statement): string {
+export function labelled({ name, with: steps, text }: Statement): string {
 	const query = (steps === undefined ? text : `with ${steps} ${text}`).trimStart();
 	const end = query.search(/\s/);
 	return `${query.slice(0, end)} /* ${name} */${query.slice(end)}`;
@@ -143,9 +153,11 @@ function labelled({ name, with: steps, text }: Statement): string {
  */
 const unavailableStates = /^(08|53|57|25P03|25P04)/;
 
-function translate(name: string, error: unknown): Error {
-	const state = error instanceof NeonDbError ? error.code : undefined;
-	if (!(error instanceof NeonDbError) || !state || unavailableStates.test(state)) {
+/** What the driver threw, over HTTP or a WebSocket, in our own words. */
+export function translate(name: string, error: unknown): DatabaseUnavailable | DatabaseError {
+	const isRefusal = error instanceof NeonDbError || error instanceof WireError;
+	const state = isRefusal ? error.code : undefined;
+	if (!isRefusal || !state || unavailableStates.test(state)) {
 		return new DatabaseUnavailable(`${name}: ${state ?? reasonOf(error)}`);
 	}
 	return new DatabaseError(name, state, error.constraint);

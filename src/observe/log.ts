@@ -1,3 +1,4 @@
+import type { PoolFigures } from "../db/pool-figures.ts";
 import type { LogLevel } from "../env.ts";
 import { logLevels } from "../env.ts";
 
@@ -22,6 +23,10 @@ export type LogEvent =
 			readonly count: number;
 	  }
 	| { readonly event: "job_failed"; readonly job: string; readonly error: string }
+	/** A connection to Postgres that was lent and did not come back in time. */
+	| { readonly event: "pool_leak"; readonly borrower: string; readonly milliseconds: number }
+	| ({ readonly event: "pool_rested" } & PoolFigures)
+	| { readonly event: "replica_failed"; readonly statement: string; readonly error: string }
 	| ({ readonly event: "audit_moved" } & MoveFigures)
 	| ({ readonly event: "audit_move_failed"; readonly error: string } & MoveFigures);
 
@@ -44,6 +49,9 @@ const levelOf: Record<LogEvent["event"], LogLevel> = {
 	dependency_unavailable: "warn",
 	job_done: "debug",
 	job_failed: "error",
+	pool_leak: "warn",
+	pool_rested: "debug",
+	replica_failed: "warn",
 	audit_moved: "debug",
 	audit_move_failed: "warn",
 };
