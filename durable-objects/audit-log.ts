@@ -7,6 +7,7 @@ import { moveBlocks } from "../src/audit/move.ts";
 import { appendId, appendTime, countRecords } from "../src/audit/record.ts";
 import type { RecordQuery, RecordSlice } from "../src/audit/source.ts";
 import { createDatabase, type Database } from "../src/db/client.ts";
+import { connectPool } from "../src/db/pooled.ts";
 import { type Config, type Env, readConfig } from "../src/env.ts";
 import { concat } from "../src/lib/bytes.ts";
 import { systemClock } from "../src/lib/clock.ts";
@@ -92,7 +93,8 @@ interface Waiting {
 export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 	readonly #sql = this.ctx.storage.sql;
 	readonly #config: Config;
-	readonly #db: Database;
+	/** For moves now and then, and for many that follow each other: those are worth a connection. */
+	readonly #db: { readonly few: Database; readonly many: Database };
 	readonly #log: Log;
 	readonly #chain: ChainName;
 	/** The end of what is written, and of what Postgres has. */
@@ -112,8 +114,9 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 	constructor(context: DurableObjectState, env: Env) {
 		super(context, env);
 		this.#config = readConfig(env);
-		this.#db = createDatabase(this.#config);
 		this.#log = createLog(this.#config.logLevel);
+		const parts = { clock: systemClock, random: systemRandom, log: this.#log };
+		this.#db = { few: createDatabase(this.#config), many: connectPool(this.#config, parts) };
 		this.#sql.exec(schema);
 		noteTimes(this.#sql);
 		const registered = "select 1 from registered where chain = ?";
@@ -260,8 +263,10 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 	 */
 	async #moveAll(): Promise<void> {
 		let under: Moving | null = null;
+		const waiting = this.#written.sequence - this.#moved.sequence;
+		const db = waiting < 2 * limits.auditMoveRecords ? this.#db.few : this.#db.many;
 		for (let move = 0; move < limits.auditMovesPerAlarm; move++) {
-			const next = this.#beginMove(under?.end ?? this.#moved);
+			const next = this.#beginMove(db, under?.end ?? this.#moved);
 			if (under) await this.#endMove(under);
 			under = next;
 			if (!under) return;
@@ -270,12 +275,12 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 	}
 
 	/** The oldest records behind that place; null when there are none. */
-	#beginMove(from: Extent): Moving | null {
+	#beginMove(db: Database, from: Extent): Moving | null {
 		const blocks = this.#blocksAfter(from.sequence);
 		const last = blocks.at(-1);
 		if (!last) return null;
 		const linked = blocks.map((row) => ({ ...toBlock(row), links: this.#links.of(row.sequence) }));
-		const done = moveBlocks(this.#db, this.#chain, from, linked);
+		const done = moveBlocks(db, this.#chain, from, linked);
 		done.catch(() => {}); // told when it is waited for, which may be never
 		return { end: { ...endOf(toBlock(last)), bytes: last.written_bytes }, done };
 	}

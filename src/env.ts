@@ -5,6 +5,8 @@ import { limits } from "./limits.ts";
 export interface Env {
 	/** Neon connection string of the worker's own role, which may read and write rows and nothing else. */
 	DATABASE_URL: string;
+	/** Of a read replica of it, where there is one: for what may be a little behind. */
+	DATABASE_REPLICA_URL?: string;
 	/** Origin of a gateway that stands for Neon's proxy, where there is no Neon: the local stack. */
 	NEON_GATEWAY?: string;
 	UPSTASH_REDIS_REST_URL: string;
@@ -36,6 +38,7 @@ export type LogLevel = (typeof logLevels)[number];
 /** The checked form, and the only one that the rest of the service sees. */
 export interface Config {
 	readonly databaseUrl: string;
+	readonly replicaUrl: string | null;
 	readonly neonGateway: string | null;
 	readonly redis: { readonly url: string; readonly token: string };
 	/** At least one, newest first. */
@@ -44,10 +47,15 @@ export interface Config {
 	readonly auditHotDays: number;
 }
 
+const postgresProtocols = ["postgres:", "postgresql:"];
+
 /** Reads and checks the environment. Called once per isolate. */
 export function readConfig(env: Env): Config {
 	return {
-		databaseUrl: urlOf(env, "DATABASE_URL", ["postgres:", "postgresql:"]),
+		databaseUrl: urlOf(env, "DATABASE_URL", postgresProtocols),
+		replicaUrl: env.DATABASE_REPLICA_URL
+			? urlOf(env, "DATABASE_REPLICA_URL", postgresProtocols)
+			: null,
 		neonGateway: env.NEON_GATEWAY ? urlOf(env, "NEON_GATEWAY", ["http:", "https:"]) : null,
 		redis: {
 			url: urlOf(env, "UPSTASH_REDIS_REST_URL", ["http:", "https:"]),

@@ -321,6 +321,8 @@ export const limits = {
 	/** Connections beside those, while somebody waits for longer than that. */
 	poolOverflow: 30,
 	poolOverflowAfterMs: 50,
+	/** Connections that are opened at the same time. */
+	poolOpeningAtOnce: 8,
 	poolWaiters: 1_000,
 	poolAcquireTimeoutMs: 5_000,
 	poolConnectTimeoutMs: 3_000,

@@ -6,18 +6,20 @@ import { type AuditSigner, createAuditSigner } from "./audit/signer.ts";
 import type { CachedToken } from "./auth/tokens.ts";
 import { type Benchmarks, createBenchmarks } from "./benchmark/object.ts";
 import { createRedis } from "./cache/connection.ts";
+import { Breaker } from "./cache/breaker.ts";
 import { memoryStore } from "./cache/memory.ts";
 import { connectRedisStore, noCounts, type SharedCounts } from "./cache/redis.ts";
 import type { Store } from "./cache/store.ts";
 import { createReads, type Reads } from "./coordination/reads.ts";
 import { createDatabase, type Database } from "./db/client.ts";
+import { withReplica } from "./db/replica.ts";
 import { type Config, type Env, readConfig } from "./env.ts";
 import type { EntryObject, EntryObjects } from "./idempotency/entry.ts";
 import { createEntrySeals, type EntrySeals } from "./idempotency/seal.ts";
 import { type Clock, systemClock } from "./lib/clock.ts";
 import { type Random, systemRandom } from "./lib/random.ts";
 import { limits } from "./limits.ts";
-import { createLog, type Log } from "./observe/log.ts";
+import { createLog, describeError, type Log } from "./observe/log.ts";
 import { type AddressLimits, createAddressLimits } from "./ratelimit/address.ts";
 import { createCoordinators } from "./ratelimit/coordinator.ts";
 import { LeaseBook } from "./ratelimit/lease.ts";
@@ -96,7 +98,8 @@ export function createServices(
 	});
 	// Isolates are many and their draws are even, so the shards are too.
 	const [draw = 0] = random(1);
-	const db = createDatabase(config);
+	const log = createLog(config.logLevel);
+	const db = connectDatabase(config, clock, log);
 	const sharedCounts = noCounts();
 	return {
 		config,
@@ -148,8 +151,25 @@ export function createServices(
 		addresses: createAddressLimits(env.ADDRESSES, clock),
 		clock,
 		random,
-		log: createLog(config.logLevel),
+		log,
 	};
+}
+
+/** The primary, and a replica beside it for what may lag, where there is one. */
+function connectDatabase(config: Config, clock: Clock, log: Log): Database {
+	const { replicaUrl, neonGateway } = config;
+	const primary = createDatabase(config);
+	if (replicaUrl === null) return primary;
+	return withReplica({
+		primary,
+		replica: createDatabase({ databaseUrl: replicaUrl, neonGateway }, limits.replicaTimeoutMs),
+		gate: new Breaker(clock, {
+			pauseMs: limits.replicaPauseMs,
+			pauseMsMax: limits.replicaPauseMsMax,
+		}),
+		onFailure: (statement, error) =>
+			log({ event: "replica_failed", statement, error: describeError(error) }),
+	});
 }
 
 function sleep(milliseconds: number): Promise<void> {

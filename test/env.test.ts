@@ -35,6 +35,7 @@ describe("readConfig", () => {
 	it("reads what is there, and has defaults for the rest", () => {
 		expect(readConfig(whole)).toEqual({
 			databaseUrl: whole.DATABASE_URL,
+			replicaUrl: null,
 			neonGateway: null,
 			redis: { url: "https://redis.example", token: "redis-token" },
 			keyEncryptionKeys: [
@@ -51,6 +52,14 @@ describe("readConfig", () => {
 		expect([config.neonGateway, config.logLevel]).toEqual(["http://127.0.0.1:5", "error"]);
 		expect(readConfig({ ...whole, DATABASE_URL: "postgresql://u:p@h/d" }).databaseUrl).toBe(
 			"postgresql://u:p@h/d",
+		);
+	});
+
+	it("takes the address of a read replica, and refuses what is none", () => {
+		const at = (DATABASE_REPLICA_URL: string) => readConfig({ ...whole, DATABASE_REPLICA_URL });
+		expect(at("postgres://u:p@replica/d").replicaUrl).toBe("postgres://u:p@replica/d");
+		expect(refusalOf(() => at("replica.example"))).toBe(
+			"DATABASE_REPLICA_URL must be a URL that begins with postgres: or postgresql:",
 		);
 	});
 

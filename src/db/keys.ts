@@ -160,6 +160,7 @@ const statements = {
 	},
 	published: {
 		name: "keys.published",
+		mayLag: true, // whoever reads it has it from caches that know no epoch
 		text: `select t.id as tenant, k.id, k.algorithm, v.version, v.public_jwk
 			from tenants t
 			left join (keys k join key_versions v on v.tenant_id = k.tenant_id and v.key_id = k.id

@@ -21,6 +21,8 @@ export interface PoolBounds {
 	readonly overflow: number;
 	/** Who waits for longer than this makes the pool go over its size. */
 	readonly overflowAfterMs: number;
+	/** Connections that are opened at the same time: that costs both ends more than most statements do. */
+	readonly openingAtOnce: number;
 	readonly waitersMax: number;
 	readonly acquireTimeoutMs: number;
 	/** A connection that was idle for longer is asked whether it is still there before it is lent. */
@@ -236,14 +238,14 @@ export class Pool<C extends PoolConnection> {
 
 	/** As many more as there are who wait, within the bounds. */
 	#grow(now: number): void {
-		const { size, overflow, overflowAfterMs } = this.#options.bounds;
+		const { size, overflow, overflowAfterMs, openingAtOnce } = this.#options.bounds;
 		const [first] = this.#waiting;
 		if (!first) return;
-		const room = now >= first.since + overflowAfterMs ? size + overflow : size;
 		const lacking = this.#waiting.size - this.#checking - this.#opening;
-		const atOnce =
-			this.#failures === 0 ? lacking : Number(now >= this.#pausedUntil) - this.#opening;
-		const count = Math.min(lacking, room - this.#total, atOnce);
+		const room = now >= first.since + overflowAfterMs ? size + overflow : size;
+		const isPaused = this.#failures > 0 && now < this.#pausedUntil;
+		const atOnce = isPaused ? 0 : this.#failures > 0 ? 1 : openingAtOnce;
+		const count = Math.min(lacking, room - this.#total, atOnce - this.#opening);
 		for (let opened = 0; opened < count; opened++) void this.#open();
 	}
 

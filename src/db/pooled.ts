@@ -21,9 +21,13 @@ export type Transaction = Pick<Database, "query">;
 export interface PooledDatabase extends Database {
 	/**
 	 * What `work` did is committed when it resolves, and rolled back when it rejects or takes longer than
-	 * limits.databaseTransactionMs. @throws DatabaseUnavailable when that is not known, or nothing was done
+	 * `timeoutMs`: limits.databaseTransactionMs, where Postgres ends it too, when it is left out. @throws DatabaseUnavailable when that is not known, or nothing was done
 	 */
-	withTransaction<T>(name: string, work: (tx: Transaction) => Promise<T>): Promise<T>;
+	withTransaction<T>(
+		name: string,
+		work: (tx: Transaction) => Promise<T>,
+		timeoutMs?: number,
+	): Promise<T>;
 	figures(): PoolFigures;
 	close(): void;
 }
@@ -37,10 +41,11 @@ export interface PooledOptions {
 	readonly bounds?: PoolBounds;
 }
 
-export const poolBounds: PoolBounds = {
+const poolBounds: PoolBounds = {
 	size: limits.poolSize,
 	overflow: limits.poolOverflow,
 	overflowAfterMs: limits.poolOverflowAfterMs,
+	openingAtOnce: limits.poolOpeningAtOnce,
 	waitersMax: limits.poolWaiters,
 	acquireTimeoutMs: limits.poolAcquireTimeoutMs,
 	checkAfterMs: limits.poolCheckAfterMs,
@@ -102,7 +107,8 @@ export function createPooledDatabase(options: PooledOptions): PooledDatabase {
 				return answers;
 			});
 		},
-		withTransaction: (name, work) => use(name, (own) => runTransaction(own, name, work, after)),
+		withTransaction: (name, work, timeoutMs = limits.databaseTransactionMs) =>
+			use(name, (own) => runTransaction(own, { name, work, timeoutMs, after })),
 		figures: () => pool.figures(),
 		close: () => pool.close(),
 	};
@@ -112,19 +118,24 @@ function unavailable(cause: PoolUnavailable): DatabaseUnavailable {
 	return new DatabaseUnavailable(cause.message, { cause });
 }
 
+interface Interactive<T> {
+	readonly name: string;
+	readonly work: (tx: Transaction) => Promise<T>;
+	readonly timeoutMs: number;
+	readonly after: After;
+}
+
 /** Leaves the connection without a transaction, or closed. */
 async function runTransaction<T>(
 	connection: Connection,
-	name: string,
-	work: (tx: Transaction) => Promise<T>,
-	after: After,
+	{ name, work, timeoutMs, after }: Interactive<T>,
 ): Promise<T> {
 	let isOver = false;
 	const late = Promise.withResolvers<never>();
-	const cancel = after(limits.databaseTransactionMs, () => {
+	const cancel = after(timeoutMs, () => {
 		// It is not known what runs now, and who closes it need not know: Postgres rolls back.
 		connection.close();
-		late.reject(new DatabaseUnavailable(`${name}: not done in ${limits.databaseTransactionMs} ms`));
+		late.reject(new DatabaseUnavailable(`${name}: not done in ${timeoutMs} ms`));
 	});
 	const tx: Transaction = {
 		async query<Row>(statement: Statement, params: readonly Param[]) {

@@ -14,13 +14,16 @@ export interface Connection extends PoolConnection {
 	query(name: string, text: string, params: readonly Param[]): Promise<Answer>;
 }
 
+/** What pg_stat_activity shows. */
+const applicationName = "edgesign pool";
+
 /** Postgres through the driver's WebSocket form, for who may keep a connection: a Durable Object. */
 export function connectWebSocket(
 	{ databaseUrl, neonGateway }: DatabaseAddress,
 	after: After,
 ): () => Promise<Connection> {
 	return async () => {
-		const client = new Client(databaseUrl);
+		const client = new Client({ connectionString: databaseUrl, application_name: applicationName });
 		if (neonGateway) pointAt(client, neonGateway);
 		const connection = wrap(client, after);
 		try {

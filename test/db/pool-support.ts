@@ -65,6 +65,7 @@ export const testBounds: PoolBounds = {
 	size: 3,
 	overflow: 2,
 	overflowAfterMs: 50,
+	openingAtOnce: 4,
 	waitersMax: 1_000,
 	acquireTimeoutMs: 5_000,
 	checkAfterMs: 1_000,

@@ -55,6 +55,17 @@ describe("a pool", () => {
 		expect(pool.figures()).toMatchObject({ inUse: 0, idle: 3, overflow: 0 });
 	});
 
+	it("opens only some connections at the same time, and lends each as it is there", async () => {
+		const { pool, world } = fakePool({ size: 20, openingAtOnce: 4 });
+		const connecting: (() => void)[] = [];
+		world.onConnect = () => new Promise((done) => void connecting.push(done));
+		const { lent } = askMany(pool, 9);
+		expect(connecting).toHaveLength(4);
+		connecting.shift()?.();
+		await settle();
+		expect([lent.length, connecting.length]).toEqual([1, 4]);
+	});
+
 	it("serves who comes later after who waits, also when a connection is just free", async () => {
 		const { pool } = fakePool({ size: 1, overflow: 0 });
 		const loan = await pool.acquire("holder");
