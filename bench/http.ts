@@ -6,6 +6,7 @@ import { measureAudit, measureMove } from "./http-audit.ts";
 import { measureBatches } from "./http-batch.ts";
 import { measureCreation } from "./http-create.ts";
 import { measureLimiter } from "./http-limiter.ts";
+import { measurePool } from "./http-pool.ts";
 import { measureSign } from "./http-sign.ts";
 import { measurePeers } from "./peers/measure.ts";
 import type { Plan } from "./plan.ts";
@@ -22,6 +23,7 @@ const groups: Readonly<Record<string, (plan: Plan, bench: HttpBench) => Promise<
 	"audit/move": measureMove,
 	"audit/scale": measureScale,
 	peers: measurePeers,
+	pool: measurePool,
 };
 
 /** The service over HTTP, with a real PostgreSQL behind it, beside a worker that does nothing. */

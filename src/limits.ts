@@ -318,9 +318,9 @@ export const limits = {
 
 	// Connections that a Durable Object keeps to Postgres
 	poolSize: 20,
-	/** Connections beside those, while somebody waits for longer than that. */
+	/** Connections beside those, when none of them came back for so long and somebody waits. */
 	poolOverflow: 30,
-	poolOverflowAfterMs: 50,
+	poolOverflowAfterMs: 100,
 	/** Connections that are opened at the same time. */
 	poolOpeningAtOnce: 8,
 	poolWaiters: 1_000,

@@ -19,7 +19,10 @@ export interface PoolBounds {
 	/** Connections that are kept, and those beside them that are there only under pressure. */
 	readonly size: number;
 	readonly overflow: number;
-	/** Who waits for longer than this makes the pool go over its size. */
+	/**
+	 * When all are lent, somebody waits and nobody was lent one for longer than this, the pool goes over
+	 * its size. Where they do come back, only more slowly, it is Postgres that has too much to do.
+	 */
 	readonly overflowAfterMs: number;
 	/** Connections that are opened at the same time: that costs both ends more than most statements do. */
 	readonly openingAtOnce: number;
@@ -101,6 +104,7 @@ export class Pool<C extends PoolConnection> {
 	#failures = 0;
 	#pausedUntil = 0;
 	#lastFailure: unknown;
+	#lastLent = 0;
 	#isClosed = false;
 	#timer: { readonly at: number; readonly cancel: () => void } | null = null;
 	#counts: PoolCounts = emptyFigures();
@@ -199,6 +203,7 @@ export class Pool<C extends PoolConnection> {
 		noteAcquired(this.#counts, now - waiter.since);
 		const lent: Lent = { borrower: waiter.borrower, since: now, isTold: false };
 		this.#lent.add(lent);
+		this.#lastLent = now;
 		waiter.lend({
 			connection,
 			giveBack: () => {
@@ -238,15 +243,20 @@ export class Pool<C extends PoolConnection> {
 
 	/** As many more as there are who wait, within the bounds. */
 	#grow(now: number): void {
-		const { size, overflow, overflowAfterMs, openingAtOnce } = this.#options.bounds;
+		const { size, overflow, openingAtOnce } = this.#options.bounds;
 		const [first] = this.#waiting;
 		if (!first) return;
 		const lacking = this.#waiting.size - this.#checking - this.#opening;
-		const room = now >= first.since + overflowAfterMs ? size + overflow : size;
+		const isStuck = this.#lent.size >= size && now >= this.#overflowAt(first);
+		const room = isStuck ? size + overflow : size;
 		const isPaused = this.#failures > 0 && now < this.#pausedUntil;
 		const atOnce = isPaused ? 0 : this.#failures > 0 ? 1 : openingAtOnce;
 		const count = Math.min(lacking, room - this.#total, atOnce - this.#opening);
 		for (let opened = 0; opened < count; opened++) void this.#open();
+	}
+
+	#overflowAt({ since }: Waiter<C>): number {
+		return Math.max(since, this.#lastLent) + this.#options.bounds.overflowAfterMs;
 	}
 
 	async #open(): Promise<void> {
@@ -314,12 +324,12 @@ export class Pool<C extends PoolConnection> {
 	}
 
 	#nextDue(now: number): number {
-		const { acquireTimeoutMs, overflowAfterMs, idleMs, leakMs } = this.#options.bounds;
+		const { acquireTimeoutMs, idleMs, leakMs } = this.#options.bounds;
 		const due: number[] = [];
 		const [first] = this.#waiting;
 		if (first) {
 			due.push(first.since + acquireTimeoutMs);
-			const soon = [this.#pausedUntil, first.since + overflowAfterMs];
+			const soon = [this.#pausedUntil, this.#overflowAt(first)];
 			due.push(...soon.filter((time) => time > now));
 		}
 		for (const { since, isTold } of this.#lent) if (!isTold) due.push(since + leakMs);

@@ -39,7 +39,7 @@ describe("a pool", () => {
 		expect(pool.figures()).toMatchObject({ inUse: 2, idle: 0 });
 	});
 
-	it("goes over its size only for who waits for long, and closes what is over when it comes back", async () => {
+	it("goes over its size when none comes back and somebody waits, and closes what is over later", async () => {
 		const { pool, world, time } = fakePool();
 		const { lent } = askMany(pool, 10);
 		await time.advance(testBounds.overflowAfterMs - 1);
@@ -53,6 +53,16 @@ describe("a pool", () => {
 		for (const { loan } of lent) loan.giveBack();
 		expect(world.open).toBe(3);
 		expect(pool.figures()).toMatchObject({ inUse: 0, idle: 3, overflow: 0 });
+	});
+
+	it("stays at its size while connections come back, however long somebody waits", async () => {
+		const { pool, world, time } = fakePool();
+		const { lent } = askMany(pool, 30);
+		for (let round = 0; round < 20; round++) {
+			await time.advance(testBounds.overflowAfterMs - 1);
+			lent.shift()?.loan.giveBack();
+		}
+		expect([world.open, pool.figures().waiting]).toEqual([3, 7]);
 	});
 
 	it("opens only some connections at the same time, and lends each as it is there", async () => {
@@ -265,7 +275,9 @@ describe("saturation", () => {
 			served.push(asker);
 			expect(inHand.has(loan.connection)).toBe(false);
 			inHand.add(loan.connection);
-			await new Promise<void>((done) => void time.after(5 + Math.floor(draw() * 40), done));
+			// The first ones take long, which is what the pool has its overflow for.
+			const milliseconds = asker < 60 ? 600 : 5 + Math.floor(draw() * 40);
+			await new Promise<void>((done) => void time.after(milliseconds, done));
 			inHand.delete(loan.connection);
 			loan.giveBack();
 		});

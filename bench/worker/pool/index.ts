@@ -1,0 +1,56 @@
+import { AuditLog as DeployedAuditLog } from "../../../durable-objects/audit-log.ts";
+import { createDatabase } from "../../../src/db/client.ts";
+import { connectPool, type PooledDatabase } from "../../../src/db/pooled.ts";
+import { tenantExists } from "../../../src/db/tenants.ts";
+import { type Env, readConfig } from "../../../src/env.ts";
+import { systemClock } from "../../../src/lib/clock.ts";
+import { systemRandom } from "../../../src/lib/random.ts";
+import { createLog } from "../../../src/observe/log.ts";
+import type { PoolMeasured, PoolRequest } from "./messages.ts";
+
+export { Coordinator } from "../../../durable-objects/coordinator.ts";
+export { Idempotency } from "../../../durable-objects/idempotency.ts";
+
+/** An object that asks Postgres one small thing again and again. */
+export class AuditLog extends DeployedAuditLog {
+	#pool: PooledDatabase | null = null;
+
+	async measure({ form, borrowers, milliseconds }: PoolRequest): Promise<PoolMeasured> {
+		const db = form === "pool" ? this.#connected() : createDatabase(readConfig(this.env));
+		const times: number[] = [];
+		const begin = performance.now();
+		const borrow = async () => {
+			while (performance.now() < begin + milliseconds) {
+				const asked = performance.now();
+				if (!(await tenantExists(db, "main"))) throw new Error("the tenant is not there");
+				times.push(performance.now() - asked);
+			}
+		};
+		await Promise.all(Array.from({ length: borrowers }, borrow));
+		const seconds = (performance.now() - begin) / 1000;
+		times.sort((a, b) => a - b);
+		const at = (share: number) => times[Math.floor(times.length * share)] ?? Number.NaN;
+		const { inUse = 0, idle = 0 } = form === "pool" ? (this.#pool?.figures() ?? {}) : {};
+		return {
+			perSecond: times.length / seconds,
+			p50Ms: at(0.5),
+			p95Ms: at(0.95),
+			connections: inUse + idle,
+		};
+	}
+
+	#connected(): PooledDatabase {
+		const config = readConfig(this.env);
+		const parts = { clock: systemClock, random: systemRandom, log: createLog(config.logLevel) };
+		this.#pool ??= connectPool(config, parts);
+		return this.#pool;
+	}
+}
+
+/** `POST` of a PoolRequest: what was measured. */
+export default {
+	async fetch(request, env) {
+		const object = env.AUDIT_LOG.getByName("main/enam/0") as unknown as AuditLog;
+		return Response.json(await object.measure(await request.json<PoolRequest>()));
+	},
+} satisfies ExportedHandler<Env>;

@@ -1,0 +1,17 @@
+/** One way to Postgres, with so many who ask at once, for so long. */
+export interface PoolRequest {
+	readonly form: PoolForm;
+	readonly borrowers: number;
+	readonly milliseconds: number;
+}
+
+export type PoolForm = "pool" | "http";
+
+export interface PoolMeasured {
+	readonly perSecond: number;
+	/** Until a statement was answered, the wait for a connection with it. */
+	readonly p50Ms: number;
+	readonly p95Ms: number;
+	/** Connections that are open at the end; 0 over HTTP. */
+	readonly connections: number;
+}
