@@ -8,8 +8,11 @@ export interface TestStack {
 	readonly urls: readonly string[];
 	/** For the owner of the database. */
 	readonly databaseUrl: string;
-	/** Of the gateway that the worker reaches the database through. */
+	/** Of the gateways that the worker reaches the database and Redis through. */
 	readonly neonUrl: string;
+	readonly redisUrl: string;
+	/** Of the admin who `call` and `fetch` are. */
+	readonly token: string;
 	/** A request with the admin's token and a JSON body; the parsed answer. Throws on any refusal. */
 	call<Answer>(method: string, path: string, json?: unknown): Promise<Answer>;
 	/** The same, whatever the status is. */
@@ -51,6 +54,8 @@ export async function startTestStack(options: TestStackOptions = {}): Promise<Te
 		urls: stack.urls,
 		databaseUrl: stack.databaseUrl,
 		neonUrl: stack.neonUrl,
+		redisUrl: stack.redisUrl,
+		token,
 		fetch: send,
 		scheduled: (cron) => stack.scheduled(cron, Date.now()),
 		async call<Answer>(method: string, path: string, json?: unknown): Promise<Answer> {

@@ -1,0 +1,257 @@
+import { createHash, createPublicKey, type KeyObject, verify } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { withDatabase } from "../../local/database.ts";
+import { type RunningPostgres, startPostgres, workerRole } from "../../local/postgres.ts";
+import { endProcess } from "../../local/processes.ts";
+import { limits } from "../../src/limits.ts";
+import { send } from "../support/node/caller.ts";
+import { type RedisFault, type RedisProxy, startRedisProxy } from "../support/node/redis-proxy.ts";
+import { newDataDir, startTestStack, type TestStack } from "../support/node/stack.ts";
+
+/** Signed with all the time, at both locations; the last one is the one that is disabled now and then. */
+const keys = ["a", "b", "c", "flip"] as const;
+const callersPerEdge = 2;
+const pauseMs = 10;
+const patienceMs = 20_000;
+
+interface Seen {
+	readonly key: string;
+	readonly sentAt: number;
+	/** `ok`, or the code of the problem. */
+	readonly outcome: string;
+}
+
+/** What a change tells those who are under way, and a machine that has too much to do: come again. */
+const always = ["ok", "lease_lapsed", "overloaded"];
+
+let dataDir: string;
+let stack: TestStack;
+let proxy: RedisProxy;
+let postgres: RunningPostgres | undefined;
+let load: ReturnType<typeof startLoad>;
+
+beforeAll(async () => {
+	dataDir = await newDataDir();
+	const gateway = Promise.withResolvers<string>();
+	proxy = await startRedisProxy(gateway.promise);
+	const vars = { UPSTASH_REDIS_REST_URL: proxy.url };
+	stack = await startTestStack({ dataDir, edges: 2, vars });
+	gateway.resolve(stack.redisUrl);
+	const publicKeys = new Map<string, KeyObject>();
+	for (const name of keys) {
+		const json = { name, algorithm: "Ed25519" };
+		const made = await stack.call<{ publicKey: { pem: string } }>("POST", "/v1/keys", json);
+		publicKeys.set(name, createPublicKey(made.publicKey.pem));
+	}
+	load = startLoad(publicKeys);
+});
+
+afterAll(async () => {
+	await load?.stop();
+	await stack?.stop();
+	await postgres?.stop();
+	await proxy?.stop();
+	await rm(dataDir, { recursive: true, force: true });
+});
+
+/** Callers who sign, and look at each signature that they are given. */
+function startLoad(publicKeys: ReadonlyMap<string, KeyObject>) {
+	const seen: Seen[] = [];
+	const wrong: string[] = [];
+	/** SHA-256 of each signature that was given. */
+	const given: string[] = [];
+	let goesOn = true;
+
+	async function signOnce(url: string, key: string, text: string): Promise<void> {
+		const message = Buffer.from(text);
+		const json = { message: message.toString("base64") };
+		const request = { method: "POST", path: `/v1/keys/${key}/sign`, token: stack.token, json };
+		const answer = await send(url, request);
+		const { code = "ok", signature: text64 } = JSON.parse(answer.text);
+		seen.push({ key, sentAt: answer.sentAt, outcome: code });
+		if (code !== "ok") return;
+		const signature = Buffer.from(text64, "base64");
+		given.push(createHash("sha256").update(signature).digest("hex"));
+		const publicKey = publicKeys.get(key);
+		if (!publicKey || !verify(null, message, publicKey, signature)) wrong.push(answer.text);
+	}
+
+	async function call(url: string, caller: number): Promise<void> {
+		for (let n = caller; goesOn; n++) {
+			await signOnce(url, keys[n % keys.length] ?? "a", `${url} ${caller} ${n}`);
+			await sleep(pauseMs);
+		}
+	}
+
+	const callers = stack.urls.flatMap((url) =>
+		Array.from({ length: callersPerEdge }, (_, caller) => call(url, caller)),
+	);
+	return {
+		seen,
+		wrong,
+		given,
+		/** Resolves when so many more were signed with keys that nobody touches. */
+		async signs(count: number): Promise<void> {
+			const isSigned = ({ key, outcome }: Seen) => key !== "flip" && outcome === "ok";
+			const before = seen.length;
+			await until(() => seen.slice(before).filter(isSigned).length >= count);
+		},
+		async stop(): Promise<void> {
+			goesOn = false;
+			await Promise.all(callers);
+		},
+	};
+}
+
+async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+	const end = performance.now() + patienceMs;
+	while (!(await holds())) {
+		if (performance.now() > end) throw new Error("it does not come to be");
+		await sleep(20);
+	}
+}
+
+/** What came of signing since then, but with the key that is taken away; without `expected`. */
+function othersSince(time: number, expected: readonly string[]): string[] {
+	return load.seen
+		.filter(({ key, sentAt }) => key !== "flip" && sentAt >= time)
+		.map(({ outcome }) => outcome)
+		.filter((outcome) => !expected.includes(outcome));
+}
+
+/**
+ * Takes a key away and gives it back: every isolate has to read all of them anew, twice. Answers how
+ * often it was signed with after the answer to a fenced change.
+ */
+async function flip(): Promise<number> {
+	await stack.call("POST", "/v1/keys/flip/disable?fence=true");
+	const disabledAt = performance.now();
+	await load.signs(2 * keys.length);
+	const enabledFrom = performance.now();
+	await stack.call("POST", "/v1/keys/flip/enable");
+	return load.seen.filter(
+		({ key, sentAt, outcome }) =>
+			key === "flip" && outcome === "ok" && sentAt > disabledAt && sentAt < enabledFrom,
+	).length;
+}
+
+describe("a Redis that", () => {
+	const faults: RedisFault[] = ["is down", "takes two seconds", "lies", "is out of memory"];
+
+	it.each(faults)("%s costs no answer, and is of use again when it is well", async (fault) => {
+		await untilUsed();
+		const before = performance.now();
+		const { troubled } = proxy.counts;
+		proxy.fault = fault;
+		expect(await flip()).toBe(0);
+		await load.signs(20);
+		expect(proxy.counts.troubled).toBeGreaterThan(troubled);
+		proxy.fault = null;
+		await untilUsed();
+		expect(othersSince(before, always)).toEqual([]);
+		expect(load.wrong).toEqual([]);
+	});
+
+	/** Moves the epoch, so that keys are read again, until Redis is asked for them. */
+	async function untilUsed(): Promise<void> {
+		const { answered } = proxy.counts;
+		await until(async () => {
+			await stack.call("PATCH", "/v1/keys/flip", { tags: {} });
+			await load.signs(keys.length);
+			return proxy.counts.answered > answered;
+		});
+	}
+});
+
+describe("a Postgres that", () => {
+	const master = () =>
+		Number(readFileSync(join(dataDir, "postgres", "postmaster.pid"), "utf8").split("\n")[0]);
+
+	async function expectWell(since: number): Promise<void> {
+		expect(await flip()).toBe(0);
+		await load.signs(40);
+		// Warm isolates sign on; who has to read something is told to come again.
+		expect(othersSince(since, [...always, "unavailable"])).toEqual([]);
+		expect(load.wrong).toEqual([]);
+	}
+
+	it("is restarted makes no wrong answer, and nobody else has to be restarted", async () => {
+		const before = performance.now();
+		const port = Number(new URL(stack.databaseUrl).port);
+		await endProcess(master(), [["SIGINT", 10_000]]);
+		await load.signs(20);
+		postgres = await startPostgres({ dataDir, port, durable: false });
+		await expectWell(before);
+	});
+
+	it("stands still for five seconds is waited for, and changes come through after it", async () => {
+		const before = performance.now();
+		const stopped = withChildren(master());
+		for (const pid of stopped) process.kill(pid, "SIGSTOP");
+		const change = stack.fetch("POST", "/v1/keys/flip/disable");
+		try {
+			await sleep(limits.databaseTimeoutMs);
+			expect(load.wrong).toEqual([]);
+		} finally {
+			for (const pid of stopped.toReversed()) process.kill(pid, "SIGCONT");
+		}
+		expect([200, 503]).toContain((await change).status);
+		await until(async () => (await stack.fetch("POST", "/v1/keys/flip/enable")).status < 300);
+		await expectWell(before);
+	});
+
+	it("takes no connection more has records wait, and loses none", async () => {
+		const before = performance.now();
+		const asOwner = (query: string) =>
+			withDatabase(stack.databaseUrl, (client) => client.query(query));
+		await asOwner(`alter role ${workerRole} connection limit 0`);
+		await asOwner(
+			`select pg_terminate_backend(pid) from pg_stat_activity where usename = '${workerRole}'`,
+		);
+		const refused = await stack.fetch("POST", "/v1/keys", { name: "new", algorithm: "Ed25519" });
+		expect(refused.status).toBe(503);
+		await load.signs(20);
+		await asOwner(`alter role ${workerRole} connection limit -1`);
+		await expectWell(before);
+	});
+
+	it("has in the end the record of every signature that was given", async () => {
+		await load.stop();
+		const given = [...load.given].sort();
+		expect(given.length).toBeGreaterThan(100);
+		await expect.poll(recordsOf, { timeout: patienceMs, interval: 200 }).toEqual(given);
+
+		/** Those of the given ones that have a record, as often as they have one. */
+		async function recordsOf(): Promise<string[]> {
+			return withDatabase(stack.databaseUrl, async (client) => {
+				const { rows } = await client.query<{ digest: string }>(
+					`select encode(signature, 'hex') as digest from audit_events
+					where encode(signature, 'hex') = any($1) order by 1`,
+					[given],
+				);
+				return rows.map(({ digest }) => digest);
+			});
+		}
+	});
+});
+
+/** A process and what it started, the first one first. */
+function withChildren(parent: number): number[] {
+	const children = readdirSync("/proc")
+		.filter((name) => /^\d+$/.test(name))
+		.filter((pid) => parentOf(pid) === parent);
+	return [parent, ...children.map(Number)];
+}
+
+function parentOf(pid: string): number {
+	try {
+		const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+		return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+	} catch {
+		return 0; // it has ended
+	}
+}
