@@ -20,7 +20,7 @@ import {
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** An eviction waits for the time-out of every query that there was. */
+/** An eviction waits for the time-out of every query that is under way. */
 const evictionTimeoutMs = 4 * limits.databaseTimeoutMs;
 
 let place: string;
@@ -40,6 +40,12 @@ async function idsThatWait(): Promise<string[]> {
 
 async function idsInPostgres(): Promise<string[]> {
 	return (await storedOf(tenant)).map(({ id }) => id);
+}
+
+/** Of objects that move many records: in these tests there is one that does. */
+async function connectionsOpen(): Promise<number> {
+	const query = "select from pg_stat_activity where application_name = 'edgesign pool'";
+	return (await ownerSql().query(query)).length;
 }
 
 /** Runs in the object's isolate, where its fields are. */
@@ -220,6 +226,17 @@ describe("the move to Postgres", () => {
 		expect(await idsInPostgres()).toEqual(idsOf(...appends));
 		expect(await breaksOf(tenant)).toEqual([]);
 	});
+
+	it("goes over connections of the object's own when there are many, and lets go of them", async () => {
+		const appends = Array.from({ length: 3 }, () => newAppend(place, 4_000));
+		for (const records of appends) await append(records);
+		await drain(place);
+		expect(await connectionsOpen()).toBeGreaterThan(0);
+		expect((await idsInPostgres()).length).toBe(12_000);
+		expect(await breaksOf(tenant)).toEqual([]);
+		const timeout = 3 * limits.poolIdleMs;
+		await expect.poll(connectionsOpen, { timeout, interval: 100 }).toBe(0);
+	}, 30_000);
 
 	it("is tried again when Postgres is away, and records are taken meanwhile", async () => {
 		const [before, meanwhile] = [newAppend(place), newAppend(place)];
