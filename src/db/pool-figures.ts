@@ -23,6 +23,13 @@ export interface PoolFigures extends Readonly<PoolCounts> {
 	readonly overflow: number;
 }
 
+/** What a pool tells its operator. */
+export type PoolEvent =
+	/** A connection that was lent and did not come back in time. */
+	| { readonly event: "pool_leak"; readonly borrower: string; readonly milliseconds: number }
+	/** All are closed, because nobody needed one for a while; what was done until then. */
+	| ({ readonly event: "pool_rested" } & PoolFigures);
+
 const acquireBoundsMs = [1, 5, 20, 100, 500, 2_000];
 
 export function emptyFigures(): PoolCounts {

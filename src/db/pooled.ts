@@ -1,7 +1,6 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import { limits } from "../limits.ts";
-import type { Log } from "../observe/log.ts";
 import {
 	type Database,
 	type DatabaseAddress,
@@ -11,7 +10,7 @@ import {
 	type Statement,
 } from "./client.ts";
 import { type After, Pool, type PoolBounds, PoolUnavailable } from "./pool.ts";
-import type { PoolFigures } from "./pool-figures.ts";
+import type { PoolEvent, PoolFigures } from "./pool-figures.ts";
 import { type Connection, connectWebSocket } from "./websocket.ts";
 
 /** One statement after the other, each knowing what the ones before it answered. */
@@ -32,13 +31,10 @@ export interface PooledDatabase extends Database {
 	close(): void;
 }
 
-export interface PooledOptions {
-	readonly connect: () => Promise<Connection>;
+interface PooledOptions {
 	readonly clock: Clock;
 	readonly random: Random;
-	readonly after: After;
-	readonly log: Log;
-	readonly bounds?: PoolBounds;
+	readonly log: (event: PoolEvent) => void;
 }
 
 const poolBounds: PoolBounds = {
@@ -63,21 +59,15 @@ const afterTimer: After = (milliseconds, work) => {
 /** The pool of an object. It opens nothing until it is asked, and nothing stays open when it is not asked any more. */
 export function connectPool(
 	address: DatabaseAddress,
-	options: Pick<PooledOptions, "clock" | "random" | "log">,
+	{ clock, random, log }: PooledOptions,
 ): PooledDatabase {
-	const connect = connectWebSocket(address, afterTimer);
-	return createPooledDatabase({ ...options, connect, after: afterTimer });
-}
-
-export function createPooledDatabase(options: PooledOptions): PooledDatabase {
-	const { connect, clock, random, after, log, bounds = poolBounds } = options;
 	const pool = new Pool<Connection>({
-		connect,
+		connect: connectWebSocket(address, afterTimer),
 		isPassing: (error) => error instanceof DatabaseUnavailable,
-		bounds,
+		bounds: poolBounds,
 		clock,
 		random,
-		after,
+		after: afterTimer,
 		onLeak: (borrower, milliseconds) => log({ event: "pool_leak", borrower, milliseconds }),
 		onRest: (figures) => log({ event: "pool_rested", ...figures }),
 	});
@@ -93,6 +83,12 @@ export function createPooledDatabase(options: PooledOptions): PooledDatabase {
 		}
 	}
 
+	const withTransaction: PooledDatabase["withTransaction"] = (
+		name,
+		work,
+		timeoutMs = limits.databaseTransactionMs,
+	) => use(name, (own) => runTransaction(own, { name, work, timeoutMs }));
+
 	return {
 		async query<Row>(statement: Statement, params: readonly Param[]) {
 			const { name } = statement;
@@ -101,14 +97,13 @@ export function createPooledDatabase(options: PooledOptions): PooledDatabase {
 		},
 		transaction(calls) {
 			const name = calls.map(({ statement }) => statement.name).join(", ");
-			return this.withTransaction(name, async (tx) => {
+			return withTransaction(name, async (tx) => {
 				const answers: Record<string, unknown>[][] = [];
 				for (const { statement, params } of calls) answers.push(await tx.query(statement, params));
 				return answers;
 			});
 		},
-		withTransaction: (name, work, timeoutMs = limits.databaseTransactionMs) =>
-			use(name, (own) => runTransaction(own, { name, work, timeoutMs, after })),
+		withTransaction,
 		figures: () => pool.figures(),
 		close: () => pool.close(),
 	};
@@ -122,17 +117,16 @@ interface Interactive<T> {
 	readonly name: string;
 	readonly work: (tx: Transaction) => Promise<T>;
 	readonly timeoutMs: number;
-	readonly after: After;
 }
 
 /** Leaves the connection without a transaction, or closed. */
 async function runTransaction<T>(
 	connection: Connection,
-	{ name, work, timeoutMs, after }: Interactive<T>,
+	{ name, work, timeoutMs }: Interactive<T>,
 ): Promise<T> {
 	let isOver = false;
 	const late = Promise.withResolvers<never>();
-	const cancel = after(timeoutMs, () => {
+	const cancel = afterTimer(timeoutMs, () => {
 		// It is not known what runs now, and who closes it need not know: Postgres rolls back.
 		connection.close();
 		late.reject(new DatabaseUnavailable(`${name}: not done in ${timeoutMs} ms`));

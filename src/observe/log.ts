@@ -1,4 +1,4 @@
-import type { PoolFigures } from "../db/pool-figures.ts";
+import type { PoolEvent } from "../db/pool-figures.ts";
 import type { LogLevel } from "../env.ts";
 import { logLevels } from "../env.ts";
 
@@ -23,9 +23,7 @@ export type LogEvent =
 			readonly count: number;
 	  }
 	| { readonly event: "job_failed"; readonly job: string; readonly error: string }
-	/** A connection to Postgres that was lent and did not come back in time. */
-	| { readonly event: "pool_leak"; readonly borrower: string; readonly milliseconds: number }
-	| ({ readonly event: "pool_rested" } & PoolFigures)
+	| PoolEvent
 	| { readonly event: "replica_failed"; readonly statement: string; readonly error: string }
 	| ({ readonly event: "audit_moved" } & MoveFigures)
 	| ({ readonly event: "audit_move_failed"; readonly error: string } & MoveFigures);

@@ -2,7 +2,7 @@ import { Pool, type PoolBounds, type PoolConnection } from "../../src/db/pool.ts
 import type { PoolFigures } from "../../src/db/pool-figures.ts";
 
 /** A clock that goes on when it is told to, and the timers that ring then. */
-export class FakeTime {
+class FakeTime {
 	now = 1_000;
 	readonly #timers = new Set<{ readonly at: number; readonly work: () => void }>();
 
