@@ -110,7 +110,7 @@ export function createDatabase(
 ): Database {
 	if (neonGateway) neonConfig.fetchEndpoint = () => `${neonGateway}/sql`;
 	const sql = neon(databaseUrl);
-	/** Not AbortSignal.timeout: thousands of those that nobody needs any more would go off later. */
+	/** Not AbortSignal.timeout, which stays for its whole time: an object is not evicted until the last one is over. */
 	async function inTime<T>(
 		ask: (options: { readonly fetchOptions: object }) => Promise<T>,
 	): Promise<T> {

@@ -195,6 +195,23 @@ describe("an idle connection", () => {
 		expect(opened).toHaveLength(1);
 	});
 
+	it("is asked only where somebody waits for it, and none is opened in its place meanwhile", async () => {
+		const { pool, world, opened, time } = fakePool();
+		const { lent } = askMany(pool, 3);
+		await settle();
+		const answers: ((isWell: boolean) => void)[] = [];
+		for (const { loan } of lent.splice(0)) {
+			loan.connection.isWell = () => new Promise((answer) => void answers.push(answer));
+			loan.giveBack();
+		}
+		await time.advance(testBounds.checkAfterMs);
+		askMany(pool, 1);
+		expect(opened.map(({ checks }) => checks)).toEqual([0, 0, 1]);
+		askMany(pool, 4);
+		await time.advance(3 * testBounds.overflowAfterMs);
+		expect([answers.length, world.open]).toEqual([3, 3]);
+	});
+
 	it("that does not answer is closed, and another one is opened in its place", async () => {
 		const { pool, world, time } = fakePool();
 		const loan = await pool.acquire("a");
