@@ -8,6 +8,7 @@ import { systemRandom } from "../../../src/lib/random.ts";
 import { createLog } from "../../../src/observe/log.ts";
 import type { PoolMeasured, PoolRequest } from "./messages.ts";
 
+export { Benchmark } from "../../../durable-objects/benchmark.ts";
 export { Coordinator } from "../../../durable-objects/coordinator.ts";
 export { Idempotency } from "../../../durable-objects/idempotency.ts";
 
