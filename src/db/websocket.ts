@@ -46,6 +46,8 @@ function pointAt({ neonConfig }: Client, neonGateway: string): void {
 }
 
 function wrap(client: Client, after: After): Connection {
+	// Else the driver sends a timer's turn later: a millisecond more, and its last words over what is closed.
+	client.neonConfig.coalesceWrites = false;
 	let isOpen = true;
 	const noteEnd = () => {
 		isOpen = false;
@@ -73,8 +75,6 @@ function wrap(client: Client, after: After): Connection {
 		},
 		close() {
 			isOpen = false;
-			// Else the driver sends its last words a turn later, over what is closed by then.
-			client.neonConfig.coalesceWrites = false;
 			client.end().catch(() => {});
 		},
 	};
