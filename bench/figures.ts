@@ -11,6 +11,8 @@ export type Unit =
 	| "bytes"
 	| "ms"
 	| "µs"
+	| "%"
+	| "points"
 	| "calls";
 
 /** One measured line: what the table prints and the JSON keeps. */

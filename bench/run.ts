@@ -3,6 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Problem, runCommand } from "../local/problem.ts";
 import { onEndRequest } from "../local/signals.ts";
+import { runCache } from "./cache.ts";
 import { compareWithItself, compareWithPlanted, compareWithRevision } from "./comparisons.ts";
 import { describeMachine, type Figure, type Report } from "./figures.ts";
 import { onFreshGround } from "./ground.ts";
@@ -82,6 +83,7 @@ async function measure(options: Options, command: string): Promise<Report> {
 async function work(options: Options, plan: Plan, ground: Ground): Promise<void> {
 	for (const figure of (await comparisonOf(options, plan, ground)) ?? []) plan.done(figure);
 	if (options.command !== "measure" || options.against !== null) return;
+	await runCache(plan);
 	await runMicro(plan, ground);
 	await runHttp(plan, ground);
 	await runMemory(plan, ground);

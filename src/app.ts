@@ -15,6 +15,7 @@ import {
 	listAudit,
 } from "./routes/audit.ts";
 import { listBenchmarkAlerts, listBenchmarks, runBenchmark } from "./routes/benchmarks.ts";
+import { getCache, purgeCache } from "./routes/cache.ts";
 import { getConfig, listConfigVersions, putConfig, rollbackConfig } from "./routes/config.ts";
 import { documentation } from "./routes/documentation.ts";
 import {
@@ -82,6 +83,9 @@ export const routes: readonly Route[] = [
 	getAuditCheckpoint,
 	getAuditRecord,
 	getAuditRecordProof,
+	// What an isolate keeps in memory
+	getCache,
+	purgeCache,
 	// How fast it is
 	listBenchmarks,
 	runBenchmark,

@@ -219,6 +219,22 @@ export const limits = {
 	/** Named by one call of R2. */
 	auditArchiveKeysPerCall: 1000,
 
+	// The isolate's memory
+	/** What the platform gives an isolate; beyond it the isolate is ended, with all that it was doing. */
+	isolateBytes: 128 * 1024 * 1024,
+	/** Parts of that from which on caches give back, take nothing more, and requests are refused. */
+	memoryEvictPart: 0.7,
+	memoryStopPart: 0.85,
+	memoryShedPart: 0.95,
+	/** The program itself, its libraries and what a request makes on its way. */
+	memoryProgramBytes: 24 * 1024 * 1024,
+	memoryBodiesBytes: 12 * 1024 * 1024,
+	memoryLeasesBytes: 20 * 1024 * 1024,
+	memoryAddressesBytes: 2 * 1024 * 1024,
+	memoryAnalysisBytes: 12 * 1024 * 1024,
+	/** Holds of a body, for each of its bytes: the text, what it is parsed to, and what is made of that. */
+	bodyBytesHeldPerByte: 3,
+
 	// Isolate memory caches
 	cacheKeysEntries: 10_000,
 	cacheKeysBytes: 16 * 1024 * 1024,
@@ -233,6 +249,23 @@ export const limits = {
 	/** Whoever reads a public document has no lease, so its age is its only bound. */
 	cacheDocumentsTtlMs: 2_000,
 	cacheDocumentsRenewMs: 1_500,
+	/** Times to live are cut by up to this part of them, so that what came together does not go together. */
+	cacheJitterPart: 0.1,
+	/** How long it is remembered that nobody has a name, and the room for that in each cache. */
+	cacheNegativeMs: 2_000,
+	cacheNegativeEntries: 1_000,
+	cacheNegativeBytes: 512 * 1024,
+	/** Expired entries that one call lets go of. */
+	cacheSweepPerCall: 4,
+	/** Of a cache's names, those whose reads are analysed; fewer where these are too many. */
+	cacheSamplePart: 1 / 8,
+	/** Names whose reuse is followed, and names that each simulated cache holds. */
+	cacheReuseNames: 4_096,
+	cacheMiniatureNames: 1_024,
+	/** From here on, what was counted before counts half. */
+	cacheCurveReads: 1_000_000,
+	/** Before that there is no advice. */
+	cacheAdviceReads: 1_000,
 	/** What isolates share in Redis: a value may be as old as this when it comes to an isolate. */
 	cacheSharedTtlSeconds: 30,
 	/** Of each call to Redis: what one that is slow costs a request, once. */

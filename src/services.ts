@@ -6,8 +6,9 @@ import { type AuditSigner, createAuditSigner } from "./audit/signer.ts";
 import type { CachedToken } from "./auth/tokens.ts";
 import { type Benchmarks, createBenchmarks } from "./benchmark/object.ts";
 import { Breaker } from "./cache/breaker.ts";
+import { type Account, MemoryBudget } from "./cache/budget.ts";
+import { Caches } from "./cache/caches.ts";
 import { createRedis } from "./cache/connection.ts";
-import { memoryStore } from "./cache/memory.ts";
 import { connectRedisStore, noCounts, type SharedCounts } from "./cache/redis.ts";
 import type { Store } from "./cache/store.ts";
 import { createReads, type Reads } from "./coordination/reads.ts";
@@ -59,6 +60,12 @@ export interface Services {
 	readonly keyCache: Store<LoadedKey>;
 	readonly versionCache: Store<LoadedVersion>;
 	readonly documentCache: Store<PublicDocument>;
+	/** The caches together, as admins see them. */
+	readonly caches: Caches;
+	/** What the isolate's memory is held by. */
+	readonly memory: MemoryBudget;
+	/** The bodies of the requests that are served now. */
+	readonly bodies: Account;
 	/** The tenants' coordinators: who announce and confirm changes. */
 	readonly coordinator: ReturnType<typeof createCoordinators>;
 	readonly leases: LeaseBook;
@@ -66,7 +73,7 @@ export interface Services {
 	readonly addresses: AddressLimits;
 	/** Drops what this isolate remembers of a tenant, its lease too, because something of it was changed. */
 	readonly forgetTenant: (tenant: string) => void;
-	/** Bytes that this isolate's caches hold, as they count them. */
+	/** Bytes that this isolate accounts for. */
 	readonly heldBytes: () => number;
 	/** The object that measures the service. */
 	readonly benchmarks: Benchmarks;
@@ -82,24 +89,25 @@ export function createServices(
 	random: Random = systemRandom,
 ): Services {
 	const config = readConfig(env);
-	const caches = createCaches(clock);
-	const dropTenant = (tenant: string) => {
-		for (const cache of Object.values(caches)) cache.dropTenant(tenant);
-	};
 	const coordinator = createCoordinators(env.COORDINATOR);
 	const shedder = new Shedder(clock, random);
+	const memory = new MemoryBudget((isShort) => shedder.press(isShort));
+	const caches = new Caches({ clock, random }, memory);
+	const stores = createStores(caches);
 	const leases = new LeaseBook({
 		clock,
 		random,
 		ask: coordinator.ask,
 		sleep,
-		forgetTenant: dropTenant,
+		forgetTenant: (tenant) => caches.dropTenant(tenant),
 		onAnswer: (outcome) => shedder.report(outcome),
 	});
 	// Isolates are many and their draws are even, so the shards are too.
 	const [draw = 0] = random(1);
 	const log = createLog(config.logLevel);
 	const db = connectDatabase(config, clock, log);
+	const addresses = createAddressLimits(env.ADDRESSES, clock);
+	registerHolders(memory, leases, addresses);
 	const sharedCounts = noCounts();
 	return {
 		config,
@@ -114,9 +122,9 @@ export function createServices(
 				return coordinator.load(tenant, shards, ask);
 			},
 			rememberer: (tenant) => {
-				const since = caches.keyCache.now();
+				const since = stores.keyCache.now();
 				return (warmed) => {
-					for (const { name, row } of warmed) rememberKey(caches, tenant, name, row, since);
+					for (const { name, row } of warmed) rememberKey(stores, tenant, name, row, since);
 				};
 			},
 		}),
@@ -138,17 +146,20 @@ export function createServices(
 			further: [archiveSource({ db, archive: env.ARCHIVE })],
 		}),
 		auditSigner: createAuditSigner(config.keyEncryptionKeys),
-		...caches,
+		...stores,
+		caches,
+		memory,
+		bodies: memory.account("bodies", limits.memoryBodiesBytes),
 		forgetTenant(tenant) {
-			dropTenant(tenant);
+			caches.dropTenant(tenant);
 			leases.end(tenant);
 		},
-		heldBytes: () => Object.values(caches).reduce((sum, cache) => sum + cache.heldBytes(), 0),
+		heldBytes: () => memory.held,
 		benchmarks: createBenchmarks(env.BENCHMARK),
 		coordinator,
 		leases,
 		shedder,
-		addresses: createAddressLimits(env.ADDRESSES, clock),
+		addresses,
 		clock,
 		random,
 		log,
@@ -178,7 +189,23 @@ function sleep(milliseconds: number): Promise<void> {
 	});
 }
 
-function createCaches(clock: Clock) {
+/** What holds memory beside the caches and the bodies. What is held for a turn is the program's. */
+function registerHolders(memory: MemoryBudget, leases: LeaseBook, addresses: AddressLimits): void {
+	const { memoryProgramBytes, memoryLeasesBytes, memoryAddressesBytes } = limits;
+	memory.register({
+		name: "program",
+		shareBytes: memoryProgramBytes,
+		bytes: () => memoryProgramBytes,
+	});
+	memory.register({ name: "leases", shareBytes: memoryLeasesBytes, bytes: () => leases.bytes });
+	memory.register({
+		name: "addresses",
+		shareBytes: memoryAddressesBytes,
+		bytes: () => addresses.bytes(),
+	});
+}
+
+function createStores(caches: Caches) {
 	const times = { ttlMs: limits.cacheTtlMs, renewMs: limits.cacheRenewMs };
 	const bounds = (entries: number, bytes: number) => ({ entries, bytes, ...times });
 	const ofKeys = bounds(limits.cacheKeysEntries, limits.cacheKeysBytes);
@@ -190,10 +217,10 @@ function createCaches(clock: Clock) {
 		renewMs: limits.cacheDocumentsRenewMs,
 	};
 	return {
-		tokenCache: memoryStore<CachedToken>(ofTokens, clock),
-		keyCache: memoryStore<LoadedKey>(ofKeys, clock),
-		versionCache: memoryStore<LoadedVersion>(ofKeys, clock),
-		documentCache: memoryStore<PublicDocument>(ofDocuments, clock),
+		tokenCache: caches.add<CachedToken>("tokens", ofTokens),
+		keyCache: caches.add<LoadedKey>("keys", ofKeys),
+		versionCache: caches.add<LoadedVersion>("versions", ofKeys),
+		documentCache: caches.add<PublicDocument>("documents", ofDocuments),
 	};
 }
 

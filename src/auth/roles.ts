@@ -11,6 +11,8 @@ export const permissions = {
 	"config:read": ["admin", "auditor"],
 	"config:write": ["admin"],
 	"audit:read": ["admin", "auditor"],
+	"cache:read": ["admin"],
+	"cache:write": ["admin"],
 	"benchmarks:read": ["admin", "auditor"],
 	"benchmarks:run": ["admin"],
 } as const satisfies Record<string, readonly Role[]>;

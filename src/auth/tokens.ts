@@ -106,9 +106,9 @@ export interface TokenReading {
 export async function authenticate(
 	services: TokenReading,
 	credentials: Credentials,
-	known: CachedToken | undefined,
+	known: CachedToken | null | undefined,
 ): Promise<Result<Caller, Failure>> {
-	const token = known ?? (await load(services, credentials));
+	const token = known === undefined ? await load(services, credentials) : known;
 	if (!token || token.expiresAt <= services.clock()) return unknownToken();
 	return ok(token);
 }
@@ -119,7 +119,10 @@ async function load(
 ): Promise<CachedToken | null> {
 	const since = tokenCache.now();
 	const row = await readToken(tenant, hash);
-	if (!row || row.revoked_at) return null;
+	if (!row || row.revoked_at) {
+		tokenCache.setMissing(tenant, hash, since);
+		return null;
+	}
 	const token: CachedToken = {
 		tenant,
 		tokenId: row.id,

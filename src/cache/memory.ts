@@ -1,116 +1,168 @@
 import type { Clock } from "../lib/clock.ts";
+import { fractions, type Random } from "../lib/random.ts";
 import { limits } from "../limits.ts";
-import type { Store } from "./store.ts";
+import { Drops } from "./drops.ts";
+import type { Eviction } from "./eviction.ts";
+import { S3Fifo } from "./s3fifo.ts";
+import { type Bounds, Entry, Shelf } from "./shelf.ts";
+import type { Moment, Store } from "./store.ts";
 
-export interface MemoryBounds {
-	readonly entries: number;
-	readonly bytes: number;
+export interface MemoryBounds extends Bounds {
 	readonly ttlMs: number;
 	/**
 	 * The age from which one reader, and one alone, is told that the value is not there: it renews it
 	 * while the others go on reading, so that they do not all ask for it in the moment it expires.
 	 */
 	readonly renewMs: number;
+	/** The part by which both are cut at the most; limits.cacheJitterPart where it is left out. */
+	readonly jitterPart?: number;
 }
 
-interface Entry<Value> {
-	readonly tenant: string;
-	readonly value: Value;
+export interface MemorySurroundings {
+	readonly clock: Clock;
+	readonly random: Random;
+	/** Asked before something new is kept (budget.ts). */
+	readonly mayFill?: () => boolean;
+	/** Told of each value that was read, from here or anew: `hash` is of its name, `bytes` what it holds here. */
+	readonly watch?: (hash: number, bytes: number) => void;
+	/** S3-FIFO where it is left out. */
+	readonly eviction?: <Value>() => Eviction<Entry<Value>>;
+}
+
+/** Since the isolate began, but for what is held now. */
+export interface CacheCounts {
+	readonly hits: number;
+	/** Reads of names of which it was known that nobody has them. */
+	readonly negativeHits: number;
+	readonly misses: number;
+	/** Of the misses, those of an aged entry that one reader was sent to renew. */
+	readonly renewals: number;
+	/** Entries that went for lack of room. */
+	readonly evictions: number;
+	readonly expirations: number;
+	/** Entries that went because something of their tenant was changed. */
+	readonly drops: number;
+	readonly entries: number;
 	readonly bytes: number;
-	readonly expiresAt: number;
-	readonly renewAt: number;
-	renewing: boolean;
 }
 
-/** The map, the name and the entry cost about this much beside the value. */
-const entryOverheadBytes = 200;
+export interface MemoryStore<Value> extends Store<Value> {
+	/** Answers how many entries there were. */
+	dropTenant(tenant: string): number;
+	counts(): CacheCounts;
+	/** Gives back at least so many bytes, if it has them. */
+	release(bytes: number): void;
+}
 
 /**
- * The isolate's own memory, bounded in entries and in bytes. The least recently used go first:
- * a Map keeps the order of insertion, and a read moves its entry to the end.
+ * The isolate's own memory, bounded in entries and in bytes. Values and the names that nobody has are in
+ * rooms of their own. Whatever has expired is let go of by later calls, a few entries each.
  */
-export function memoryStore<Value>(bounds: MemoryBounds, clock: Clock): Store<Value> {
-	const entries = new Map<string, Entry<Value>>();
-	/** The full names of each tenant's entries, so that dropping one tenant does not look at all. */
-	const namesOf = new Map<string, Set<string>>();
-	/** The number of each tenant's last drop, the latest last. */
-	const drops = new Map<string, number>();
-	let dropCount = 0;
-	/** Of the drops that are not remembered one by one any more, the latest. */
-	let droppedBefore = 0;
-	let heldBytes = 0;
+export function memoryStore<Value>(
+	bounds: MemoryBounds,
+	{ clock, random, mayFill, watch, eviction = () => new S3Fifo() }: MemorySurroundings,
+): MemoryStore<Value> {
+	const values = new Shelf<Value>(bounds, eviction());
+	const absences = new Shelf<null>(absenceBounds, eviction());
+	const drops = new Drops();
+	const draw = fractions(random);
+	const { jitterPart = limits.cacheJitterPart } = bounds;
+	const counts = { hits: 0, negativeHits: 0, misses: 0, renewals: 0, drops: 0 };
 
-	function drop(name: string, entry: Entry<Value>): void {
-		entries.delete(name);
-		heldBytes -= entry.bytes;
-		const names = namesOf.get(entry.tenant);
-		names?.delete(name);
-		if (names?.size === 0) namesOf.delete(entry.tenant);
+	/** Times to live are cut short a little, each by another part, so that what came together does not go together. */
+	const timesOf = (at: number, ttlMs: number, renewMs: number) => {
+		const part = 1 - jitterPart * draw();
+		return { expiresAt: at + ttlMs * part, renewAt: at + renewMs * part };
+	};
+
+	function takes(shelf: Shelf<unknown>, tenant: string, name: string, since: Moment): boolean {
+		shelf.sweep(clock());
+		if (drops.since(tenant, since.drops)) return false;
+		// What is there already takes no more room when it is read anew.
+		return !mayFill || shelf.find(tenant, name) !== undefined || mayFill();
 	}
 
-	function makeRoom(): void {
-		for (const [name, entry] of entries) {
-			if (entries.size <= bounds.entries && heldBytes <= bounds.bytes) return;
-			drop(name, entry);
+	function read(tenant: string, name: string, now: number): Value | null | undefined {
+		const entry = values.find(tenant, name);
+		if (entry) {
+			if (entry.expiresAt <= now) values.expire(entry);
+			else if (entry.renewing || entry.renewAt > now) {
+				values.touch(entry);
+				watch?.(entry.hash, entry.bytes);
+				return entry.value;
+			} else {
+				entry.renewing = true;
+				counts.renewals++;
+				return undefined;
+			}
 		}
+		const absence = absences.find(tenant, name);
+		if (!absence) return undefined;
+		if (absence.expiresAt <= now) {
+			absences.expire(absence);
+			return undefined;
+		}
+		absences.touch(absence);
+		return null;
 	}
 
 	return {
 		get(tenant, name) {
-			const full = nameOf(tenant, name);
-			const entry = entries.get(full);
-			if (!entry) return undefined;
-			const now = clock();
-			if (entry.expiresAt <= now) {
-				drop(full, entry);
-				return undefined;
-			}
-			if (entry.renewAt <= now && !entry.renewing) {
-				entry.renewing = true;
-				return undefined;
-			}
-			entries.delete(full);
-			entries.set(full, entry);
-			return entry.value;
+			const value = read(tenant, name, clock());
+			if (value === undefined) counts.misses++;
+			else if (value === null) counts.negativeHits++;
+			else counts.hits++;
+			return value;
 		},
 		now() {
-			return { at: clock(), drops: dropCount };
+			return { at: clock(), drops: drops.count };
 		},
 		set(tenant, name, value, bytes, since) {
-			if ((drops.get(tenant) ?? droppedBefore) > since.drops) return;
-			const full = nameOf(tenant, name);
-			const before = entries.get(full);
-			if (before) drop(full, before);
-			const held = bytes + entryOverheadBytes + 2 * full.length;
-			// It would push out everything else, and itself.
-			if (held > bounds.bytes) return;
-			const times = { expiresAt: since.at + bounds.ttlMs, renewAt: since.at + bounds.renewMs };
-			entries.set(full, { tenant, value, bytes: held, ...times, renewing: false });
-			heldBytes += held;
-			const names = namesOf.get(tenant) ?? new Set();
-			namesOf.set(tenant, names.add(full));
-			makeRoom();
+			if (!takes(values, tenant, name, since)) return;
+			const absence = absences.find(tenant, name);
+			if (absence) absences.remove(absence);
+			const times = timesOf(since.at, bounds.ttlMs, bounds.renewMs);
+			const entry = new Entry(tenant, name, value, bytes, times);
+			values.put(entry);
+			watch?.(entry.hash, entry.bytes);
 		},
-		heldBytes: () => heldBytes,
+		setMissing(tenant, name, since) {
+			if (!takes(absences, tenant, name, since)) return;
+			const entry = values.find(tenant, name);
+			if (entry) values.remove(entry);
+			const times = timesOf(since.at, limits.cacheNegativeMs, limits.cacheNegativeMs);
+			absences.put(new Entry(tenant, name, null, 0, times));
+		},
 		dropTenant(tenant) {
-			drops.delete(tenant);
-			drops.set(tenant, ++dropCount);
-			if (drops.size > limits.cacheDropsRemembered) {
-				const [oldest] = drops;
-				if (oldest) {
-					drops.delete(oldest[0]);
-					droppedBefore = oldest[1];
-				}
-			}
-			for (const name of namesOf.get(tenant) ?? []) {
-				const entry = entries.get(name);
-				if (entry) drop(name, entry);
-			}
+			drops.add(tenant);
+			const dropped = values.dropTenant(tenant) + absences.dropTenant(tenant);
+			counts.drops += dropped;
+			return dropped;
+		},
+		heldBytes() {
+			return values.bytes + absences.bytes;
+		},
+		counts() {
+			const both = (of: "entries" | "bytes" | "evictions" | "expirations") =>
+				values[of] + absences[of];
+			return {
+				...counts,
+				evictions: both("evictions"),
+				expirations: both("expirations"),
+				entries: both("entries"),
+				bytes: both("bytes"),
+			};
+		},
+		release(bytes) {
+			const before = values.bytes + absences.bytes;
+			absences.release(Math.min(bytes, absences.bytes), clock());
+			const left = bytes - (before - values.bytes - absences.bytes);
+			if (left > 0) values.release(left, clock());
 		},
 	};
 }
 
-/** A tenant's name has no space, so the first one ends it. */
-function nameOf(tenant: string, name: string): string {
-	return `${tenant} ${name}`;
-}
+const absenceBounds: Bounds = {
+	entries: limits.cacheNegativeEntries,
+	bytes: limits.cacheNegativeBytes,
+};

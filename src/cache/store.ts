@@ -11,13 +11,21 @@ export interface Moment {
  * A store may forget at any time; whoever asks knows where to read the value anew.
  */
 export interface Store<Value> {
-	/** undefined when the value is not there or its time is over. */
-	get(tenant: string, name: string): Value | undefined;
+	/**
+	 * undefined when nothing is known or its time is over, null when it is known that there is no such
+	 * value.
+	 */
+	get(tenant: string, name: string): Value | null | undefined;
 	/**
 	 * `bytes` is what the value holds, as its owner accounts for it. `since` is the moment before it was
 	 * read: its age counts from there, and it is not kept if the tenant was dropped since.
 	 */
 	set(tenant: string, name: string, value: Value, bytes: number, since: Moment): void;
+	/**
+	 * There is no such value where it would come from. Remembered for limits.cacheNegativeMs and in room of
+	 * its own, so that names nobody has push nothing out.
+	 */
+	setMissing(tenant: string, name: string, since: Moment): void;
 	/** Taken before a value is read from where it comes from. */
 	now(): Moment;
 	/** Bytes that all its values hold, as their owners account for them. */

@@ -8,6 +8,8 @@ export interface AddressLimits {
 	spend(address: string, cost: number): AddressSpending;
 	/** Asks the platform's own limiter too, which counts the address over all isolates of a location. */
 	confirm(address: string): Promise<boolean>;
+	/** About what it holds. */
+	bytes(): number;
 }
 
 export interface AddressSpending {
@@ -18,6 +20,9 @@ export interface AddressSpending {
 }
 
 const policy = { quota: limits.addressQuota, windowMs: limits.addressWindowMs };
+
+/** A bucket, its address and its part of the map. */
+const bucketBytes = 200;
 
 /** Limits by address: the isolate's own memory first, which costs nothing, then the platform's limiter. */
 export function createAddressLimits(platform: RateLimit, clock: Clock): AddressLimits {
@@ -37,6 +42,9 @@ export function createAddressLimits(platform: RateLimit, clock: Clock): AddressL
 				if (oldest !== undefined) buckets.delete(oldest);
 			}
 			return { spent, limit: stateOf(after), retryMs: waitMs(after, cost) };
+		},
+		bytes() {
+			return bucketBytes * buckets.size;
 		},
 		async confirm(address) {
 			let timer: ReturnType<typeof setTimeout> | null = null;

@@ -86,6 +86,9 @@ interface TenantState {
 	failedUntil: number;
 }
 
+/** About: its configuration, and the lanes of the operations and roles that most tenants use. */
+const tenantBytes = 4 * 1024;
+
 /**
  * The isolate's side of leases: spends from memory, asks the coordinator when that does not do, and
  * renews ahead in the background. Nothing is granted that no lease covers, and no failure is a yes.
@@ -96,6 +99,11 @@ export class LeaseBook {
 
 	constructor(options: LeaseBookOptions) {
 		this.#options = options;
+	}
+
+	/** About what it holds. */
+	get bytes(): number {
+		return tenantBytes * this.#tenants.size;
 	}
 
 	/** The living lease of a tenant, without a question to anyone. */

@@ -27,6 +27,7 @@ export class Shedder {
 	#inFlight = 0;
 	#level = 0;
 	#decidedAt = 0;
+	#isPressed = false;
 
 	constructor(clock: Clock, random: Random) {
 		this.#clock = clock;
@@ -36,7 +37,12 @@ export class Shedder {
 	/** 0 when nothing is refused, 0.5 when all low operations are, 1 when all normal ones are too. */
 	get level(): number {
 		this.#decide();
-		return this.#level;
+		return this.#isPressed ? 1 : this.#level;
+	}
+
+	/** The isolate runs out of memory, or does no more: that can not wait for the next interval. */
+	press(isPressed: boolean): void {
+		this.#isPressed = isPressed;
 	}
 
 	/** A dependency answered well, or slowly, or not at all. */

@@ -25,6 +25,8 @@ import type { GuardedRoute } from "./route.ts";
 /** What becomes known of a request's limits while it is served; the answer's headers tell it. */
 export interface Meter {
 	limit: LimitState | null;
+	/** What its body holds of the isolate's memory. */
+	bodyBytes?: number;
 }
 
 /** Who calls, and under which epoch of the tenant that is known. */
@@ -44,6 +46,8 @@ const operationOf = {
 	"config:read": "configure",
 	"config:write": "configure",
 	"audit:read": "list",
+	"cache:read": "list",
+	"cache:write": "manage",
 	"benchmarks:read": "list",
 	"benchmarks:run": "manage",
 } as const satisfies Record<Permission, Operation>;
@@ -84,7 +88,7 @@ export async function admit(
 export async function identify(
 	{ reads, keyCache, tokenCache, clock }: Services,
 	credentials: Credentials,
-	known: CachedToken | undefined,
+	known: CachedToken | null | undefined,
 	keyWanted: () => string | null,
 ): Promise<Result<Caller, Failure>> {
 	const also: { ref: string; row: KeyWithVersions; since: Moment }[] = [];

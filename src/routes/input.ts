@@ -1,13 +1,17 @@
 import type * as z from "zod";
 import { type ErrorCode, errorTable, type Failure, type FieldError, fail } from "../errors.ts";
 import { parseJson } from "../lib/json.ts";
-import { ok, type Result } from "../lib/result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import { limits } from "../limits.ts";
 
-/** The JSON of a body, of a bounded size and depth; undefined for an empty one. */
+/**
+ * The JSON of a body, of a bounded size and depth; undefined for an empty one. `hold` is asked for room before
+ * it is parsed: for what came, because what was declared costs a sender nothing.
+ */
 export async function readJson(
 	request: Request,
 	maxBytes: number,
+	hold: (bytes: number) => boolean,
 ): Promise<Result<unknown, Failure>> {
 	const declared = request.headers.get("content-length");
 	if (declared === "0" || request.body === null) return ok(undefined);
@@ -20,6 +24,7 @@ export async function readJson(
 	const text = await withinTime(readText(request, declared, maxBytes));
 	if (!text.ok) return text;
 	if (text.value === "") return ok(undefined);
+	if (!hold(text.value.length)) return noRoom();
 	// The platform's decoder puts U+FFFD where bytes are not UTF-8. What was lost can not be signed.
 	if (text.value.includes("\uFFFD")) {
 		return fail(
@@ -32,6 +37,11 @@ export async function readJson(
 	return parsed.error === "too_deep"
 		? fail("too_deep", `JSON may be nested ${limits.jsonDepth} levels deep, not more.`)
 		: fail("invalid_json", "The body can not be parsed as JSON (RFC 8259).");
+}
+
+function noRoom() {
+	const detail = "The service has no memory left for a body of this size now.";
+	return err<Failure>({ code: "overloaded", detail, retryAfterMs: limits.shedRetryMs });
 }
 
 /** A body that is held back ends as a refusal; what still comes of it is not waited for. */

@@ -56,6 +56,7 @@ export async function serve(
 	} catch (error) {
 		return problemResponse(explain(route, services, error, requestId), requestId, meter.limit);
 	} finally {
+		services.bodies.giveBack(meter.bodyBytes ?? 0);
 		services.shedder.ended();
 	}
 }
@@ -69,7 +70,7 @@ async function answerAnyone(
 ): Promise<Result<Reply, Failure>> {
 	const refusal = await limitAddress(services, raw, route.addressCost, meter);
 	if (refusal) return refusal;
-	const input = await readInput(route, raw, params);
+	const input = await readInput(route, raw, params, services, meter);
 	return input.ok ? route.handle({ services, raw, ...input.value }) : input;
 }
 
@@ -102,7 +103,7 @@ async function answerCaller(
 	};
 	const early = await pay(admitted.value.caller, { cost: usual, paid: 0 });
 	if (early) return early;
-	const input = await readInput(route, raw, params);
+	const input = await readInput(route, raw, params, services, meter);
 	if (!input.ok) return input;
 	// Where the body decides on the cost, the rest is paid when that was read.
 	const cost = Math.max(usual, route.cost?.(input.value.body) ?? usual);
@@ -163,6 +164,8 @@ async function readInput(
 	route: Route,
 	raw: Request,
 	pathParams: Readonly<Record<string, string>>,
+	services: Services,
+	meter: Meter,
 ): Promise<Result<Input, Failure>> {
 	const params = route.params ? check(route.params, pathParams) : ok(undefined);
 	if (!params.ok) return params;
@@ -174,12 +177,21 @@ async function readInput(
 	if (!query.ok) return query;
 	if (!route.body)
 		return ok({ params: params.value, query: query.value, body: undefined, json: undefined });
-	const json = await readJson(raw, route.maxBodyBytes ?? limits.bodyBytesDefault);
+	const maxBytes = route.maxBodyBytes ?? limits.bodyBytesDefault;
+	const json = await readJson(raw, maxBytes, (bytes) => holdBody(services, meter, bytes));
 	if (!json.ok) return json;
 	const body = check(route.body, json.value);
 	if (!body.ok) return body;
 	const checked = { params: params.value, query: query.value, body: body.value };
 	return ok({ ...checked, json: json.value });
+}
+
+/** Takes what a body of so many bytes holds until its request has ended; false when there is no room for it. */
+function holdBody({ bodies }: Services, meter: Meter, bytes: number): boolean {
+	const held = limits.bodyBytesHeldPerByte * bytes;
+	if (!bodies.take(held)) return false;
+	meter.bodyBytes = held;
+	return true;
 }
 
 /** A parameter that stands there twice becomes a list, which the schema takes or refuses. */

@@ -35,6 +35,8 @@ const expected: Readonly<Record<string, readonly Role[] | "anyone">> = {
 	getAuditCheckpoint: ["admin", "auditor"],
 	getAuditRecord: ["admin", "auditor"],
 	getAuditRecordProof: ["admin", "auditor"],
+	getCache: ["admin"],
+	purgeCache: ["admin"],
 	listBenchmarks: ["admin", "auditor"],
 	runBenchmark: ["admin"],
 	listBenchmarkAlerts: ["admin", "auditor"],

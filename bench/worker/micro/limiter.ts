@@ -65,7 +65,7 @@ export async function limiterSides(): Promise<Readonly<Record<Side, Operation>>>
 	const token = mintToken(tenant, random);
 	const forever = Number.POSITIVE_INFINITY;
 	const bounds = { entries: 1, bytes: 10_000, ttlMs: forever, renewMs: forever };
-	const tokenCache = memoryStore<CachedToken>(bounds, clock);
+	const tokenCache = memoryStore<CachedToken>(bounds, { clock, random });
 	tokenCache.set(tenant, hashToken(token), caller, 300, tokenCache.now());
 	const leases = new LeaseBook({ clock, random, ask, sleep: async () => {}, forgetTenant() {} });
 	await leases.term(tenant); // the token's entry holds in the epoch that is known when it is read

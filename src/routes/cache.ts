@@ -1,0 +1,92 @@
+import { refuseScoped } from "../auth/tokens.ts";
+import type { ObservedCache } from "../cache/caches.ts";
+import { changing } from "../coordination/change.ts";
+import type { Failure } from "../errors.ts";
+import { ok, type Result } from "../lib/result.ts";
+import * as schema from "../schemas/cache.ts";
+import { type GuardedRequest, type Reply, route } from "./route.ts";
+
+const whole = "look into the caches, which are of all of them";
+
+export const getCache = route(
+	{
+		method: "get",
+		path: "/v1/cache",
+		id: "getCache",
+		tag: "Caches",
+		summary: "What the caches do",
+		description:
+			"Of the isolate that answers, for all of its tenants together, since it began: counts, how names are read, what caches of other sizes would miss, and advice. No names are in it. Another request may be answered by another isolate.",
+		permission: "cache:read",
+		answer: { status: 200, description: "The caches and the memory", schema: schema.cacheReport },
+		failures: ["scoped_token_forbidden"],
+		examples: [{}],
+	},
+	async ({ services: { caches, memory, sharedCounts }, caller }) => {
+		const refusal = refuseScoped(caller, whole);
+		if (refusal) return refusal;
+		const holders = memory.holders.map(({ name, bytes, shareBytes }) => ({
+			name,
+			bytes: bytes(),
+			shareBytes,
+		}));
+		const held = { bytes: memory.held, budgetBytes: memory.bytes, pressure: memory.pressure };
+		return ok({
+			json: {
+				caches: caches.observed.map(toReport),
+				shared: sharedCounts,
+				memory: { ...held, holders },
+			},
+		});
+	},
+);
+
+type PurgeRequest = GuardedRequest<unknown, { readonly fence?: boolean | undefined }, unknown>;
+
+export const purgeCache = route(
+	{
+		method: "post",
+		path: "/v1/cache/purge",
+		id: "purgeCache",
+		tag: "Caches",
+		summary: "Forget what is cached of the tenant",
+		description:
+			"In this isolate at once, in every other one within a lease: as if something of the tenant had been changed. For changes that were made by hand in the database.",
+		permission: "cache:write",
+		query: schema.purgeQuery,
+		answer: { status: 200, description: "It is forgotten", schema: schema.purged },
+		failures: ["scoped_token_forbidden"],
+		examples: [{}, { query: { fence: "true" } }],
+		again: purge,
+	},
+	purge,
+);
+
+/** It changes no row; what it ends is the epoch under which everything was read. */
+async function purge({
+	services,
+	caller,
+	query: { fence = false },
+}: PurgeRequest): Promise<Result<Reply, Failure>> {
+	const refusal = refuseScoped(caller, whole);
+	if (refusal) return refusal;
+	return changing(services, caller.tenant, { fence }, async () => {
+		const droppedEntries = services.caches.dropTenant(caller.tenant);
+		return ok({ json: { droppedEntries } });
+	});
+}
+
+function toReport({ name, maxBytes, counts, analysis }: ObservedCache) {
+	const counted = counts();
+	const { hits, negativeHits, misses } = counted;
+	const reads = hits + negativeHits + misses;
+	return {
+		name,
+		maxBytes,
+		counts: counted,
+		hitRatio: reads === 0 ? null : (hits + negativeHits) / reads,
+		reuse: analysis.reuse(),
+		curve: analysis.curve(),
+		advice: analysis.advice(counted),
+	};
+}
