@@ -283,10 +283,10 @@ export const limits = {
 	/** Keys that an isolate is given with the first reading under an epoch, because they are used most. */
 	warmKeys: 16,
 	/** Names of a tenant whose uses are counted: by each isolate, and by the object that they tell. */
-	hotNamesHeld: 128,
+	hotNamesHeld: 64,
 	hotNamesTold: 16,
 	/** Tenants that an isolate counts for, and knows whether it has read anything of. */
-	hotTenantsHeld: 1_000,
+	hotTenantsHeld: 200,
 	/** After this time a use counts half. */
 	hotHalfLifeMs: 60_000,
 	/** Of a call that asks an object to read; longer than databaseTimeoutMs. */

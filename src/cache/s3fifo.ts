@@ -9,7 +9,7 @@ const readsCounted = 3;
  * S3-FIFO (Yang et al., "FIFO Queues are All You Need for Cache Eviction", SOSP '23), in bytes: what is
  * new waits in a small queue, and what nobody reads meanwhile leaves by its short way, so that a scan
  * pushes out little. What was read there, or comes back soon after it left, gets a place in the main
- * queue. A read only counts; nothing moves before there is no room. Chosen in docs/decisions/0019.
+ * queue. A read only counts; nothing moves before there is no room. Chosen in docs/decisions/0021.
  */
 export class S3Fifo<Entry extends Evictable<Entry>> implements Eviction<Entry> {
 	readonly #small = new Queue<Entry>();
