@@ -115,7 +115,7 @@ export function createServices(
 		reads: createReads({
 			db,
 			shared: connectRedisStore(config, clock, random, sharedCounts),
-			epochNow: (tenant) => leases.termNow(tenant)?.epoch ?? null,
+			epochNow: (tenant) => leases.sharedEpoch(tenant),
 			clock,
 			load: (tenant, ask) => {
 				const shards = leases.termNow(tenant)?.config.scaling_config.coordinator_shards ?? 1;

@@ -15,6 +15,7 @@ export class Breaker {
 	readonly #times: BreakerTimes;
 	#failures = 0;
 	#closedUntil = 0;
+	#isTrial = false;
 
 	constructor(clock: Clock, times: BreakerTimes) {
 		this.#clock = clock;
@@ -28,14 +29,19 @@ export class Breaker {
 		if (now < this.#closedUntil) return false;
 		// Not for ever: a trial may be cut off with its request, and is never told of then.
 		this.#closedUntil = now + this.#pause();
+		this.#isTrial = true;
 		return true;
 	}
 
 	succeeded(): void {
 		this.#failures = 0;
+		this.#isTrial = false;
 	}
 
 	failed(): void {
+		// Calls that were under way together fail together: they are one failure.
+		if (this.#failures > 0 && !this.#isTrial) return;
+		this.#isTrial = false;
 		this.#failures++;
 		this.#closedUntil = this.#clock() + this.#pause();
 	}

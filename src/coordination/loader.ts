@@ -36,11 +36,10 @@ export interface LoaderOptions {
 	readonly background: (work: Promise<unknown>) => void;
 }
 
-/** A row that is being read, or was read a moment ago. */
-interface Reading {
-	readonly answer: Promise<LoadAnswer>;
-	/** Infinity until it is there. */
-	endsAt: number;
+/** A row that was read a moment ago. */
+interface Made {
+	readonly answer: LoadAnswer;
+	readonly endsAt: number;
 }
 
 /**
@@ -49,8 +48,10 @@ interface Reading {
  */
 export class Loader {
 	readonly #options: LoaderOptions;
-	/** By epoch, kind and name; the oldest first. */
-	readonly #readings = new Map<string, Reading>();
+	/** What is being read, by epoch, kind and name. */
+	readonly #under = new Map<string, Promise<LoadAnswer>>();
+	/** What was read, by the same; the oldest first. */
+	readonly #made = new Map<string, Made>();
 	readonly #hot: HotNames;
 
 	constructor(options: LoaderOptions) {
@@ -63,20 +64,39 @@ export class Loader {
 		this.#hot.add(used, this.#options.clock());
 		const asked = new Set(wanted.map(({ name }) => name));
 		const hot = isFirst ? this.#hot.top(limits.warmKeys).filter((name) => !asked.has(name)) : [];
-		const all = [...wanted, ...hot.map((name) => ({ kind: "key", name }) as const)];
-		const answers = await this.#loadAll(tenant, epoch, all);
+		const alongside = hot.map((name) => ({ kind: "key", name }) as const);
+		// What comes along must not be why what was asked for fails.
+		const [answers, more] = await Promise.all([
+			this.#loadAll(tenant, epoch, wanted),
+			this.#loadAll(tenant, epoch, alongside).catch((): LoadAnswer[] => []),
+		]);
 		const warmed = hot.flatMap((name, index): Warmed[] => {
-			const answer = answers[wanted.length + index];
+			const answer = more[index];
 			return typeof answer === "object" ? [{ name, row: answer.row as KeyWithVersions }] : [];
 		});
-		return { answers: answers.slice(0, wanted.length), warmed };
+		return { answers, warmed };
 	}
 
 	/** Those with a lease of another epoch share no reading: it may have begun before the change that moved it. */
 	async #loadAll(tenant: string, epoch: number, wanted: readonly Wanted[]): Promise<LoadAnswer[]> {
 		this.#forget();
-		const fresh = wanted.filter((entry) => !this.#readings.has(nameOf(epoch, entry)));
-		if (this.#readings.size + fresh.length > limits.loadsHeld) throw new Error("too much is read");
+		const joined = wanted.filter((entry) => this.#under.has(nameOf(epoch, entry)));
+		const answers = await this.#join(tenant, epoch, wanted);
+		// What began before it was asked for here may have missed what was made in between.
+		const again = joined.filter((entry) => answers[wanted.indexOf(entry)] === "missing");
+		if (again.length === 0) return answers;
+		const anew = await this.#join(tenant, epoch, again);
+		return answers.map((answer, at) => {
+			const index = again.indexOf(wanted[at] as Wanted);
+			return index < 0 ? answer : (anew[index] ?? answer);
+		});
+	}
+
+	/** Readings that are under way or just made, and new ones for the rest. */
+	async #join(tenant: string, epoch: number, wanted: readonly Wanted[]): Promise<LoadAnswer[]> {
+		const known = (name: string) => this.#made.get(name)?.answer ?? this.#under.get(name);
+		const fresh = wanted.filter((entry) => known(nameOf(epoch, entry)) === undefined);
+		if (this.#under.size + fresh.length > limits.loadsHeld) throw new Error("too much is read");
 		if (fresh.length > 0) {
 			const answers = this.#read(tenant, epoch, fresh);
 			for (const [at, entry] of fresh.entries()) {
@@ -86,25 +106,26 @@ export class Loader {
 				);
 			}
 		}
-		const readings = wanted.map((entry) => this.#readings.get(nameOf(epoch, entry))?.answer);
-		return Promise.all(readings.map(async (answer) => (await answer) ?? "unavailable"));
+		const answers = wanted.map((entry) => known(nameOf(epoch, entry)));
+		return Promise.all(answers.map(async (answer) => (await answer) ?? "unavailable"));
 	}
 
 	/** What is there is kept until the shared store has it; what is not there may be so in a moment. */
-	#hold(name: string, answer: Promise<LoadAnswer>): void {
-		const reading: Reading = { answer, endsAt: Number.POSITIVE_INFINITY };
-		this.#readings.set(name, reading);
-		void answer.then((found) => {
-			if (typeof found === "object") reading.endsAt = this.#options.clock() + limits.loadsHeldMs;
-			else this.#readings.delete(name);
+	#hold(name: string, reading: Promise<LoadAnswer>): void {
+		this.#under.set(name, reading);
+		void reading.then((answer) => {
+			this.#under.delete(name);
+			if (typeof answer !== "object" || this.#made.size >= limits.loadsHeld) return;
+			this.#made.delete(name);
+			this.#made.set(name, { answer, endsAt: this.#options.clock() + limits.loadsHeldMs });
 		});
 	}
 
 	#forget(): void {
 		const now = this.#options.clock();
-		for (const [name, { endsAt }] of this.#readings) {
+		for (const [name, { endsAt }] of this.#made) {
 			if (endsAt > now) return;
-			this.#readings.delete(name);
+			this.#made.delete(name);
 		}
 	}
 

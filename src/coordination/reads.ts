@@ -26,13 +26,6 @@ export interface Reads {
 	used(tenant: string, name: string): void;
 }
 
-/** What an isolate knows of a tenant's readings. */
-interface Known {
-	/** Under which something was read already. */
-	epoch: number;
-	readonly uses: HotNames;
-}
-
 /**
  * What was read under the tenant's epoch is asked for first: of Redis, then of the tenant's object,
  * which reads it once for all. Both at once where this isolate has nothing under the epoch yet: the
@@ -41,21 +34,14 @@ interface Known {
  */
 export function createReads(services: ReadServices): Reads {
 	const { db, shared, clock, epochNow, load, rememberer } = services;
-	const known = new Map<string, Known>();
-
-	function knownOf(tenant: string): Known {
-		const found = known.get(tenant) ?? { epoch: 0, uses: new HotNames(clock()) };
-		if (!known.has(tenant) && known.size >= limits.hotTenantsHeld) {
-			const [oldest] = known.keys();
-			if (oldest !== undefined) known.delete(oldest);
-		}
-		known.set(tenant, found);
-		return found;
-	}
+	/** The epoch of each tenant under which something was read already. */
+	const epochs = new Map<string, number>();
+	/** What was used of each tenant since its object was told. */
+	const uses = new Map<string, HotNames>();
 
 	/** null where the object does not answer. */
 	async function ask(tenant: string, epoch: number, wanted: readonly Wanted[], isFirst: boolean) {
-		const used = knownOf(tenant).uses.take(limits.hotNamesTold);
+		const used = uses.get(tenant)?.take(limits.hotNamesTold) ?? [];
 		const remember = rememberer(tenant);
 		const reply = await load(tenant, { epoch, wanted, used, isFirst }).catch(() => null);
 		if (reply) remember(reply.warmed);
@@ -71,14 +57,13 @@ export function createReads(services: ReadServices): Reads {
 		async read(tenant, wanted) {
 			const epoch = epochNow(tenant);
 			if (epoch === null) return readTogether(db, tenant, wanted);
-			const tenantKnown = knownOf(tenant);
-			const isFirst = tenantKnown.epoch !== epoch;
-			tenantKnown.epoch = epoch;
+			const isFirst = epochs.get(tenant) !== epoch;
+			put(epochs, tenant, epoch, limits.leaseTenants);
 			const first = isFirst ? ask(tenant, epoch, wanted, true) : null;
 			const found = await sharedRows(tenant, epoch, wanted);
-			const answered = await first;
 			const missing = wanted.filter((_, index) => !found[index]);
-			if (missing.length === 0) return found;
+			if (missing.length === 0) return found; // the object may take longer, or not answer at all
+			const answered = await first;
 			const answers = isFirst
 				? answered?.filter((_, index) => !found[index])
 				: await ask(tenant, epoch, missing, false);
@@ -91,7 +76,19 @@ export function createReads(services: ReadServices): Reads {
 			return found.map((row) => row ?? rest.shift() ?? null);
 		},
 		used(tenant, name) {
-			known.get(tenant)?.uses.use(name);
+			const known = uses.get(tenant) ?? new HotNames(clock());
+			known.use(name);
+			if (!uses.has(tenant)) put(uses, tenant, known, limits.hotTenantsHeld);
 		},
 	};
+}
+
+/** Where there is no room, who was put there first goes. */
+function put<Value>(map: Map<string, Value>, name: string, value: Value, atMost: number): void {
+	map.delete(name);
+	if (map.size >= atMost) {
+		const [oldest] = map.keys();
+		if (oldest !== undefined) map.delete(oldest);
+	}
+	map.set(name, value);
 }

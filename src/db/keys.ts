@@ -207,7 +207,17 @@ export function keyByRef(tenant: string, ref: string): Call {
 
 /** Of the rows that keyByRef answers. */
 export function keyOf(rows: readonly (KeyRow & VersionRow)[]): KeyWithVersions | null {
-	return rows[0] ? { ...rows[0], versions: rows } : null;
+	const [first] = rows;
+	if (!first) return null;
+	const { version: _, public_jwk: _jwk, kek_id: _kek, sealed: _sealed, ...rest } = first;
+	const { version_created_at: _at, ...row } = rest;
+	return { ...row, versions: rows.map(versionOf) };
+}
+
+/** Without what all versions have in common, which travels once. */
+function versionOf(row: VersionRow): VersionRow {
+	const { version, public_jwk, kek_id, sealed, version_created_at } = row;
+	return { version, public_jwk, kek_id, sealed, version_created_at };
 }
 
 export async function findVersion(

@@ -42,6 +42,9 @@ export function coordinatorName(tenant: string, shard: number): string {
 export function createCoordinators(namespace: DurableObjectNamespace) {
 	const at = (tenant: string, shard = 0) =>
 		namespace.getByName(coordinatorName(tenant, shard)) as unknown as CoordinatorRpc;
+	// Objects of their own: whoever shows tokens that nobody has must not keep the one busy that leases.
+	const reader = (tenant: string, shard: number) =>
+		namespace.getByName(`${tenant}!read${shard}`) as unknown as CoordinatorRpc;
 	return {
 		ask(tenant: string, config: TenantConfig, ask: LeaseAsk): Promise<LeaseAnswer> {
 			const shard = shardOf(ask.holder, config.scaling_config.coordinator_shards);
@@ -61,7 +64,7 @@ export function createCoordinators(namespace: DurableObjectNamespace) {
 		/** By name, so that those who ask for the same meet. */
 		load(tenant: string, shards: number, ask: LoadAsk) {
 			const shard = shardOf(toHex(sha256(utf8(ask.wanted[0]?.name ?? ""))), shards);
-			return inTime(at(tenant, shard).load(tenant, ask), limits.loadTimeoutMs);
+			return inTime(reader(tenant, shard).load(tenant, ask), limits.loadTimeoutMs);
 		},
 		chains: (tenant: string) => inTime(at(tenant).chains(), limits.auditTimeoutMs),
 	};

@@ -74,6 +74,8 @@ interface TenantState {
 	endsAt: number;
 	/** When it was ended early: what was asked for before tells nothing any more. */
 	endedAt: number;
+	/** The epoch of a lease that was ended early: it is over, whoever still lends it. */
+	endedEpoch: number;
 	renewAt: number;
 	configVersion: number;
 	config: TenantConfig;
@@ -117,12 +119,23 @@ export class LeaseBook {
 		return this.#tenants.get(tenant)?.epoch ?? null;
 	}
 
+	/**
+	 * The epoch of the living lease, for reading what others have read under it; null where there is none,
+	 * and where it is one that this isolate knows to be over: a shard lends an epoch for a while longer.
+	 */
+	sharedEpoch(tenant: string): number | null {
+		const state = this.#tenants.get(tenant);
+		if (!state || state.endsAt <= this.#options.clock()) return null;
+		return state.epoch > state.endedEpoch ? state.epoch : null;
+	}
+
 	/** Ends the tenant's lease here: this isolate knows that the epoch has moved. Tokens in hand stay. */
 	end(tenant: string): void {
 		const state = this.#tenants.get(tenant);
 		if (!state) return;
 		state.endsAt = 0;
 		state.endedAt = this.#options.clock();
+		state.endedEpoch = state.epoch;
 	}
 
 	/** The living lease of a tenant, asked for where there is none. */
@@ -341,6 +354,7 @@ export class LeaseBook {
 			epoch: 0,
 			endsAt: 0,
 			endedAt: Number.NEGATIVE_INFINITY,
+			endedEpoch: Number.NEGATIVE_INFINITY,
 			renewAt: 0,
 			configVersion: -1,
 			config: defaultConfig,

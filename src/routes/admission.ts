@@ -96,7 +96,8 @@ export async function identify(
 		const ref = keyWanted();
 		const since = keyCache.now();
 		const wanted: Wanted[] = [{ kind: "token", name: hash }];
-		if (ref !== null && !keyCache.get(tenant, ref)) wanted.push({ kind: "key", name: ref });
+		// Also where it is remembered: to look there would count as a use, by someone not known to be good.
+		if (ref !== null) wanted.push({ kind: "key", name: ref });
 		const [token, key] = await reads.read(tenant, wanted);
 		if (ref !== null && key) also.push({ ref, row: key as KeyWithVersions, since });
 		return (token ?? null) as TokenRow | null;

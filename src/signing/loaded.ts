@@ -67,15 +67,21 @@ export async function loadKey(
 	caller: Caller,
 	ref: string,
 ): Promise<Result<LoadedKey, Failure>> {
-	services.reads.used(caller.tenant, ref);
 	const cached = services.keyCache.get(caller.tenant, ref);
-	if (cached) return inScope(caller.keyPatterns, cached.row.name) ? ok(cached) : outOfScope(ref);
+	if (cached) return admitted(services, caller, ref, cached);
 	if (!isUuid(ref) && !inScope(caller.keyPatterns, ref)) return outOfScope(ref);
 	const since = services.keyCache.now();
 	const [row] = await services.reads.read(caller.tenant, [{ kind: "key", name: ref }]);
 	if (!row) return notFound(ref);
 	const key = rememberKey(services, caller.tenant, ref, row as KeyWithVersions, since);
-	return inScope(caller.keyPatterns, key.row.name) ? ok(key) : outOfScope(ref);
+	return admitted(services, caller, ref, key);
+}
+
+/** What is used counts, and not what somebody only asked for. */
+function admitted({ reads }: LoadServices, caller: Caller, ref: string, key: LoadedKey) {
+	if (!inScope(caller.keyPatterns, key.row.name)) return outOfScope(ref);
+	reads.used(caller.tenant, ref);
+	return ok(key);
 }
 
 /** Puts a key that was read since then where loadKey finds it. */
@@ -207,5 +213,7 @@ function bytesOfVersion(version: LoadedVersion): number {
 }
 
 function bytesOf(key: LoadedKey): number {
-	return 1024 + key.versions.reduce((sum, version) => sum + bytesOfVersion(version), 0);
+	const tags = Object.entries(key.row.tags);
+	const tagBytes = tags.reduce((sum, [name, value]) => sum + 2 * (name.length + value.length), 0);
+	return 1024 + tagBytes + key.versions.reduce((sum, known) => sum + bytesOfVersion(known), 0);
 }

@@ -27,12 +27,19 @@ it("waits twice as long after each failure more, up to a bound", () => {
 	const { time, breaker } = newBreaker();
 	const waits: number[] = [];
 	for (let trial = 0; trial < 5; trial++) {
-		breaker.failed();
+		breaker.failed(); // of the trial that was let through
 		const from = time.now;
 		while (!breaker.allows()) time.now++;
 		waits.push(time.now - from);
 	}
 	expect(waits).toEqual([100, 200, 400, 400, 400]);
+});
+
+it("takes calls that fail together for one failure", () => {
+	const { time, breaker } = newBreaker();
+	for (let i = 0; i < 6; i++) breaker.failed();
+	time.now = 100;
+	expect(breaker.allows()).toBe(true);
 });
 
 it("tries again when a trial was never told of", () => {

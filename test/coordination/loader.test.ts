@@ -9,6 +9,13 @@ const token = { kind: "token", name: "ab" } as const;
 const key = { kind: "key", name: "payments" } as const;
 const unknown = { kind: "key", name: "01900000-0000-7000-8000-000000000000" } as const;
 const tokenRow = { id: "token" };
+const versionRow = {
+	version: 1,
+	public_jwk: null,
+	kek_id: null,
+	sealed: null,
+	version_created_at: "",
+};
 const keyRow = { id: "key" };
 
 /** A database that answers when it is told to, and a shared store that notes what is written. */
@@ -22,7 +29,7 @@ function newLoader() {
 			statement.name.startsWith("tokens")
 				? [tokenRow]
 				: statement.name === "keys.byName"
-					? [keyRow]
+					? [{ ...keyRow, ...versionRow }]
 					: [],
 		);
 	};
@@ -53,7 +60,7 @@ describe("a loader", () => {
 	it("reads a token and a key in one round trip, and writes each to the shared store once", async () => {
 		const { load, trips, written } = newLoader();
 		const answers = await load("acme", 7, [token, key]);
-		expect(answers).toEqual([{ row: tokenRow }, { row: { ...keyRow, versions: [keyRow] } }]);
+		expect(answers).toEqual([{ row: tokenRow }, { row: { ...keyRow, versions: [versionRow] } }]);
 		expect(trips).toEqual([["tokens.byHash", "keys.byName"]]);
 		expect(written.map(({ kind, name, epoch }) => [kind, name, epoch])).toEqual([
 			["token", "ab", 7],
@@ -128,7 +135,7 @@ describe("a loader", () => {
 		expect(await load("acme", 7, [token])).toEqual([{ row: tokenRow }]);
 	});
 
-	it("gives those who have nothing yet what is used most, in the same round trip", async () => {
+	it("gives those who have nothing yet what is used most, beside what they asked for", async () => {
 		const { loader, trips } = newLoader();
 		const used = [
 			["seldom", 1],
@@ -140,6 +147,35 @@ describe("a loader", () => {
 		const { answers, warmed } = await loader.load("acme", first);
 		expect(answers).toHaveLength(2);
 		expect(warmed.map(({ name }) => name)).toEqual(["often", "seldom"]);
-		expect(trips).toEqual([["tokens.byHash", "keys.byName", "keys.byName", "keys.byName"]]);
+		expect(trips).toEqual([
+			["tokens.byHash", "keys.byName"],
+			["keys.byName", "keys.byName"],
+		]);
+	});
+
+	it("does not believe that there is none of a reading that began before it was asked", async () => {
+		const { load, trips, gate } = newLoader();
+		const { promise, resolve } = Promise.withResolvers<void>();
+		gate.open = promise;
+		const early = load("acme", 7, [unknown]);
+		const late = load("acme", 7, [unknown]);
+		gate.open = Promise.resolve();
+		resolve();
+		expect(await Promise.all([early, late])).toEqual([["missing"], ["missing"]]);
+		expect(trips).toHaveLength(2);
+	});
+
+	it("lets what was read expire while something else is still under way", async () => {
+		const { load, time, trips, gate } = newLoader();
+		const { promise, resolve } = Promise.withResolvers<void>();
+		gate.open = promise;
+		const stalled = load("acme", 7, [key]);
+		gate.open = Promise.resolve();
+		await load("acme", 7, [token]);
+		time.now = limits.loadsHeldMs;
+		await load("acme", 7, [token]);
+		expect(trips).toHaveLength(3);
+		resolve();
+		await stalled;
 	});
 });

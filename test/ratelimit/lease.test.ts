@@ -228,6 +228,27 @@ describe("an isolate's leases", () => {
 		expect(book.termNow(tenant)).toBeNull();
 	});
 
+	it("of an epoch that is known to be over share nothing, though a shard still lends it", async () => {
+		const { book, pass, questions } = isolate();
+		const lease = async (index: number, epoch: number) => {
+			const term = book.term(tenant);
+			await asked(questions, index).answer(0, { epoch });
+			expect(await term).toMatchObject({ epoch });
+		};
+		expect(book.sharedEpoch(tenant)).toBeNull();
+		await lease(0, 7);
+		expect(book.sharedEpoch(tenant)).toBe(7);
+		book.end(tenant);
+		pass(1);
+		await lease(1, 7);
+		expect(book.sharedEpoch(tenant)).toBeNull();
+		pass(limits.leaseTtlMs);
+		await lease(2, 8);
+		expect(book.sharedEpoch(tenant)).toBe(8);
+		pass(limits.leaseTtlMs);
+		expect(book.sharedEpoch(tenant)).toBeNull();
+	});
+
 	it("take the tenant's configuration with them", async () => {
 		const { book, questions } = isolate();
 		const term = book.term(tenant);

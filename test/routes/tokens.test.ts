@@ -71,7 +71,7 @@ describe("POST /v1/tokens", () => {
 
 	it("shows the secret in this one answer, and stores its hash alone", async () => {
 		const { token, id } = await mint();
-		const secret = token.slice(token.lastIndexOf("_") + 1);
+		const secret = token.slice(-43); // it may have an underscore of its own
 		const list = await tenant.call("GET", "/v1/tokens?limit=200");
 		expect(list.text).toContain(id);
 		expect(list.text).not.toContain(secret);
@@ -85,7 +85,7 @@ describe("POST /v1/tokens", () => {
 
 	it("never makes the same secret twice", async () => {
 		const made = await Promise.all(Array.from({ length: 5 }, () => mint()));
-		expect(new Set(made.map(({ token }) => token.split("_").at(-1))).size).toBe(5);
+		expect(new Set(made.map(({ token }) => token.slice(-43))).size).toBe(5);
 	});
 
 	it("says who made it, for the audit", async () => {
