@@ -33,6 +33,17 @@ async function inOwn<Row>(statement: Statement, params: readonly Param[]): Promi
 	return [];
 }
 
+/** The services, for a clock of which the days of all tenants but this one are not over: tests share a database. */
+export function expiringOnly<Some extends ArchiveServices>(tenant: string, using: Some): Some {
+	const query = async (statement: Statement, params: readonly Param[]) => {
+		const rows = await using.db.query<{ readonly tenant?: string }>(statement, params);
+		return statement.name === "archives.expirable"
+			? rows.filter((row) => row.tenant === tenant)
+			: rows;
+	};
+	return { ...using, db: { ...using.db, query: query as Database["query"] } };
+}
+
 export const hotDays = 30;
 /** Files and pages that are small, and runs that are not. */
 export const small: ArchiveBounds = {

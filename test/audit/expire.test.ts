@@ -9,6 +9,7 @@ import { newTenant, ownerSql, type Tenant } from "../support/tenant.ts";
 import {
 	archiveAll,
 	dropDays,
+	expiringOnly,
 	fill,
 	keysUnder,
 	newDay,
@@ -36,7 +37,8 @@ async function configure(audit_config: object): Promise<void> {
 
 /** Deletes what is due so many days after the day of the records. */
 function expireAfter(days: number, using = services): Promise<number> {
-	return expireSlice({ ...using, clock: () => Date.parse(of.day) + days * dayMs + dayMs / 2 });
+	const own = expiringOnly(tenant.id, using);
+	return expireSlice({ ...own, clock: () => Date.parse(of.day) + days * dayMs + dayMs / 2 });
 }
 
 async function files(): Promise<string[]> {
