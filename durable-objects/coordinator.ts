@@ -40,6 +40,8 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 	readonly #sql: SqlStorage;
 	readonly #loader: Loader;
 	#tenancy: Tenancy | null = null;
+	/** At another shard than the first one: whether that had a change announced when it lent the tenancy. */
+	#wasChanging = false;
 	/** Until when the tenancy holds; for ever at shard 0. */
 	#tenancyEndsAt = 0;
 	#loading: Promise<Tenancy | null> | null = null;
@@ -63,7 +65,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 	}
 
 	async lease(tenant: string, shard: number, ask: LeaseAsk): Promise<LeaseAnswer> {
-		const tenancy = await this.#tenancyOf(tenant, shard);
+		const tenancy = await this.#tenancyOf(tenant, shard, ask.epoch);
 		if (!tenancy) return { kind: "unknown_tenant" };
 		const { config } = tenancy;
 		const ledger = this.#books();
@@ -73,14 +75,14 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		const lanes = ledger.lease(ask, config, { index: shard, count }, now);
 		this.#store(ledger, now);
 		const ttlMs = Math.min(limits.leaseTtlMs, this.#tenancyEndsAt - now);
-		return answer(tenancy, ask.configVersion, ttlMs, lanes);
+		return answer(tenancy, this.#isChanging(shard), ask.configVersion, ttlMs, lanes);
 	}
 
 	async term(tenant: string, configVersion: number): Promise<LeaseAnswer> {
 		const tenancy = await this.#tenancyOf(tenant, 0);
 		if (!tenancy) return { kind: "unknown_tenant" };
 		this.#keep({ lastLeaseAt: this.#clock() });
-		return answer(tenancy, configVersion, limits.leaseTtlMs, []);
+		return answer(tenancy, this.#isChanging(0), configVersion, limits.leaseTtlMs, []);
 	}
 
 	async announce(tenant: string, kind: "state" | "config"): Promise<string> {
@@ -167,11 +169,12 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 	}
 
 	/** The tenancy, loaded once; null when there is no such tenant. One load, however many wait. */
-	async #tenancyOf(tenant: string, shard: number): Promise<Tenancy | null> {
+	async #tenancyOf(tenant: string, shard: number, leastEpoch = 0): Promise<Tenancy | null> {
 		const now = this.#clock();
-		if (this.#tenancy && now < this.#tenancyEndsAt - (shard === 0 ? 0 : limits.leaseTtlMs / 2)) {
-			return this.#tenancy;
-		}
+		const known = this.#tenancy;
+		if (known && shard === 0) return known; // it alone decides on the epoch
+		const isYoung = now < this.#tenancyEndsAt - limits.leaseTtlMs / 2;
+		if (known && isYoung && known.epoch >= leastEpoch) return known;
 		if (now < this.#unknownUntil) return null;
 		this.#loading ??= this.#load(tenant, shard).finally(() => {
 			this.#loading = null;
@@ -217,6 +220,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		if (!config) throw new Error("shard 0 did not send the configuration");
 		if (!this.#hasTables()) this.#createTables();
 		this.#tenancyEndsAt = askedAt + answer.ttlMs;
+		this.#wasChanging = answer.isChanging;
 		return { epoch: answer.epoch, configVersion: answer.configVersion, config };
 	}
 
@@ -258,6 +262,12 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		this.#keep({ lastLeaseAt: now });
 	}
 
+	/** Whether a change is announced of which it is not known what became of it. */
+	#isChanging(shard: number): boolean {
+		if (shard !== 0) return this.#wasChanging;
+		return this.#sql.exec("select 1 from changes limit 1").toArray().length > 0;
+	}
+
 	#hasTables(): boolean {
 		const query = "select 1 from sqlite_master where type = 'table' and name = 'kept'";
 		return this.#sql.exec(query).toArray().length > 0;
@@ -285,10 +295,11 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 
 function answer(
 	{ epoch, configVersion, config }: Tenancy,
+	isChanging: boolean,
 	knownVersion: number,
 	ttlMs: number,
 	lanes: Extract<LeaseAnswer, { kind: "lease" }>["lanes"],
 ): LeaseAnswer {
 	const news = configVersion === knownVersion ? null : config;
-	return { kind: "lease", epoch, ttlMs, configVersion, config: news, lanes };
+	return { kind: "lease", epoch, isChanging, ttlMs, configVersion, config: news, lanes };
 }

@@ -234,8 +234,6 @@ export const limits = {
 	memoryAnalysisBytes: 12 * 1024 * 1024,
 	/** Holds of a body, for each of its bytes: the text, what it is parsed to, and what is made of that. */
 	bodyBytesHeldPerByte: 3,
-
-	// Isolate memory caches
 	cacheKeysEntries: 10_000,
 	cacheKeysBytes: 16 * 1024 * 1024,
 	cacheTokensEntries: 20_000,
@@ -284,7 +282,6 @@ export const limits = {
 	warmKeys: 16,
 	/** Names of a tenant whose uses are counted: by each isolate, and by the object that they tell. */
 	hotNamesHeld: 64,
-	hotNamesTold: 16,
 	/** Tenants that an isolate counts for, and knows whether it has read anything of. */
 	hotTenantsHeld: 200,
 	/** After this time a use counts half. */

@@ -41,7 +41,7 @@ export function createReads(services: ReadServices): Reads {
 
 	/** null where the object does not answer. */
 	async function ask(tenant: string, epoch: number, wanted: readonly Wanted[], isFirst: boolean) {
-		const used = uses.get(tenant)?.take(limits.hotNamesTold) ?? [];
+		const used = uses.get(tenant)?.take(limits.warmKeys) ?? [];
 		const remember = rememberer(tenant);
 		const reply = await load(tenant, { epoch, wanted, used, isFirst }).catch(() => null);
 		if (reply) remember(reply.warmed);

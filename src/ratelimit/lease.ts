@@ -1,4 +1,4 @@
-import { defaultConfig, type TenantConfig } from "../config/schema.ts";
+import type { TenantConfig } from "../config/schema.ts";
 import { toHex } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
@@ -15,6 +15,13 @@ import {
 } from "./lane.ts";
 import type { LeaseAnswer, LeaseAsk, LimitState } from "./messages.ts";
 import type { Lane } from "./policy.ts";
+import {
+	dropIdle,
+	freshTenant,
+	noneUnanswered,
+	type Question,
+	type TenantState,
+} from "./tenant.ts";
 
 /** Runs what need not be waited for; it may be given up at any time. */
 export type Background = (work: Promise<unknown>) => void;
@@ -59,35 +66,6 @@ export interface Term {
 	readonly config: TenantConfig;
 }
 
-interface Question {
-	readonly since: number;
-	/** The answers that had come when it was asked: it tells of the tokens that those brought. */
-	readonly answersBefore: number;
-}
-
-/** What an isolate has of one tenant. */
-interface TenantState {
-	readonly holder: string;
-	readonly lanes: Map<string, LaneState>;
-	lanesMade: number;
-	epoch: number;
-	endsAt: number;
-	/** When it was ended early: what was asked for before tells nothing any more. */
-	endedAt: number;
-	/** The epoch of a lease that was ended early: it is over, whoever still lends it. */
-	endedEpoch: number;
-	renewAt: number;
-	configVersion: number;
-	config: TenantConfig;
-	/** The latest question under way, if any; for ever where its request was cut off. */
-	asking: Question | null;
-	questions: number;
-	answers: number;
-	/** All questions that may still be answered. What the others bring is not taken any more. */
-	readonly unanswered: Set<Question>;
-	failedUntil: number;
-}
-
 /** About: its configuration, and the lanes of the operations and roles that most tenants use. */
 const tenantBytes = 4 * 1024;
 
@@ -98,6 +76,7 @@ const tenantBytes = 4 * 1024;
 export class LeaseBook {
 	readonly #options: LeaseBookOptions;
 	readonly #tenants = new Map<string, TenantState>();
+	#lives = 0;
 
 	constructor(options: LeaseBookOptions) {
 		this.#options = options;
@@ -120,13 +99,19 @@ export class LeaseBook {
 	}
 
 	/**
-	 * The epoch of the living lease, for reading what others have read under it; null where there is none,
-	 * and where it is one that this isolate knows to be over: a shard lends an epoch for a while longer.
+	 * The epoch of the living lease, for reading what others have read under it. Null where there is none;
+	 * where it is one that this isolate knows to be over, which a shard lends for a while longer; and while
+	 * a change is announced, because it may be made already.
 	 */
 	sharedEpoch(tenant: string): number | null {
 		const state = this.#tenants.get(tenant);
-		if (!state || state.endsAt <= this.#options.clock()) return null;
+		if (!state || state.endsAt <= this.#options.clock() || state.isChanging) return null;
 		return state.epoch > state.endedEpoch ? state.epoch : null;
+	}
+
+	/** Another one when this isolate has made a change since: what a request read before then is over. */
+	lifeOf(tenant: string): number {
+		return this.#tenants.get(tenant)?.life ?? 0;
 	}
 
 	/** Ends the tenant's lease here: this isolate knows that the epoch has moved. Tokens in hand stay. */
@@ -136,6 +121,7 @@ export class LeaseBook {
 		state.endsAt = 0;
 		state.endedAt = this.#options.clock();
 		state.endedEpoch = state.epoch;
+		state.life = ++this.#lives;
 	}
 
 	/** The living lease of a tenant, asked for where there is none. */
@@ -273,6 +259,7 @@ export class LeaseBook {
 			const answer = await ask(tenant, config, {
 				holder,
 				configVersion,
+				epoch: Math.max(state.epoch, state.endedEpoch + 1),
 				number: ++state.questions,
 				isComplete,
 				lanes: asks,
@@ -313,6 +300,7 @@ export class LeaseBook {
 			state.epoch = answer.epoch;
 			state.endsAt = 0;
 		}
+		state.isChanging = answer.isChanging;
 		if (askedAt >= state.endedAt) state.endsAt = Math.max(state.endsAt, askedAt + answer.ttlMs);
 		state.renewAt = Math.max(
 			state.renewAt,
@@ -347,23 +335,7 @@ export class LeaseBook {
 		if (known) return known;
 		const [oldest] = this.#tenants.keys();
 		if (oldest !== undefined && this.#tenants.size >= limits.leaseTenants) this.#forget(oldest);
-		const fresh: TenantState = {
-			holder: toHex(this.#options.random(8)),
-			lanes: new Map(),
-			lanesMade: 0,
-			epoch: 0,
-			endsAt: 0,
-			endedAt: Number.NEGATIVE_INFINITY,
-			endedEpoch: Number.NEGATIVE_INFINITY,
-			renewAt: 0,
-			configVersion: -1,
-			config: defaultConfig,
-			asking: null,
-			questions: 0,
-			answers: 0,
-			unanswered: new Set(),
-			failedUntil: 0,
-		};
+		const fresh = freshTenant(toHex(this.#options.random(8)), ++this.#lives);
 		this.#tenants.set(tenant, fresh);
 		return fresh;
 	}
@@ -377,24 +349,4 @@ export class LeaseBook {
 
 function snapshot({ epoch, config }: TenantState): Term {
 	return { epoch, config };
-}
-
-/** Makes room for other lanes: those go that nobody waits for, first those without a lease. */
-function dropIdle({ lanes }: TenantState, now: number): void {
-	const drop = (isIdle: (of: LaneState) => boolean) => {
-		for (const [id, of] of lanes) {
-			if (lanes.size <= limits.lanesPerTenant / 2) return;
-			if (of.waiting === 0 && isIdle(of)) lanes.delete(id);
-		}
-	};
-	drop((of) => of.endsAt <= now);
-	drop(() => true);
-}
-
-/** Whether the coordinator can be told that all it granted has come or never will. */
-function noneUnanswered({ unanswered }: TenantState, now: number): boolean {
-	for (const question of unanswered) {
-		if (now - question.since >= limits.leaseTtlMs) unanswered.delete(question);
-	}
-	return unanswered.size === 0;
 }

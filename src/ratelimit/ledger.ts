@@ -83,7 +83,7 @@ export class Ledger {
 
 	/** Grants what can be granted of each lane. */
 	lease(
-		{ holder, number, isComplete, lanes }: Omit<LeaseAsk, "configVersion">,
+		{ holder, number, isComplete, lanes }: Omit<LeaseAsk, "configVersion" | "epoch">,
 		config: TenantConfig,
 		shard: Shard,
 		now: number,

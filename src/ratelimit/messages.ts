@@ -11,6 +11,8 @@ export interface LeaseAsk {
 	readonly holder: string;
 	/** The configuration that the isolate has; the answer brings another one along. */
 	readonly configVersion: number;
+	/** The least that the isolate takes: a shard that lends an earlier one asks the first shard anew. */
+	readonly epoch: number;
 	/** The holder's questions, counted: they may overtake each other. */
 	readonly number: number;
 	/**
@@ -41,6 +43,8 @@ export type LeaseAnswer =
 	| {
 			readonly kind: "lease";
 			readonly epoch: number;
+			/** A change is announced, and not known to be made or not: what was read before it may be old. */
+			readonly isChanging: boolean;
 			/** Counted from before the question was sent. */
 			readonly ttlMs: number;
 			readonly configVersion: number;

@@ -33,6 +33,8 @@ export interface Meter {
 export interface Admitted {
 	readonly caller: Caller;
 	readonly epoch: number;
+	/** Of the lease (LeaseBook.lifeOf). */
+	readonly life: number;
 }
 
 /** What the limits count a request as, by the permission that it needs. */
@@ -80,8 +82,9 @@ export async function admit(
 	const term = leases.termNow(tenant) ?? (await leases.term(tenant));
 	if ("kind" in term) return term.kind === "unknown_tenant" ? unknownToken() : noLease(term);
 	const same = term.epoch === before;
+	const life = leases.lifeOf(tenant);
 	const caller = await identify(services, credentials.value, same ? known : undefined, keyWanted);
-	return caller.ok ? ok({ caller: caller.value, epoch: term.epoch }) : caller;
+	return caller.ok ? ok({ caller: caller.value, epoch: term.epoch, life }) : caller;
 }
 
 /** A token that has to be read is read together with the key that the request is about: one wait for both. */
@@ -114,8 +117,10 @@ export async function identify(
 /** Whether what was read under this epoch is still true; a question to nobody while the lease lives. */
 export function holds(
 	{ leases }: Pick<Services, "leases">,
-	{ caller, epoch }: Admitted,
+	{ caller, epoch, life }: Admitted,
 ): boolean | Promise<boolean> {
+	// This isolate has made a change: a shard may still lend the epoch that it ended.
+	if (leases.lifeOf(caller.tenant) !== life) return false;
 	const term = leases.termNow(caller.tenant);
 	return term ? term.epoch === epoch : leases.stillHolds(caller.tenant, epoch);
 }

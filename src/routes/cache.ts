@@ -1,6 +1,8 @@
 import { refuseScoped } from "../auth/tokens.ts";
 import type { ObservedCache } from "../cache/caches.ts";
 import { changing } from "../coordination/change.ts";
+import type { Database } from "../db/client.ts";
+import { notePurge } from "../db/tenants.ts";
 import type { Failure } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";
 import * as schema from "../schemas/cache.ts";
@@ -57,20 +59,20 @@ export const purgeCache = route(
 		answer: { status: 200, description: "It is forgotten", schema: schema.purged },
 		failures: ["scoped_token_forbidden"],
 		examples: [{}, { query: { fence: "true" } }],
-		again: purge,
+		again: (request) => purge(request, async () => {}),
 	},
-	purge,
+	(request) => purge(request, notePurge),
 );
 
-/** It changes no row; what it ends is the epoch under which everything was read. */
-async function purge({
-	services,
-	caller,
-	query: { fence = false },
-}: PurgeRequest): Promise<Result<Reply, Failure>> {
+/** Ends the epoch under which everything was read. It is noted once, and may be done again. */
+async function purge(
+	{ services, caller, query: { fence = false } }: PurgeRequest,
+	note: (db: Database, tenant: string) => Promise<void>,
+): Promise<Result<Reply, Failure>> {
 	const refusal = refuseScoped(caller, whole);
 	if (refusal) return refusal;
-	return changing(services, caller.tenant, { fence }, async () => {
+	return changing(services, caller.tenant, { fence }, async (db) => {
+		await note(db, caller.tenant);
 		const droppedEntries = services.caches.dropTenant(caller.tenant);
 		return ok({ json: { droppedEntries } });
 	});

@@ -18,10 +18,7 @@ import { newKey } from "../support/keys.ts";
 import { newTenant, ownerSql, type Tenant } from "../support/tenant.ts";
 import { breaksOf, recordsOf, type StoredRecord } from "./support.ts";
 
-/** A purge ends an epoch, and changes no row: it has no note. */
-const writing = routes.filter(
-	(route) => route.permission?.endsWith(":write") && route.id !== "purgeCache",
-);
+const writing = routes.filter((route) => route.permission?.endsWith(":write"));
 
 /** Notes of a tenant's changes that wait to be settled. */
 async function notesOf(tenant: string): Promise<Record<string, unknown>[]> {

@@ -6,6 +6,7 @@ import { type Database, DatabaseUnavailable } from "../../src/db/client.ts";
 import type { Coordinator } from "../../src/index.ts";
 import { ok } from "../../src/lib/result.ts";
 import { limits } from "../../src/limits.ts";
+import { admit, holds } from "../../src/routes/admission.ts";
 import { serve } from "../../src/routes/serve.ts";
 import { sign } from "../../src/routes/signing.ts";
 import { createServices } from "../../src/services.ts";
@@ -32,14 +33,23 @@ function isolate() {
 			now += milliseconds;
 		},
 		async sign() {
-			const request = new Request("https://edgesign.test/", {
-				method: "POST",
-				headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
-				body: JSON.stringify({ message: hello }),
-			});
-			return (await serve(sign, services, request, { key: key.id }, inBackground)).status;
+			return (await serve(sign, services, signing(), { key: key.id }, inBackground)).status;
+		},
+		/** A request that has been let in, and has not answered yet. */
+		async admitted() {
+			const admitted = await admit(services, signing(), { limit: null });
+			if (!admitted.ok) throw new Error(admitted.error.code);
+			return admitted.value;
 		},
 	};
+}
+
+function signing(): Request {
+	return new Request("https://edgesign.test/", {
+		method: "POST",
+		headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
+		body: JSON.stringify({ message: hello }),
+	});
 }
 
 function coordinatorOf({ id }: Tenant) {
@@ -47,9 +57,9 @@ function coordinatorOf({ id }: Tenant) {
 }
 
 /** What the database has when the change of another isolate is committed, and no more. */
-async function commitDisable(): Promise<void> {
-	const text = "update keys set state = 'disabled' where tenant_id = $1 and id = $2";
-	await ownerSql().query(text, [tenant.id, key.id]);
+async function commit(state: "enabled" | "disabled"): Promise<void> {
+	const text = "update keys set state = $3 where tenant_id = $1 and id = $2";
+	await ownerSql().query(text, [tenant.id, key.id, state]);
 }
 
 /** As if the time of every announced change were over. */
@@ -79,6 +89,24 @@ describe("a change that another isolate makes", () => {
 			json: { message: hello },
 		});
 		expect(after.status).toBe(409);
+	});
+
+	it("is known at once to the isolate that made it, though shards still lend the epoch of before", async () => {
+		const { status } = await tenant.call("PUT", "/v1/config?fence=true", {
+			json: { scaling_config: { coordinator_shards: 8 } },
+		});
+		expect(status).toBe(200);
+		for (let round = 0; round < 8; round++) {
+			const own = isolate(); // each asks the shard of its own name
+			expect(await own.sign()).toBe(200);
+			const underWay = await own.admitted();
+			expect(await holds(own.services, underWay)).toBe(true);
+			await changing(own.services, tenant.id, {}, async () => ok(await commit("disabled")));
+			expect(await holds(own.services, underWay)).toBe(false);
+			expect(await own.sign()).toBe(409);
+			await changing(own.services, tenant.id, {}, async () => ok(await commit("enabled")));
+			expect(await own.sign()).toBe(200);
+		}
 	});
 
 	it("leaves no lease of before alive when its fenced answer is there", async () => {
@@ -111,7 +139,7 @@ describe("a crash in the middle of a change", () => {
 		const other = isolate();
 		expect(await other.sign()).toBe(200);
 		await coordinatorOf(tenant).announce(tenant.id, "state");
-		await commitDisable();
+		await commit("disabled");
 		other.pass(limits.leaseTtlMs); // the epoch has not moved: what it remembers still counts
 		expect(await other.sign()).toBe(200);
 		expect(await ringAlarm()).toBe(true);
@@ -124,7 +152,7 @@ describe("a crash in the middle of a change", () => {
 		const change = await coordinatorOf(tenant).announce(tenant.id, "state");
 		expect(await ringAlarm()).toBe(true);
 		expect(await other.sign()).toBe(200); // the epoch is that of the alarm
-		await commitDisable();
+		await commit("disabled");
 		await coordinatorOf(tenant).confirm(tenant.id, change);
 		other.pass(limits.leaseTtlMs);
 		expect(await other.sign()).toBe(409);
@@ -134,7 +162,7 @@ describe("a crash in the middle of a change", () => {
 		const other = isolate();
 		expect(await other.sign()).toBe(200);
 		const change = await coordinatorOf(tenant).announce(tenant.id, "state");
-		await commitDisable();
+		await commit("disabled");
 		await coordinatorOf(tenant).confirm(tenant.id, change);
 		other.pass(limits.leaseTtlMs);
 		expect(await other.sign()).toBe(409);

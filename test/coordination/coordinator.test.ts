@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import type { Coordinator } from "../../src/index.ts";
 import { limits } from "../../src/limits.ts";
-import type { LaneAsk, LeaseAnswer } from "../../src/ratelimit/messages.ts";
+import type { LaneAsk, LeaseAnswer, LeaseAsk } from "../../src/ratelimit/messages.ts";
 import { laneOf } from "../../src/ratelimit/policy.ts";
 import { newTenant, type Tenant } from "../support/tenant.ts";
 
@@ -13,15 +13,20 @@ function coordinator(name: string) {
 
 const lane = laneOf("sign", "signer", null);
 
-const newHolder = { holder: "00000000", configVersion: -1, number: 1, isComplete: true };
+const newHolder = { holder: "00000000", configVersion: -1, epoch: 0, number: 1, isComplete: true };
 
 function laneAsk(fields: Partial<LaneAsk> = {}): LaneAsk {
 	return { lane, generation: 1, need: 0, want: 0, held: 0, done: 0, returned: 0, ...fields };
 }
 
-async function ask(tenant: Tenant, fields: Partial<LaneAsk>, shard = 0, holder = "00000000") {
+async function ask(
+	tenant: Tenant,
+	fields: Partial<LaneAsk>,
+	shard = 0,
+	told: Partial<LeaseAsk> = {},
+) {
 	const name = shard === 0 ? tenant.id : `${tenant.id}#${shard}`;
-	const question = { ...newHolder, holder, lanes: [laneAsk(fields)] };
+	const question = { ...newHolder, ...told, lanes: [laneAsk(fields)] };
 	return leased(await coordinator(name).lease(tenant.id, shard, question));
 }
 
@@ -55,7 +60,7 @@ describe("a coordinator", () => {
 		const first = await ask(tenant, { want: 6_000 });
 		expect(first.lanes[0]?.granted).toBe(6_000);
 		await evictDurableObject(coordinator(tenant.id));
-		const second = await ask(tenant, { want: 10_000 }, 0, "11111111");
+		const second = await ask(tenant, { want: 10_000 }, 0, { holder: "11111111" });
 		expect(second.epoch).toBe(first.epoch);
 		expect(second.configVersion).toBe(first.configVersion);
 		// 40 tokens are left, and what an hour's bucket gains in a few seconds.
@@ -106,6 +111,15 @@ describe("a coordinator in shards", () => {
 		const after = await ask(tenant, {}, 1);
 		expect(after.epoch).toBeGreaterThan(before.epoch);
 		expect(after.config?.limits_config.reserve_percent).toBe(10);
+	});
+
+	it("hears of it at once from an isolate that knows of it", async () => {
+		const tenant = await newTenant();
+		await configure(tenant, two);
+		const { epoch } = await ask(tenant, {}, 1);
+		await configure(tenant, { ...two, limits_config: { reserve_percent: 10 } });
+		expect((await ask(tenant, {}, 1)).epoch).toBe(epoch);
+		expect((await ask(tenant, {}, 1, { epoch: epoch + 1 })).epoch).toBe(epoch + 1);
 	});
 
 	it("divides the buckets: no shard has more than its part", async () => {

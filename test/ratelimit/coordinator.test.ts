@@ -12,6 +12,7 @@ import type { LeaseAnswer, LeaseAsk } from "../../src/ratelimit/messages.ts";
 const lease: LeaseAnswer = {
 	kind: "lease",
 	epoch: 5,
+	isChanging: false,
 	ttlMs: 2_000,
 	configVersion: 0,
 	config: null,

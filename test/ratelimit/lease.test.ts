@@ -41,7 +41,7 @@ function isolate() {
 			new Promise((resolve, reject) => {
 				const lane = { lane: sign.id, granted: 0, refusal: null, pauseMs: 0, limit };
 				const lease = (lanes: object[], more = {}) => {
-					const base = { epoch: 7, ttlMs: limits.leaseTtlMs, configVersion: 1 };
+					const base = { epoch: 7, isChanging: false, ttlMs: limits.leaseTtlMs, configVersion: 1 };
 					resolve({ kind: "lease", ...base, config: null, lanes, ...more } as LeaseAnswer);
 					return settled();
 				};
@@ -247,6 +247,35 @@ describe("an isolate's leases", () => {
 		expect(book.sharedEpoch(tenant)).toBe(8);
 		pass(limits.leaseTtlMs);
 		expect(book.sharedEpoch(tenant)).toBeNull();
+	});
+
+	it("share nothing while a change is announced", async () => {
+		const { book, pass, questions } = isolate();
+		for (const [index, isChanging] of [false, true, false].entries()) {
+			const term = book.term(tenant);
+			await asked(questions, index).answer(0, { isChanging });
+			expect(await term).toMatchObject({ epoch: 7 });
+			expect(book.sharedEpoch(tenant)).toBe(isChanging ? null : 7);
+			pass(limits.leaseTtlMs);
+		}
+	});
+
+	it("have another life when they are ended here, and with every state that is new", async () => {
+		const { book, pass, questions } = isolate();
+		const lease = async (index: number) => {
+			const term = book.term(tenant);
+			await asked(questions, index).answer(0);
+			await term;
+			return book.lifeOf(tenant);
+		};
+		const first = await lease(0);
+		pass(limits.leaseTtlMs);
+		expect(await lease(1)).toBe(first);
+		book.end(tenant);
+		pass(1);
+		const second = await lease(2);
+		expect(second).not.toBe(first);
+		expect(book.lifeOf("other")).not.toBe(second);
 	});
 
 	it("take the tenant's configuration with them", async () => {

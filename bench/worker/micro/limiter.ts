@@ -37,6 +37,7 @@ const answer = {
 const ask: LeaseBookOptions["ask"] = async (_, __, { lanes }) => ({
 	kind: "lease",
 	epoch: 1,
+	isChanging: false,
 	ttlMs: limits.leaseTtlMs,
 	configVersion: 0,
 	config: null,

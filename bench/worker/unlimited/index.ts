@@ -17,7 +17,7 @@ export const admit: typeof admission.admit = async (services, raw) => {
 	const { tenant, hash } = credentials.value;
 	const known = services.tokenCache.get(tenant, hash);
 	const caller = await identify(services, credentials.value, known, () => null);
-	return caller.ok ? ok({ caller: caller.value, epoch: 0 }) : caller;
+	return caller.ok ? ok({ caller: caller.value, epoch: 0, life: 0 }) : caller;
 };
 
 export const limitAddress: typeof admission.limitAddress = async () => null;

@@ -268,7 +268,8 @@ export class World {
 			this.#returned.set(name, Math.max(returned, this.#returned.get(name) ?? 0));
 		}
 		const ttlMs = limits.leaseTtlMs;
-		return { kind: "lease", epoch: this.#epoch, ttlMs, configVersion: 1, config: news, lanes };
+		const term = { epoch: this.#epoch, isChanging: false, ttlMs, configVersion: 1 };
+		return { kind: "lease", ...term, config: news, lanes };
 	}
 
 	#delay(): number {

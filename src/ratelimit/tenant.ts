@@ -1,0 +1,80 @@
+import { defaultConfig, type TenantConfig } from "../config/schema.ts";
+import { limits } from "../limits.ts";
+import type { LaneState } from "./lane.ts";
+
+/** What was asked of a coordinator. */
+export interface Question {
+	readonly since: number;
+	/** The answers that had come when it was asked: it tells of the tokens that those brought. */
+	readonly answersBefore: number;
+}
+
+/** What an isolate has of one tenant. */
+export interface TenantState {
+	readonly holder: string;
+	readonly lanes: Map<string, LaneState>;
+	lanesMade: number;
+	epoch: number;
+	endsAt: number;
+	/** When it was ended early: what was asked for before tells nothing any more. */
+	endedAt: number;
+	/** The epoch of a lease that was ended early: it is over, whoever still lends it. */
+	endedEpoch: number;
+	/** Another one whenever the lease is ended early, and for no other state. */
+	life: number;
+	/** A change was announced when the lease was last answered for. */
+	isChanging: boolean;
+	renewAt: number;
+	configVersion: number;
+	config: TenantConfig;
+	/** The latest question under way, if any; for ever where its request was cut off. */
+	asking: Question | null;
+	questions: number;
+	answers: number;
+	/** All questions that may still be answered. What the others bring is not taken any more. */
+	readonly unanswered: Set<Question>;
+	failedUntil: number;
+}
+
+/** Nothing is leased yet. */
+export function freshTenant(holder: string, life: number): TenantState {
+	return {
+		holder,
+		lanes: new Map(),
+		lanesMade: 0,
+		epoch: 0,
+		endsAt: 0,
+		endedAt: Number.NEGATIVE_INFINITY,
+		endedEpoch: Number.NEGATIVE_INFINITY,
+		life,
+		isChanging: false,
+		renewAt: 0,
+		configVersion: -1,
+		config: defaultConfig,
+		asking: null,
+		questions: 0,
+		answers: 0,
+		unanswered: new Set(),
+		failedUntil: 0,
+	};
+}
+
+/** Makes room for other lanes: those go that nobody waits for, first those without a lease. */
+export function dropIdle({ lanes }: TenantState, now: number): void {
+	const drop = (isIdle: (of: LaneState) => boolean) => {
+		for (const [id, of] of lanes) {
+			if (lanes.size <= limits.lanesPerTenant / 2) return;
+			if (of.waiting === 0 && isIdle(of)) lanes.delete(id);
+		}
+	};
+	drop((of) => of.endsAt <= now);
+	drop(() => true);
+}
+
+/** Whether the coordinator can be told that all it granted has come or never will. */
+export function noneUnanswered({ unanswered }: TenantState, now: number): boolean {
+	for (const question of unanswered) {
+		if (now - question.since >= limits.leaseTtlMs) unanswered.delete(question);
+	}
+	return unanswered.size === 0;
+}
