@@ -43,7 +43,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
 	env: ["errors", "lib", "limits", "model"],
 	errors: ["lib", "limits", "model"],
 	model: ["lib", "limits"],
-	limits: ["lib"],
+	limits: ["lib", "limits"],
 	lib: ["lib"],
 };
 

@@ -1,3 +1,5 @@
+import { auditLimits } from "./limits/audit.ts";
+
 /**
  * Every bound, time to live and timeout of the service, with its unit in its name.
  * A loop, buffer or wait that is not bounded here is a defect.
@@ -154,70 +156,7 @@ export const limits = {
 	/** Longer than any attempt can come after the first one. */
 	effectsKeptHours: 48,
 
-	// Audit log
-	/** An id has 12 bits for the number of a record in its request. */
-	recordsPerAppend: 4096,
-	/** Durable Objects that a tenant's records of one region are spread over. */
-	auditShardsMax: 16,
-	/** Of each call to an object of the log. */
-	auditTimeoutMs: 5_000,
-	/** How long appends of an isolate gather at the most, while the ones before them are written. */
-	auditGroupMs: 10,
-	/** Appends that are written together; one that is larger is written alone. */
-	auditBlockBytes: 256 * 1024,
-	/** Links of records that an object keeps in memory until these have moved: some 3 MB. */
-	auditLinksHeld: 20_000,
-	/** What an object keeps for Postgres: at 5,000 signatures a second, more than an hour and a half. */
-	auditBacklogRecords: 30_000_000,
-	/** An object may have 10 GB. */
-	auditBacklogBytes: 8_000_000_000,
-	/** From the first record that waits until it is moved, so that more of them go together. */
-	auditMoveDelayMs: 1_000,
-	/** Records moved by one statement, and up to a block more. */
-	auditMoveRecords: 5_000,
-	auditMovesPerAlarm: 20,
-	auditMoveRetryMs: 1_000,
-	auditMoveRetryMsMax: 30_000,
-	/** How long an object knows what was appended under an Idempotency-Key: longer than it can come again. */
-	auditRepeatedKeptMs: 25 * 3600 * 1000,
-	auditRepeatedDeletedPerAlarm: 5_000,
-	/** A change that was made has this long to bring its record to the log by itself. */
-	auditOutboxWaitSeconds: 60,
-	auditOutboxPerRun: 500,
-	/** Each takes the time-out of a call. */
-	auditOutboxFailuresPerRun: 5,
-	/** Partitions that are made ahead. */
-	auditPartitionDaysAhead: 7,
-	auditAddressChars: 64,
-	/** What records have in common with others, kept encoded by an isolate: some 500 bytes each. */
-	auditHeadsRemembered: 2_000,
-
-	// The audit log's archive
-	auditHotDaysDefault: 30,
-	/** Yesterday's partition may still get records. */
-	auditHotDaysMin: 1,
-	auditHotDaysMax: 3650,
-	auditRetentionDaysMax: 36_500,
-	/** A power of two, so that the files of a day are whole subtrees of its Merkle tree. About 1 MB, and 50 MB while it is made. */
-	auditArchiveFileRecords: 8_192,
-	/** What a reader decodes at once. */
-	auditArchiveGroupRecords: 2_048,
-	/** Read from Postgres by one statement, as JSON of about 1.5 MB. */
-	auditArchivePageRecords: 2_048,
-	/** About half a second of CPU time each, of the 30 that a run has. */
-	auditArchiveFilesPerRun: 40,
-	/** No file is begun later than this in a run: the next one begins after a minute. */
-	auditArchiveRunMs: 40_000,
-	/** Keys that a file's part of the manifest names; where there are more, it names none. */
-	auditArchiveFileKeys: 16,
-	/** The end of a file, where a reader finds out what is in it. */
-	auditArchiveTailBytes: 64 * 1024,
-	/** Files and days that are looked into for one page of records. */
-	auditArchiveFilesPerRead: 32,
-	auditArchiveDaysPerRead: 31,
-	auditExpiredDaysPerRun: 20,
-	/** Named by one call of R2. */
-	auditArchiveKeysPerCall: 1000,
+	...auditLimits,
 
 	// The isolate's memory
 	/** What the platform gives an isolate; beyond it the isolate is ended, with all that it was doing. */
@@ -365,30 +304,6 @@ export const limits = {
 	poolIdleMs: 3_000,
 	/** Longer than any statement or transaction takes. */
 	poolLeakMs: 10_000,
-
-	// Reading the audit log
-	auditActionChars: 64,
-	/** Records that one source looks at for one page; then the page ends, and the next one goes on. */
-	auditScanRecords: 20_000,
-	/** Objects of the log that are asked at once. */
-	auditObjectsAtOnce: 8,
-	/** Records of an export that are read and held at once. */
-	auditExportPage: 2_000,
-	/** Records of an export between two signatures: a stretch that a forger would have to forge as a whole. */
-	auditSealRecords: 10_000,
-	/** Records of an export as Parquet that stand together: held until they do, and some 25 MB while they are encoded. */
-	auditExportGroupRecords: 4_096,
-	/** Of deleted days, which an export tells of. */
-	auditManifestsAtOnce: 6,
-	/** Of a file, which a verifier reads and hashes at once. */
-	auditVerifyBytes: 1024 * 1024,
-	/** Of a line of an export, which a verifier holds: the first one names every chain, in some 300 bytes each. */
-	auditExportLineBytes: 4 * 1024 * 1024,
-	/** The longest way from a record to the head of its chain that a proof shows, and what is looked through for it. */
-	auditPathRecords: 1_000,
-	auditPathPages: 4,
-	/** The record before one is not always older; by more than this it hardly ever is. */
-	auditPathSpanMs: 60_000,
 
 	// Jobs: work per run, so that one run stays inside the platform's CPU time
 	purgeKeysPerRun: 500,

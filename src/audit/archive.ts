@@ -15,6 +15,7 @@ import type { Database } from "../db/client.ts";
 import { firstId } from "../db/columns.ts";
 import { equalConstantTime, toHex } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
+import { createPace, type Pace } from "../lib/pace.ts";
 import { limits } from "../limits.ts";
 import { deleteUnder } from "./archive-delete.ts";
 import { fromEventRow } from "./event-rows.ts";
@@ -29,7 +30,8 @@ import {
 	payloadOf,
 	roundOf,
 } from "./manifest.ts";
-import { areSame, encodeParquet, inMemory, openParquet, readRecords } from "./parquet.ts";
+import { inMemory, openParquet, recordColumns } from "./parquet.ts";
+import { encodeParquet, hasRecords } from "./parquet-file.ts";
 import { timeOf } from "./record.ts";
 import type { AuditSigner } from "./signer.ts";
 import type { SourcedRecord } from "./source.ts";
@@ -109,15 +111,16 @@ async function archiveTenant(
 	bounds: ArchiveBounds,
 ): Promise<number> {
 	const opened = await openArchive(services.db, of);
+	const pace = createPace(limits.auditArchivePaceValues, limits.auditArchiveRestMs);
 	let state: ArchiveRow = opened;
 	while (hasLeft(budget, services.clock)) {
 		budget.files--;
-		const records = await nextRecords(services.db, of, state.after_id, bounds);
+		const records = await nextRecords(services.db, of, state.after_id, bounds, pace);
 		if (records.length === 0) {
 			await finish(services, of, state);
 			break;
 		}
-		const next = await writeFile(services, of, state, records);
+		const next = await writeFile(services, of, state, records, pace);
 		if (next === null) break; // another run is at it
 		state = next;
 	}
@@ -130,6 +133,7 @@ async function nextRecords(
 	of: TenantDay,
 	afterId: string | null,
 	{ fileRecords, pageRecords }: ArchiveBounds,
+	pace: Pace,
 ): Promise<SourcedRecord[]> {
 	const records: SourcedRecord[] = [];
 	while (records.length < fileRecords) {
@@ -138,6 +142,7 @@ async function nextRecords(
 		const size = Math.min(pageRecords, fileRecords - records.length);
 		const page = await archivePage(db, of, after, size);
 		for (const row of page) records.push(fromEventRow(of.tenant, row));
+		await pace(page.length * recordColumns.length);
 		if (page.length < size) break;
 	}
 	return records;
@@ -149,19 +154,20 @@ async function writeFile(
 	of: TenantDay,
 	state: ArchiveRow,
 	records: readonly SourcedRecord[],
+	pace: Pace,
 ): Promise<ArchiveRow | null> {
 	const { round, parts: part } = state;
 	const key = fileKey(of, round, part);
-	const bytes = await encodeParquet(records);
+	const bytes = await encodeParquet(records, pace);
 	const sha256 = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
 	await archive.put(key, bytes, { sha256 });
 	const stored = await openParquet(inMemory(await storedBytes(archive, key, sha256)));
-	if (!areSame(await readRecords(stored), records)) {
+	if (!(await hasRecords(stored, records, pace))) {
 		throw new Error(`${key} does not say what Postgres does`);
 	}
 	const afterId = records.at(-1)?.record.id ?? null;
 	if (afterId === null) return null;
-	const file = describeFile(key, bytes, sha256, records);
+	const file = await describeFile(key, bytes, sha256, records, pace);
 	const chains = extendChains(state.chains as readonly ChainSpan[], records);
 	const added = { round, part, records: records.length, afterId, chains, file };
 	return addArchiveFile(db, of, added);

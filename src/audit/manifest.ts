@@ -1,8 +1,10 @@
 import type { ArchivedDay, TenantDay } from "../db/audit-archives.ts";
 import { fromBase64Url, fromHex, toHex } from "../lib/bytes.ts";
+import type { Pace } from "../lib/pace.ts";
 import { limits } from "../limits.ts";
 import { leafOf } from "./chain.ts";
 import { MerkleRoot } from "./merkle.ts";
+import { recordColumns } from "./parquet.ts";
 import { canonicalRecord, timeOf } from "./record.ts";
 import { AuditUnreadable, type SourcedRecord } from "./source.ts";
 import type { ChainSpan } from "./span.ts";
@@ -66,14 +68,18 @@ export function roundOf(of: TenantDay, key: string): number {
 }
 
 /** What there is to say of a file with these records, of which there is one at least. */
-export function describeFile(
+export async function describeFile(
 	key: string,
 	bytes: Bytes,
 	sha256: Bytes,
 	records: readonly SourcedRecord[],
-): ArchiveFile {
+	pace: Pace,
+): Promise<ArchiveFile> {
 	const tree = new MerkleRoot();
-	for (const record of records) tree.add(leafOf(canonicalRecord(record.record)));
+	for (const { record } of records) {
+		tree.add(leafOf(canonicalRecord(record)));
+		await pace(recordColumns.length);
+	}
 	return {
 		key,
 		bytes: bytes.length,
@@ -92,17 +98,36 @@ export function extendChains(
 	records: readonly SourcedRecord[],
 ): ChainSpan[] {
 	const chains = new Map(spans.map((span) => [span.chain, span]));
-	for (const { chain, sequence, link } of records) {
-		const end = { sequence, link: toHex(link) };
-		const span = chains.get(chain) ?? { chain, records: 0, first: end, last: end };
+	for (const [chain, { count, first, last }] of endsByChain(records)) {
+		const [low, high] = [endOfChain(first), endOfChain(last)];
+		const span = chains.get(chain) ?? { chain, records: 0, first: low, last: high };
 		chains.set(chain, {
 			chain,
-			records: span.records + 1,
-			first: sequence < span.first.sequence ? end : span.first,
-			last: sequence > span.last.sequence ? end : span.last,
+			records: span.records + count,
+			first: low.sequence < span.first.sequence ? low : span.first,
+			last: high.sequence > span.last.sequence ? high : span.last,
 		});
 	}
 	return [...chains.values()].sort((a, b) => (a.chain < b.chain ? -1 : 1));
+}
+
+function endsByChain(records: readonly SourcedRecord[]) {
+	const ends = new Map<string, { count: number; first: SourcedRecord; last: SourcedRecord }>();
+	for (const record of records) {
+		const end = ends.get(record.chain);
+		if (!end) {
+			ends.set(record.chain, { count: 1, first: record, last: record });
+			continue;
+		}
+		end.count++;
+		if (record.sequence < end.first.sequence) end.first = record;
+		if (record.sequence > end.last.sequence) end.last = record;
+	}
+	return ends;
+}
+
+function endOfChain({ sequence, link }: SourcedRecord) {
+	return { sequence, link: toHex(link) };
 }
 
 /** The manifest of a day; null for one without files. */

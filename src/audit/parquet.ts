@@ -95,34 +95,6 @@ export const writerOptions = {
 	createdBy: "edgesign",
 };
 
-/** The libraries are loaded when an archive is written or read, which few isolates ever do. */
-export async function encodeParquet(records: readonly SourcedRecord[]): Promise<Bytes> {
-	const { parquetWriteBuffer } = await import("./parquet-library.ts");
-	const buffer = parquetWriteBuffer({
-		schema: schemaOf(recordColumns),
-		columnData: columnData(recordColumns, records),
-		rowGroupSize: limits.auditArchiveGroupRecords,
-		...writerOptions,
-	});
-	return new Uint8Array(buffer);
-}
-
-/** Whether they are the same records in the same order, in every column. */
-export function areSame(some: readonly SourcedRecord[], others: readonly SourcedRecord[]): boolean {
-	return (
-		some.length === others.length &&
-		some.every((one, index) => {
-			const other = others[index];
-			return other && recordColumns.every(({ read }) => isSame(read(one), read(other)));
-		})
-	);
-}
-
-function isSame(a: unknown, b: unknown): boolean {
-	if (!(a instanceof Uint8Array) || !(b instanceof Uint8Array)) return a === b;
-	return a.length === b.length && a.every((byte, index) => byte === b[index]);
-}
-
 /** UUIDs and texts come from the dictionary as they are; our own forms of the others. */
 const parsers: Partial<ParquetParsers> = {
 	timestampFromMilliseconds: (milliseconds: bigint) => Number(milliseconds),

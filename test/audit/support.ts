@@ -108,7 +108,6 @@ export function ring(place: string): Promise<boolean> {
 	return runDurableObjectAlarm(objectAt(place));
 }
 
-/** Moves all that an object has to Postgres. */
 /** A filter that leaves all records in. */
 export const unfiltered = {
 	targetId: null,
@@ -119,10 +118,12 @@ export const unfiltered = {
 	to: null,
 };
 
+/** Moves all that an object has to Postgres. */
 export async function drain(place: string): Promise<void> {
-	for (let attempt = 0; attempt < 50; attempt++) {
-		await ring(place);
+	for (let attempt = 0; attempt < 500; attempt++) {
+		const rang = await ring(place);
 		if ((await stateOf(place)).blocks === 0) return;
+		if (!rang) await scheduler.wait(20); // it rings by itself, and waits for Postgres
 	}
 	throw new Error(`${place} is not drained`);
 }
