@@ -20,6 +20,8 @@ export default defineConfig({
 				],
 				test: {
 					name: "workerd",
+					// One isolate for file after file, as requests of many tenants meet in one: it saves half the time.
+					isolate: false,
 					include: ["test/**/*.test.ts"],
 					exclude: ["test/**/*.node.test.ts"],
 					// The first request of a file loads the whole service: on a busy machine that takes seconds.

@@ -7,7 +7,8 @@ import { servicesOf } from "../src/services.ts";
 import { expectBaseHeaders } from "./support/answers.ts";
 
 it("answers 500 while its environment is wrong, naming no value of it, and works when it is right", async () => {
-	const app = createApp();
+	vi.resetModules(); // an isolate makes its services once
+	const app = (await import("../src/app.ts")).createApp();
 	const request = () => new Request("https://edgesign.test/healthz");
 	const wrong = { ...env, KEY_ENCRYPTION_KEYS: "secret-id:c2VjcmV0" };
 	const logged = vi.spyOn(console, "error").mockImplementation(() => {});

@@ -120,7 +120,7 @@ describe("a database that is not there", () => {
 			expect(warm.status).toBe(200);
 			expect(await warm.json()).toMatchObject({ keyId: key.id, version: 1 });
 			now = limits.cacheTtlMs;
-			await scheduler.wait(limits.loadsHeldMs); // by the object's own clock
+			await scheduler.wait(2 * limits.loadsHeldMs); // by the object's own clock
 			await expectUnavailable(await sign());
 		});
 		expect((await sign()).status).toBe(200);
