@@ -29,8 +29,13 @@ export const services = {
 
 async function inOwn<Row>(statement: Statement, params: readonly Param[]): Promise<Row[]> {
 	if (statement.name !== "archives.oldest") return db.query(statement, params);
-	for (const day of ownDays) if (await isThere(day)) return [{ day }] as Row[];
-	return [];
+	const partitions = ownDays.map(partitionOf);
+	const [first] = await ownerSql().query(
+		`select nth::int from unnest($1::text[]) with ordinality as of (name, nth)
+		where to_regclass(name) is not null order by nth limit 1`,
+		[partitions],
+	);
+	return first ? ([{ day: ownDays[first.nth - 1] }] as Row[]) : [];
 }
 
 /** The services, for a clock of which the days of all tenants but this one are not over: tests share a database. */
