@@ -7,6 +7,7 @@ import { loopback, portsInARow } from "./ports.ts";
 import { inOneLine } from "./problem.ts";
 import { prepareRuntime, type RuntimeProcess } from "./runtime-process.ts";
 import { firstTenant, type Services, startServices } from "./services.ts";
+import { fillSpareKeys } from "./spares.ts";
 import { createUndo, type Undo } from "./undo.ts";
 
 export const projectConfig = join(import.meta.dirname, "..", "wrangler.toml");
@@ -82,12 +83,16 @@ async function startParts(options: StackOptions, undo: Undo): Promise<Stack> {
 	const onError = (cron: string, error: unknown) => {
 		if (!stopping) onEvent(`the cron run "${cron}" failed: ${inOneLine(error)}`);
 	};
-	const clock = startCronClock(crons, runtime.scheduled, onError);
+	const scheduled = async (cron: string, at: number) => {
+		const spares = fillSpareKeys(vars).catch((error) => onError(cron, error));
+		await Promise.all([spares, runtime.scheduled(cron, at)]);
+	};
+	const clock = startCronClock(crons, scheduled, onError);
 	undo.add(runtime.stop); // again: the worker has to go before what it works with
 	undo.add(clock.stop);
 	// Once at the start, in the background: the jobs make ready what requests would wait for.
 	for (const cron of new Set(crons)) {
-		runtime.scheduled(cron, Date.now()).catch((error) => onError(cron, error));
+		scheduled(cron, Date.now()).catch((error) => onError(cron, error));
 	}
 	return {
 		...services,

@@ -28,6 +28,8 @@ export interface Env {
 	ARCHIVE: R2Bucket;
 	/** Days that records of the audit log stay in Postgres before they are archived. */
 	AUDIT_HOT_DAYS?: string;
+	/** `elsewhere` where another process fills the stock of RSA keys: the local stack. */
+	SPARE_RSA_KEYS?: string;
 	/** The platform's own limiter, for callers who are not signed in. */
 	ADDRESSES: RateLimit;
 }
@@ -45,6 +47,8 @@ export interface Config {
 	readonly keyEncryptionKeys: readonly [KeyEncryptionKey, ...KeyEncryptionKey[]];
 	readonly logLevel: LogLevel;
 	readonly auditHotDays: number;
+	/** Whether the cron job fills the stock of RSA keys. */
+	readonly makesSpareKeys: boolean;
 }
 
 const postgresProtocols = ["postgres:", "postgresql:"];
@@ -64,6 +68,7 @@ export function readConfig(env: Env): Config {
 		keyEncryptionKeys: parseKeyEncryptionKeys(required(env, "KEY_ENCRYPTION_KEYS")),
 		logLevel: parseLogLevel(env.LOG_LEVEL),
 		auditHotDays: parseHotDays(env.AUDIT_HOT_DAYS),
+		makesSpareKeys: env.SPARE_RSA_KEYS !== "elsewhere",
 	};
 }
 

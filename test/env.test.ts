@@ -44,6 +44,7 @@ describe("readConfig", () => {
 			],
 			logLevel: "info",
 			auditHotDays: 30,
+			makesSpareKeys: true,
 		});
 	});
 

@@ -5,6 +5,7 @@ import type { RunServices } from "../benchmark/runs.ts";
 import type { Config } from "../env.ts";
 import type { Clock } from "../lib/clock.ts";
 import { describeError, type Log } from "../observe/log.ts";
+import { algorithms } from "../signing/algorithms.ts";
 import { refillSpareKeys, type SpareServices } from "../signing/spares.ts";
 import { archiveAudit, expireAudit } from "./archive-audit.ts";
 import { makeAuditPartitions } from "./audit-partitions.ts";
@@ -29,7 +30,8 @@ export const schedule: Readonly<Record<string, Readonly<Record<string, Job>>>> =
 	"* * * * *": {
 		purgeDueKeys,
 		purgeOldEffects,
-		refillSpareKeys,
+		refillSpareKeys: async (services) =>
+			services.config.makesSpareKeys ? refillSpareKeys(services, algorithms.RS256.generate) : 0,
 		makeAuditPartitions,
 		deliverAudit,
 		purgeOldBenchmarks,

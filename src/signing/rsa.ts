@@ -6,7 +6,7 @@ import type { PublicJwk } from "../model.ts";
 import { readSequence, readUnsigned, tags, writeElement, writeUnsigned } from "./asn1.ts";
 import { hasSecret, type Jwk, type JwkKind, readNumber, refuseJwk, toMembers } from "./jwk.ts";
 import { readPem, refuseKey, writePublicPem } from "./keyinfo.ts";
-import type { Algorithm, Bytes, KeyMaterial } from "./types.ts";
+import { type Algorithm, type Bytes, type KeyMaterial, rsaModulusLengths } from "./types.ts";
 import {
 	exportBytes,
 	exportJwk,
@@ -35,8 +35,7 @@ const algorithmId = Uint8Array.from([
 const publicExponent = Uint8Array.of(1, 0, 1);
 /** The only two that WebCrypto takes in Workers: 3 and 65537. */
 const acceptedExponents = ["Aw", "AQAB"];
-const defaultModulusLength = 2048;
-const modulusLengths = [defaultModulusLength, 3072, 4096];
+const [defaultModulusLength] = rsaModulusLengths;
 const probe = utf8("pairwise consistency");
 
 /** RSA signatures with SHA-256: PKCS #1 v1.5 (RFC 7518 section 3.3) or PSS (section 3.5). */
@@ -51,7 +50,7 @@ export function rsa({ name, scheme, operation }: Rsa): Algorithm {
 		formats: ["jwk", "pem"],
 		jose: name,
 		symmetric: false,
-		modulusLengths,
+		modulusLengths: rsaModulusLengths,
 		// About the time it takes to find the primes, in units of 5 ms.
 		generationCost: (bits = defaultModulusLength) => (bits <= 2048 ? 20 : bits <= 3072 ? 50 : 150),
 		signatureBytes: null,

@@ -5,9 +5,8 @@ import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import { uuidv7 } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
-import { algorithms } from "./algorithms.ts";
 import type { Envelope } from "./envelope.ts";
-import type { KeyMaterial } from "./types.ts";
+import { type KeyMaterial, rsaModulusLengths } from "./types.ts";
 
 /*
  * RSA keys made ahead of their use: finding two primes takes 0.1 s to seconds, more than a request
@@ -43,18 +42,24 @@ export async function takeSpareKey(
 	}
 }
 
-/** Fills the stock up, a bounded number of keys a run; how many were made. */
-export async function refillSpareKeys(services: SpareServices): Promise<number> {
+/**
+ * Fills the stock up, a bounded number of keys a run; how many were made.
+ * @param generate a new RSA key of so many bits: PKCS#8, and its public half
+ */
+export async function refillSpareKeys(
+	services: SpareServices,
+	generate: (modulusLength: number) => Promise<KeyMaterial>,
+): Promise<number> {
 	const { db, envelope, clock, random } = services;
 	await dropOldSpares(db, envelope.newestKekId);
 	const counts = await countSpares(db);
-	const missing = (algorithms.RS256.modulusLengths ?? []).flatMap((bits) => {
+	const missing = rsaModulusLengths.flatMap((bits) => {
 		const short = limits.spareRsaKeysPerSize - (counts.get(bits) ?? 0);
 		return Array.from({ length: Math.max(0, short) }, () => bits);
 	});
 	const batch = missing.slice(0, limits.spareRsaKeysMadePerRun);
 	for (const bits of batch) {
-		const { secret, publicJwk } = await algorithms.RS256.generate(bits);
+		const { secret, publicJwk } = await generate(bits);
 		if (!secret || !publicJwk) throw new Error("an RSA key was generated without its halves");
 		const id = uuidv7(clock, random);
 		const sealed = await envelope.seal(secret, sealContext(id, bits));

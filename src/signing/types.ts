@@ -37,6 +37,9 @@ export type Signer = (bytes: Bytes) => Promise<Signature>;
 /** A public key in memory, ready to verify one kind of input. A wrong signature is false, never an error. */
 export type Verifier = (bytes: Bytes, signature: Bytes) => Promise<boolean>;
 
+/** Bits that an RSA key can have; the first is what it has when nothing is said. */
+export const rsaModulusLengths = [2048, 3072, 4096] as const;
+
 /** One row of the algorithm table. Nothing outside the table asks for an algorithm by its name. */
 export interface Algorithm {
 	readonly name: AlgorithmName;

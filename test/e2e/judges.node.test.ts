@@ -3,6 +3,7 @@ import { createRemoteJWKSet, importJWK, jwtVerify } from "jose";
 import { type Hex, hashMessage, recoverAddress, serializeSignature } from "viem";
 import { publicKeyToAddress } from "viem/accounts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { withDatabase } from "../../local/database.ts";
 import { startTestStack, type TestStack } from "../support/node/stack.ts";
 
 /*
@@ -46,6 +47,25 @@ function makeKey(algorithm: string, modulusLength?: number): Promise<Key> {
 }
 
 describe("Node's crypto", () => {
+	it("verifies what keys sign that were made ahead, outside of the worker", async () => {
+		const madeAhead = async () => {
+			const { rows } = await withDatabase(stack.databaseUrl, (client) =>
+				client.query<{ n: string }>(
+					"select public_jwk ->> 'n' as n from spare_keys where modulus_length = 2048",
+				),
+			);
+			return rows.map(({ n }) => n);
+		};
+		await expect.poll(madeAhead, { timeout: 20_000 }).not.toEqual([]);
+		const waiting = await madeAhead();
+		const { id, publicKey } = await makeKey("RS256", 2048);
+		expect(waiting).toContain(publicKey.jwk.n);
+		const body = { message: message.toString("base64") };
+		const { signature } = await stack.call<Signed>("POST", `/v1/keys/${id}/sign`, body);
+		const bytes = Buffer.from(signature, "base64");
+		expect(nodeVerify("sha256", message, createPublicKey(publicKey.pem), bytes)).toBe(true);
+	});
+
 	it.each(keys)("verifies %s (%s bits), raw and DER", async (algorithm, modulusLength) => {
 		const key = await makeKey(algorithm, modulusLength);
 		const publicKey = createPublicKey(key.publicKey.pem);
