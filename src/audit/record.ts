@@ -72,7 +72,7 @@ export const itemLayout = { kind: 2, digests: 3, cost: 67 } as const;
  * canonical bytes are its head and its item behind each other (docs/storage.md).
  */
 export function encodeAppend(head: RecordHead, items: readonly RecordItem[]): Bytes {
-	const headBytes = encodeHead(head);
+	const headBytes = encodeHead(head, rememberedBytes(head));
 	const writer = new Writer(2 + headBytes.length + items.length * itemCapacity);
 	writer.uint16(headBytes.length);
 	writer.bytes(headBytes);
@@ -80,8 +80,7 @@ export function encodeAppend(head: RecordHead, items: readonly RecordItem[]): By
 	return writer.done();
 }
 
-function encodeHead(head: RecordHead): Bytes {
-	const common = commonBytes(head);
+function encodeHead(head: Pick<RecordHead, "id" | "requestId">, common: Bytes): Bytes {
 	const bytes = new Uint8Array(headLayout.common + common.length);
 	bytes[0] = format;
 	bytes.set(uuidBytes(head.id), headLayout.id);
@@ -93,21 +92,26 @@ function encodeHead(head: RecordHead): Bytes {
 /** What heads have in common, by its text: who signs with one key again and again has one. */
 const known = new Map<string, Bytes>();
 
-function commonBytes({ target, tokenId, tenant, action, address }: RecordHead): Bytes {
+function rememberedBytes(head: RecordHead): Bytes {
+	const { target, tokenId, tenant, action, address } = head;
 	const { id, version, name, algorithm } = target;
 	// A line feed is in none of the parts before the last two, and tells those two apart by their length.
 	const text = `${tokenId}\n${id}\n${version}\n${tenant}\n${action}\n${algorithm}\n${name.length}\n${name}${address}`;
 	const found = known.get(text);
 	if (found) return found;
-	const writer = new Writer(headCapacity);
-	writer.uuid(tokenId);
-	writer.uuid(id);
-	writer.uint32(version);
-	for (const part of [tenant, action, name, algorithm, address]) writer.text(part);
 	if (known.size >= limits.auditHeadsRemembered) known.clear();
-	const bytes = writer.done();
+	const bytes = commonBytes(head);
 	known.set(text, bytes);
 	return bytes;
+}
+
+function commonBytes({ target, tokenId, tenant, action, address }: RecordHead): Bytes {
+	const writer = new Writer(headCapacity);
+	writer.uuid(tokenId);
+	writer.uuid(target.id);
+	writer.uint32(target.version);
+	for (const part of [tenant, action, target.name, target.algorithm, address]) writer.text(part);
+	return writer.done();
 }
 
 function writeItem(writer: Writer, item: RecordItem): void {
@@ -209,9 +213,13 @@ export function numberOf(id: string): number {
 
 /** A record's own bytes, as they are hashed. */
 export function canonicalRecord(record: AuditRecord): EncodedRecord {
-	const [encoded] = splitAppend(encodeAppend({ ...record, id: firstId(record.id) }, [record]));
-	if (!encoded) throw new RangeError("a record without bytes");
-	return encoded;
+	const { requestId } = record;
+	const writer = new Writer(itemCapacity);
+	writeItem(writer, record);
+	return {
+		head: encodeHead({ id: firstId(record.id), requestId }, commonBytes(record)),
+		item: writer.done(),
+	};
 }
 
 /** When it was done, in milliseconds since the epoch. */
