@@ -3,7 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Problem } from "../local/problem.ts";
 import type { Figure } from "./figures.ts";
 import { type Generator, remarksOn, startGenerator } from "./generator.ts";
-import { runMicroRounds, wantedSubjects } from "./micro-rounds.ts";
+import { runMicroRounds } from "./micro-rounds.ts";
+import { wantedSubjects } from "./micro-subjects.ts";
 import type { Plan } from "./plan.ts";
 import { checkOut, commitOf, hasSamePackages } from "./revision.ts";
 import { runRounds } from "./rounds.ts";
@@ -93,7 +94,8 @@ export async function compareWithRevision(
 		notes.push(`${beside} is built with the packages of this revision, not with its own`);
 	}
 	const rates: Rates[] = [];
-	if (wantedSubjects(plan).length > 0) {
+	const wanted = await wantedSubjects(plan);
+	if (wanted.length > 0) {
 		const own = await buildWorker(ground, "micro", benchConfig("micro"));
 		const other = await buildWorker(ground, `micro-${beside}`, benchConfig("micro", root)).catch(
 			(error: unknown) => {
@@ -102,7 +104,13 @@ export async function compareWithRevision(
 				return null;
 			},
 		);
-		if (other) rates.push(...(await runMicroRounds(plan, ground, [own, other], rounds)));
+		if (other) {
+			const entrants = [
+				{ built: own, turn: "service" },
+				{ built: other, turn: "service" },
+			] as const;
+			rates.push(...(await runMicroRounds(plan, ground, wanted, entrants, rounds)));
+		}
 	}
 	if (plan.wants(signId)) {
 		const generator = startGenerator(ground, plan.signal);

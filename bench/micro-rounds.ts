@@ -1,42 +1,50 @@
-import { allSubjects, idOf, limiterId, ratesIn } from "./micro.ts";
+import type { Wanted } from "./micro-subjects.ts";
 import type { Plan } from "./plan.ts";
 import type { Rates } from "./verdict.ts";
-import type { MeasureRequest } from "./worker/micro/messages.ts";
+import type {
+	GenerateRequest,
+	MeasureAnswer,
+	MeasureRequest,
+	Side,
+} from "./worker/micro/messages.ts";
 import { type BenchWorker, type Built, type Ground, launchWorker } from "./workers.ts";
 
 const blockMs = 50;
 const turnsEach = 2;
 
-interface Wanted {
-	readonly id: string;
-	readonly subject: MeasureRequest["subject"];
+/** One of the two that are compared: a worker, and what of it. */
+export interface Entrant {
+	readonly built: Built;
+	readonly turn: Side;
 }
 
-/** Without RSA: it is the runtime's own, and each fresh process would take seconds to make its keys. */
-export function wantedSubjects(plan: Plan): Wanted[] {
-	const signing = allSubjects()
-		.filter(({ modulusLength }) => modulusLength === undefined)
-		.map((subject): Wanted => ({ id: idOf(subject), subject }));
-	const limiter: Wanted = { id: limiterId, subject: "limiter" };
-	return [...signing, limiter].filter(({ id }) => plan.wants(id));
-}
-
-/** Operations per second of two builds, subject by subject, in fresh processes in each round. */
+/**
+ * Operations per second of both, subject by subject. Each round has a fresh process for each, because one
+ * may by luck of its memory and its compiler be faster than the next for as long as it lives.
+ */
 export async function runMicroRounds(
 	plan: Plan,
 	ground: Ground,
-	builds: readonly [Built, Built],
+	wanted: readonly Wanted[],
+	entrants: readonly [Entrant, Entrant],
 	rounds: number,
 ): Promise<Rates[]> {
-	const wanted = wantedSubjects(plan);
 	const rates = wanted.map(() => [[] as number[], [] as number[]] as const);
 	for (let round = 0; round < rounds; round++) {
-		plan.progress(`micro: round ${round + 1} of ${rounds}`);
-		const workers = await launchBoth(ground, builds, round % 2 === 1);
-		for (const [at, { subject }] of wanted.entries()) {
-			const found = await measureBoth(plan, workers, subject, round % 2 === 1);
-			rates[at]?.[0].push(found[0]);
-			rates[at]?.[1].push(found[1]);
+		const order = round % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const);
+		const workers: BenchWorker[] = [];
+		for (const at of order) {
+			workers[at] = await launchWorker(ground, entrants[at].built);
+		}
+		for (const [nth, { id, subject }] of wanted.entries()) {
+			plan.progress(`round ${round + 1} of ${rounds}: ${id}`);
+			const sums = [0, 0];
+			for (const at of [order[0], order[1], order[1], order[0]]) {
+				const worker = workers[at] as BenchWorker;
+				const request = { subject, blockMs, turns: [entrants[at].turn] };
+				sums[at] = (sums[at] ?? 0) + (await rateIn(plan, worker, request));
+			}
+			for (const at of order) rates[nth]?.[at].push((sums[at] ?? Number.NaN) / turnsEach);
 		}
 		await Promise.all(workers.map((worker) => worker.stop()));
 	}
@@ -48,29 +56,27 @@ export async function runMicroRounds(
 	}));
 }
 
-async function launchBoth(
-	ground: Ground,
-	[one, two]: readonly [Built, Built],
-	secondFirst: boolean,
-): Promise<[BenchWorker, BenchWorker]> {
-	if (!secondFirst) return [await launchWorker(ground, one), await launchWorker(ground, two)];
-	const second = await launchWorker(ground, two);
-	return [await launchWorker(ground, one), second];
+/** Operations per second of the side whose turn it is. */
+export async function rateIn(
+	plan: Plan,
+	worker: BenchWorker,
+	request: MeasureRequest,
+): Promise<number> {
+	const rates = await ask<MeasureAnswer>(plan, worker, "/measure", request);
+	return rates[request.turns[0] ?? "service"] ?? Number.NaN;
 }
 
-/** A B B A, or B A A B. */
-async function measureBoth(
-	plan: Plan,
-	workers: readonly [BenchWorker, BenchWorker],
-	subject: MeasureRequest["subject"],
-	secondFirst: boolean,
-): Promise<[number, number]> {
-	const sums: [number, number] = [0, 0];
-	const order = [0, 1, 1, 0].map((side) => (secondFirst ? 1 - side : side) as 0 | 1);
-	for (const side of order) {
-		const request = { subject, blockMs, turns: ["service"] } as const;
-		const { service } = await ratesIn(plan, workers[side], request);
-		sums[side] += service ?? Number.NaN;
-	}
-	return [sums[0] / turnsEach, sums[1] / turnsEach];
+export async function ask<Answer>(
+	{ signal }: Plan,
+	{ url }: BenchWorker,
+	path: "/measure" | "/generate",
+	body: MeasureRequest | GenerateRequest,
+): Promise<Answer> {
+	const response = await fetch(`${url}${path}`, {
+		method: "POST",
+		body: JSON.stringify(body),
+		signal,
+	});
+	if (!response.ok) throw new Error(`${path} of the bench worker answered ${response.status}`);
+	return (await response.json()) as Answer;
 }

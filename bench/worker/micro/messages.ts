@@ -8,6 +8,8 @@ export interface Subject {
 	readonly modulusLength?: number;
 	readonly kind: InputKind;
 	readonly job: "sign" | "verify";
+	/** The key in PEM; a new one where it is left out. */
+	readonly key?: string;
 }
 
 /** `POST /measure`: one group of blocks. */

@@ -1,3 +1,4 @@
+import { ok } from "../../../src/lib/result.ts";
 import { algorithms } from "../../../src/signing/algorithms.ts";
 import { decodeSignature, encodeSignature } from "../../../src/signing/signature.ts";
 import type { Bytes, KeyMaterial } from "../../../src/signing/types.ts";
@@ -16,10 +17,12 @@ export interface Fixture {
 	readonly signature: Bytes;
 }
 
-export async function newFixture({ algorithm, modulusLength, kind }: Subject): Promise<Fixture> {
+export async function newFixture({ algorithm, key, kind }: Subject): Promise<Fixture> {
 	const row = algorithms[algorithm];
-	const { secret, publicJwk } = await row.generate(modulusLength);
-	if (!secret) throw new Error(`a new ${algorithm} key has no secret`);
+	const imported = key === undefined ? ok(await row.generate()) : await row.importKey(key);
+	if (!imported.ok || !imported.value.secret)
+		throw new Error(`a key of ${algorithm} has no secret`);
+	const { secret, publicJwk } = imported.value;
 	const length = kind === "digest" ? (row.digestBytes ?? 0) : messageBytes;
 	const input = crypto.getRandomValues(new Uint8Array(length));
 	const signer = await row.signer(secret, kind);
