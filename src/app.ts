@@ -15,7 +15,7 @@ import {
 	listAudit,
 } from "./routes/audit.ts";
 import { listBenchmarkAlerts, listBenchmarks, runBenchmark } from "./routes/benchmarks.ts";
-import { getCache, purgeCache } from "./routes/cache.ts";
+import { getCache, purgeCache, warmCache } from "./routes/cache.ts";
 import { getConfig, listConfigVersions, putConfig, rollbackConfig } from "./routes/config.ts";
 import { documentation } from "./routes/documentation.ts";
 import {
@@ -86,6 +86,7 @@ export const routes: readonly Route[] = [
 	// What an isolate keeps in memory
 	getCache,
 	purgeCache,
+	warmCache,
 	// How fast it is
 	listBenchmarks,
 	runBenchmark,

@@ -22,6 +22,8 @@ export interface ReadServices {
 export interface Reads {
 	/** In their order; null for what is not there. */
 	read(tenant: string, wanted: readonly Wanted[]): Promise<(Found | null)[]>;
+	/** Remembers the keys that are used most, and answers what these are called; null where there is no lease. */
+	warm(tenant: string): Promise<string[] | null>;
 	/** A key was used, by this id or name: what is used most comes along when an isolate has nothing. */
 	used(tenant: string, name: string): void;
 }
@@ -39,12 +41,17 @@ export function createReads(services: ReadServices): Reads {
 	/** What was used of each tenant since its object was told. */
 	const uses = new Map<string, HotNames>();
 
-	/** null where the object does not answer. */
 	async function ask(tenant: string, epoch: number, wanted: readonly Wanted[], isFirst: boolean) {
 		const used = uses.get(tenant)?.take(limits.warmKeys) ?? [];
 		const remember = rememberer(tenant);
-		const reply = await load(tenant, { epoch, wanted, used, isFirst }).catch(() => null);
-		if (reply) remember(reply.warmed);
+		const reply = await load(tenant, { epoch, wanted, used, isFirst });
+		remember(reply.warmed);
+		return reply;
+	}
+
+	/** null where the object does not answer. */
+	async function answersOf(...asked: Parameters<typeof ask>) {
+		const reply = await ask(...asked).catch(() => null);
 		return reply?.answers ?? null;
 	}
 
@@ -59,14 +66,14 @@ export function createReads(services: ReadServices): Reads {
 			if (epoch === null) return readTogether(db, tenant, wanted);
 			const isFirst = epochs.get(tenant) !== epoch;
 			put(epochs, tenant, epoch, limits.leaseTenants);
-			const first = isFirst ? ask(tenant, epoch, wanted, true) : null;
+			const first = isFirst ? answersOf(tenant, epoch, wanted, true) : null;
 			const found = await sharedRows(tenant, epoch, wanted);
 			const missing = wanted.filter((_, index) => !found[index]);
 			if (missing.length === 0) return found; // the object may take longer, or not answer at all
 			const answered = await first;
 			const answers = isFirst
 				? answered?.filter((_, index) => !found[index])
-				: await ask(tenant, epoch, missing, false);
+				: await answersOf(tenant, epoch, missing, false);
 			if (!answers) {
 				const rest = await readTogether(db, tenant, missing);
 				return found.map((row) => row ?? rest.shift() ?? null);
@@ -74,6 +81,12 @@ export function createReads(services: ReadServices): Reads {
 			if (answers.includes("unavailable")) throw new DatabaseUnavailable("reads.load");
 			const rest = answers.map((answer) => (typeof answer === "object" ? answer.row : null));
 			return found.map((row) => row ?? rest.shift() ?? null);
+		},
+		async warm(tenant) {
+			const epoch = epochNow(tenant);
+			if (epoch === null) return null;
+			const { warmed } = await ask(tenant, epoch, [], true);
+			return warmed.map(({ name }) => name);
 		},
 		used(tenant, name) {
 			const known = uses.get(tenant) ?? new HotNames(clock());

@@ -1,9 +1,9 @@
 import type { Database, Statement } from "./client.ts";
 
 const statements = {
-	// It reads, and is an effect all the same: the epoch is no row, and its end has its record.
-	purge: {
-		name: "tenants.purge",
+	// It reads, and is an effect all the same: what is cached is no row, and who changes that is on record.
+	note: {
+		name: "tenants.note",
 		effect: "id",
 		text: "select id from tenants where id = $1",
 	},
@@ -14,7 +14,7 @@ export async function tenantExists(db: Database, tenant: string): Promise<boolea
 	return (await db.query(statements.exists, [tenant])).length > 0;
 }
 
-/** Notes that what is cached of the tenant is to be forgotten. */
-export async function notePurge(db: Database, tenant: string): Promise<void> {
-	await db.query(statements.purge, [tenant]);
+/** Notes that what is cached of the tenant is forgotten, or loaded. */
+export async function noteCaches(db: Database, tenant: string): Promise<void> {
+	await db.query(statements.note, [tenant]);
 }

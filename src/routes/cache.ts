@@ -2,10 +2,13 @@ import { refuseScoped } from "../auth/tokens.ts";
 import type { ObservedCache } from "../cache/caches.ts";
 import { changing } from "../coordination/change.ts";
 import type { Database } from "../db/client.ts";
-import { notePurge } from "../db/tenants.ts";
+import type { KeyWithVersions } from "../db/keys.ts";
+import { noteCaches } from "../db/tenants.ts";
 import type { Failure } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";
 import * as schema from "../schemas/cache.ts";
+import { rememberKey } from "../signing/loaded.ts";
+import { lapsed } from "./admission.ts";
 import { type GuardedRequest, type Reply, route } from "./route.ts";
 
 const whole = "look into the caches, which are of all of them";
@@ -61,7 +64,7 @@ export const purgeCache = route(
 		examples: [{}, { query: { fence: "true" } }],
 		again: (request) => purge(request, async () => {}),
 	},
-	(request) => purge(request, notePurge),
+	(request) => purge(request, noteCaches),
 );
 
 /** Ends the epoch under which everything was read. It is noted once, and may be done again. */
@@ -76,6 +79,57 @@ async function purge(
 		const droppedEntries = services.caches.dropTenant(caller.tenant);
 		return ok({ json: { droppedEntries } });
 	});
+}
+
+type WarmRequest = GuardedRequest<
+	unknown,
+	unknown,
+	{ readonly keys?: readonly string[] | undefined }
+>;
+
+export const warmCache = route(
+	{
+		method: "post",
+		path: "/v1/cache/warm",
+		id: "warmCache",
+		tag: "Caches",
+		summary: "Load keys before they are asked for",
+		description:
+			"Into the memory of the isolate that answers: the keys that are named, or those of the tenant that are used most. Only keys: a token is read together with the first key that it is used for.",
+		permission: "cache:write",
+		body: schema.warmBody,
+		answer: { status: 200, description: "Those that are there are loaded", schema: schema.warmed },
+		failures: ["scoped_token_forbidden", "lease_lapsed"],
+		examples: [{ body: { keys: ["payments"] } }, { body: {} }],
+		again: warm,
+	},
+	async (request) => {
+		const reply = await warm(request);
+		if (reply.ok) await noteCaches(request.services.db, request.caller.tenant);
+		return reply;
+	},
+);
+
+async function warm({ services, caller, body }: WarmRequest): Promise<Result<Reply, Failure>> {
+	const refusal = refuseScoped(caller, whole);
+	if (refusal) return refusal;
+	const { tenant } = caller;
+	const { reads, keyCache } = services;
+	const { keys } = body;
+	if (!keys) {
+		const loadedKeys = await reads.warm(tenant);
+		return loadedKeys ? ok({ json: { loadedKeys, missingKeys: [] } }) : lapsed();
+	}
+	const since = keyCache.now();
+	const rows = await reads.read(
+		tenant,
+		keys.map((name) => ({ kind: "key", name })),
+	);
+	for (const [at, name] of keys.entries()) {
+		if (rows[at]) rememberKey(services, tenant, name, rows[at] as KeyWithVersions, since);
+	}
+	const loadedKeys = keys.filter((_, at) => rows[at]);
+	return ok({ json: { loadedKeys, missingKeys: keys.filter((_, at) => !rows[at]) } });
 }
 
 function toReport({ name, maxBytes, counts, analysis }: ObservedCache) {

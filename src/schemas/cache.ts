@@ -1,5 +1,6 @@
 import * as z from "zod";
-import { fence } from "./fields.ts";
+import { limits } from "../limits.ts";
+import { fence, keyRef } from "./fields.ts";
 
 const count = z.int().min(0);
 const bytes = z.number().min(0);
@@ -67,3 +68,16 @@ export const purgeQuery = z.strictObject({ fence: fence.optional() });
 export const purged = z
 	.object({ droppedEntries: count.meta({ description: "That this isolate had of the tenant." }) })
 	.meta({ id: "CachePurge" });
+
+export const warmBody = z.strictObject({
+	keys: z
+		.array(keyRef)
+		.min(1)
+		.max(limits.warmKeys)
+		.optional()
+		.meta({ description: "Ids or names; left out for the keys that are used most." }),
+});
+
+export const warmed = z
+	.object({ loadedKeys: z.array(z.string()), missingKeys: z.array(z.string()) })
+	.meta({ id: "CacheWarming" });

@@ -136,6 +136,28 @@ describe("the first reading under an epoch", () => {
 	});
 });
 
+describe("warming", () => {
+	it("tells what was used, and remembers what the object says is used most", async () => {
+		const { reads, asked, told, remembered } = await newSettledReads({});
+		reads.used("acme", "payments");
+		expect(await reads.warm("acme")).toEqual(["hot"]);
+		expect(asked).toEqual(["object 7  first"]);
+		expect(told).toEqual([[["payments", 1]]]);
+		expect(remembered.at(-1)).toBe("hot");
+	});
+
+	it("asks nobody without a lease", async () => {
+		const { reads, asked } = newReads({ epoch: null });
+		expect(await reads.warm("acme")).toBeNull();
+		expect(asked).toEqual([]);
+	});
+
+	it("fails where the object does not answer, which is the one that knows", async () => {
+		const { reads } = newReads({ load: new Error("overloaded") });
+		await expect(reads.warm("acme")).rejects.toThrow("overloaded");
+	});
+});
+
 it("tells the object once what was used, the most used first", async () => {
 	const { reads, told } = await newSettledReads({});
 	for (const name of ["payments", "ops", "payments"]) reads.used("acme", name);

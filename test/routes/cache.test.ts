@@ -1,7 +1,9 @@
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
 import { limits } from "../../src/limits.ts";
+import { warmCache } from "../../src/routes/cache.ts";
 import { getKey } from "../../src/routes/keys.ts";
+import type { Route } from "../../src/routes/route.ts";
 import { serve } from "../../src/routes/serve.ts";
 import { sign as signRoute } from "../../src/routes/signing.ts";
 import { createServices } from "../../src/services.ts";
@@ -83,8 +85,10 @@ describe("GET /v1/cache", () => {
 		for (const [method, path] of [
 			["GET", "/v1/cache"],
 			["POST", "/v1/cache/purge"],
+			["POST", "/v1/cache/warm"],
 		] as const) {
-			const answer = await tenant.call(method, path, { token });
+			const json = path.endsWith("warm") ? { json: {} } : {};
+			const answer = await tenant.call(method, path, { token, ...json });
 			expect(answer.status).toBe(403);
 			expect(answer.json.code).toBe("scoped_token_forbidden");
 		}
@@ -151,6 +155,69 @@ describe("POST /v1/cache/purge", () => {
 		expect(answers.map(({ status }) => status)).toEqual([200, 200]);
 		expect(answers[1]?.headers.get("idempotency-replayed")).toBe("true");
 		expect(answers[1]?.json).toEqual(answers[0]?.json);
+	});
+});
+
+describe("POST /v1/cache/warm", () => {
+	const names = ["payments", "releases", "webhooks"];
+	let token: string;
+	beforeEach(async () => {
+		token = await tenant.token("admin");
+		for (const name of names) await newKey(tenant, "Ed25519", { name });
+	});
+	/** Requests to an isolate that begins anew, and how often its memory had no key. */
+	const newIsolate = () => {
+		const services = createServices(env);
+		const call = async (of: Route, body: object, params = {}) => {
+			const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
+			const init = { method: "POST", headers, body: JSON.stringify(body) };
+			const request = new Request("https://edgesign.test/", init);
+			const answer = await serve(of, services, request, params, inBackground);
+			return { status: answer.status, json: await answer.json<Record<string, unknown>>() };
+		};
+		const misses = () =>
+			services.caches.observed.find(({ name }) => name === "keys")?.counts().misses;
+		return { services, call, misses };
+	};
+
+	it("loads the keys that are named, and says which are not there", async () => {
+		const { call, misses, services } = newIsolate();
+		const { json } = await call(warmCache, { keys: ["payments", "nobody", "webhooks"] });
+		expect(json).toEqual({ loadedKeys: ["payments", "webhooks"], missingKeys: ["nobody"] });
+		const before = misses();
+		for (const key of ["payments", "webhooks"]) {
+			expect((await call(signRoute, { message: hello }, { key })).status).toBe(200);
+		}
+		expect(misses()).toBe(before);
+		expect(services.keyCache.get(tenant.id, "releases")).toBeUndefined();
+	});
+
+	it("loads what is used most, as far as isolates told", async () => {
+		const first = newIsolate();
+		for (const key of ["releases", "webhooks", "releases"]) {
+			await first.call(signRoute, { message: hello }, { key });
+		}
+		expect((await first.call(warmCache, {})).json.loadedKeys).toEqual(["releases", "webhooks"]);
+		const second = newIsolate();
+		expect((await second.call(warmCache, {})).json).toEqual({
+			loadedKeys: ["releases", "webhooks"],
+			missingKeys: [],
+		});
+		expect(second.services.keyCache.get(tenant.id, "webhooks")).toBeDefined();
+	});
+
+	it("loads nothing of another tenant", async () => {
+		const neighbour = await newTenant();
+		await newKey(neighbour, "Ed25519", { name: "theirs" });
+		const { json } = await newIsolate().call(warmCache, { keys: ["theirs"] });
+		expect(json).toEqual({ loadedKeys: [], missingKeys: ["theirs"] });
+	});
+
+	it("takes a bounded number of keys, and no other field", async () => {
+		const many = Array.from({ length: limits.warmKeys + 1 }, (_, number) => `key-${number}`);
+		for (const json of [{ keys: many }, { keys: [] }, { keys: "payments" }, { more: 1 }]) {
+			expect((await tenant.call("POST", "/v1/cache/warm", { json })).status).toBe(400);
+		}
 	});
 });
 

@@ -37,6 +37,7 @@ const expected: Readonly<Record<string, readonly Role[] | "anyone">> = {
 	getAuditRecordProof: ["admin", "auditor"],
 	getCache: ["admin"],
 	purgeCache: ["admin"],
+	warmCache: ["admin"],
 	listBenchmarks: ["admin", "auditor"],
 	runBenchmark: ["admin"],
 	listBenchmarkAlerts: ["admin", "auditor"],
