@@ -4,6 +4,7 @@ import { measureScale } from "./audit-scale.ts";
 import { startGenerator } from "./generator.ts";
 import { measureAudit, measureMove } from "./http-audit.ts";
 import { measureBatches } from "./http-batch.ts";
+import { measureCold } from "./http-cold.ts";
 import { measureCreation } from "./http-create.ts";
 import { measureLimiter } from "./http-limiter.ts";
 import { measurePool } from "./http-pool.ts";
@@ -18,6 +19,7 @@ const groups: Readonly<Record<string, (plan: Plan, bench: HttpBench) => Promise<
 	"http/sign": measureSign,
 	"http/batch": measureBatches,
 	"http/create": measureCreation,
+	cold: measureCold,
 	limiter: measureLimiter,
 	"audit/sign": measureAudit,
 	"audit/move": measureMove,
