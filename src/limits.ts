@@ -229,9 +229,9 @@ export const limits = {
 	loadTimeoutMs: 6_000,
 	/** Changed tenants that a cache remembers, against reads that began before the change. */
 	cacheDropsRemembered: 10_000,
+	/** Of public documents at whoever keeps them, and once more as long while they are asked for anew. */
 	documentsMaxAgeSeconds: 300,
 	jwksMaxAgeSeconds: 60,
-	jwksStaleSeconds: 60,
 
 	// Calls that leave the process
 	databaseTimeoutMs: 5_000,

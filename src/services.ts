@@ -29,8 +29,8 @@ import { createEnvelope, type Envelope } from "./signing/envelope.ts";
 import { type LoadedKey, type LoadedVersion, rememberKey } from "./signing/loaded.ts";
 
 /** A document that anyone may read, ready to be sent. */
-export interface PublicDocument {
-	readonly body: string;
+export interface PublicDocument<Body = string> {
+	readonly body: Body;
 	readonly etag: string;
 }
 

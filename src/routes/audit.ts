@@ -17,6 +17,7 @@ import { limits } from "../limits.ts";
 import * as schema from "../schemas/audit.ts";
 import type { Services } from "../services.ts";
 import { cursorOf, readCursor } from "./audit-cursor.ts";
+import { answerPublic, documentOf, notModified } from "./published.ts";
 import { publicRoute, route } from "./route.ts";
 
 const guarded = { tag: "Audit", permission: "audit:read", method: "get" } as const;
@@ -187,17 +188,15 @@ export const getAuditKeys = publicRoute(
 			schema: schema.auditKeys,
 			contentType: "application/jwk-set+json",
 		},
+		otherAnswers: [notModified],
 		failures: [],
 		examples: [{}],
 	},
-	async ({ services }) => {
-		const headers = {
-			"Access-Control-Allow-Origin": "*",
-			"Cache-Control": `public, max-age=${limits.documentsMaxAgeSeconds}`,
-			"Content-Type": "application/jwk-set+json",
-		};
+	async ({ services, raw }) => {
 		const keys = await services.auditSigner.publicKeys();
-		return ok(new Response(JSON.stringify({ keys }), { headers }));
+		const document = documentOf(JSON.stringify({ keys }));
+		const type = "application/jwk-set+json";
+		return answerPublic(raw, document, type, limits.documentsMaxAgeSeconds);
 	},
 );
 

@@ -11,11 +11,13 @@ import { limits } from "../limits.ts";
 import { idempotencyHeaders } from "../schemas/headers.ts";
 import { problem } from "../schemas/service.ts";
 import { signItem, verifyItem } from "../schemas/signing.ts";
+import type { PublicDocument } from "../services.ts";
+import { answerPublic, documentOf, notModified } from "./published.ts";
 import { type Answer, publicRoute, type Route } from "./route.ts";
 
 /** The OpenAPI document and the page that reads it. `routes` is asked late, because they are of the table too. */
 export function documentation(routes: () => readonly Route[]): Route[] {
-	let document: string | undefined;
+	let document: PublicDocument | undefined;
 	return [
 		publicRoute(
 			{
@@ -26,13 +28,13 @@ export function documentation(routes: () => readonly Route[]): Route[] {
 				tag: "Service",
 				summary: "This document (OpenAPI 3.1)",
 				answer: { status: 200, description: "The document", schema: z.looseObject({}) },
+				otherAnswers: [notModified],
 				failures: [],
 				examples: [{}],
 			},
-			async () => {
-				document ??= JSON.stringify(openApi(routes()));
-				const headers = { "Content-Type": "application/json", "Cache-Control": publicCache };
-				return ok(new Response(document, { headers }));
+			async ({ raw }) => {
+				document ??= documentOf(JSON.stringify(openApi(routes())));
+				return answerPublic(raw, document, "application/json", limits.documentsMaxAgeSeconds);
 			},
 		),
 		publicRoute(
@@ -51,7 +53,7 @@ export function documentation(routes: () => readonly Route[]): Route[] {
 				const page = await services.assets.fetch("https://assets.local/docs/");
 				const headers = {
 					"Content-Type": "text/html; charset=utf-8",
-					"Cache-Control": publicCache,
+					"Cache-Control": `public, max-age=${limits.documentsMaxAgeSeconds}`,
 					"Content-Security-Policy": pagePolicy,
 				};
 				return ok(new Response(page.body, { status: page.status, headers }));
@@ -59,8 +61,6 @@ export function documentation(routes: () => readonly Route[]): Route[] {
 		),
 	];
 }
-
-const publicCache = `public, max-age=${limits.documentsMaxAgeSeconds}`;
 
 /** The page runs what it brings, talks to its own origin and to no other. */
 const pagePolicy =

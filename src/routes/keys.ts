@@ -8,6 +8,7 @@ import * as schema from "../schemas/keys.ts";
 import { algorithms } from "../signing/algorithms.ts";
 import * as keys from "../signing/keys.ts";
 import { cutPage, readPage } from "./pages.ts";
+import { answerPrivate, documentOf, notModified } from "./published.ts";
 import { type GuardedRequest, type GuardedRoute, type Reply, type Route, route } from "./route.ts";
 
 /** What making a key costs, in hundredths of a token: finding primes is dear. */
@@ -228,24 +229,27 @@ export const getPublicKey = route(
 		params: schema.keyParams,
 		query: schema.publicKeyQuery,
 		answer: { status: 200, description: "The public key", schema: schema.publicJwk },
+		otherAnswers: [notModified],
 		failures: [...unreachable, "version_not_found", "format_unsupported"],
 		examples: [
 			{ params: { key: "payments" } },
 			{ params: { key: "payments" }, query: { format: "pem", version: "1" } },
 		],
 	},
-	async ({ services, caller, params, query }) => {
+	async ({ services, raw, caller, params, query }) => {
 		const found = await keys.publicKeyOf(services, caller, params.key, query.version);
 		if (!found.ok) return found;
 		const { algorithm, jwk } = found.value;
-		if (query.format === "jwk") return ok({ json: jwk });
-		if (query.format === "pem") {
-			const pem = algorithm.exportPem(jwk);
-			return ok(new Response(pem, { headers: { "Content-Type": "text/plain; charset=utf-8" } }));
+		if (query.format === "jwk") {
+			return answerPrivate(raw, documentOf(JSON.stringify(jwk)), "application/json");
 		}
-		const raw = algorithm.exportRaw(jwk);
-		if (!raw) return fail("format_unsupported", `${algorithm.name} keys have no raw form.`);
-		return ok(new Response(raw, { headers: { "Content-Type": "application/octet-stream" } }));
+		if (query.format === "pem") {
+			const pem = documentOf(algorithm.exportPem(jwk));
+			return answerPrivate(raw, pem, "text/plain; charset=utf-8");
+		}
+		const bytes = algorithm.exportRaw(jwk);
+		if (!bytes) return fail("format_unsupported", `${algorithm.name} keys have no raw form.`);
+		return answerPrivate(raw, documentOf(bytes), "application/octet-stream");
 	},
 );
 

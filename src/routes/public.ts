@@ -1,7 +1,6 @@
 import * as z from "zod";
 import { publishedKeys } from "../db/keys.ts";
 import { type Failure, fail } from "../errors.ts";
-import { toBase64Url, utf8 } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { limits } from "../limits.ts";
 import { text } from "../schemas/fields.ts";
@@ -9,7 +8,10 @@ import { jwks } from "../schemas/keys.ts";
 import type { PublicDocument, Services } from "../services.ts";
 import { algorithms } from "../signing/algorithms.ts";
 import { keyIdOf, toJwksKey } from "../signing/jwt.ts";
+import { answerPublic, documentOf, notModified } from "./published.ts";
 import { publicRoute } from "./route.ts";
+
+const contentType = "application/jwk-set+json";
 
 export const getJwks = publicRoute(
 	{
@@ -31,26 +33,16 @@ export const getJwks = publicRoute(
 			status: 200,
 			description: "The JWK Set",
 			schema: jwks,
-			contentType: "application/jwk-set+json",
+			contentType,
 		},
-		otherAnswers: [{ status: 304, description: "It is still the one of If-None-Match" }],
+		otherAnswers: [notModified],
 		failures: ["tenant_not_found"],
 		examples: [{ params: { tenant: "main" } }],
 	},
 	async ({ services, params, raw }) => {
 		const found = await jwksOf(services, params.tenant);
 		if (!found.ok) return found;
-		const { body, etag } = found.value;
-		const headers = {
-			"Access-Control-Allow-Origin": "*",
-			"Cache-Control": `public, max-age=${limits.jwksMaxAgeSeconds}, stale-while-revalidate=${limits.jwksStaleSeconds}`,
-			ETag: etag,
-		};
-		if (matches(raw.headers.get("if-none-match"), etag)) {
-			return ok(new Response(null, { status: 304, headers }));
-		}
-		const typed = { ...headers, "Content-Type": "application/jwk-set+json" };
-		return ok(new Response(body, { headers: typed }));
+		return answerPublic(raw, found.value, contentType, limits.jwksMaxAgeSeconds);
 	},
 );
 
@@ -68,17 +60,7 @@ async function jwksOf(
 		return alg === null ? [] : [toJwksKey(row.public_jwk, keyIdOf(row.id, row.version), alg)];
 	});
 	const body = JSON.stringify({ keys });
-	const hash = await crypto.subtle.digest("SHA-256", utf8(body));
-	const document = { body, etag: `"${toBase64Url(new Uint8Array(hash))}"` };
+	const document = documentOf(body);
 	documentCache.set(tenant, "jwks", document, 2 * body.length, since);
 	return ok(document);
-}
-
-/** RFC 9110 section 13.1.2: weak comparison over a list, or any. */
-function matches(ifNoneMatch: string | null, etag: string): boolean {
-	if (ifNoneMatch === null) return false;
-	return ifNoneMatch.split(",").some((tag) => {
-		const trimmed = tag.trim();
-		return trimmed === "*" || trimmed.replace(/^W\//, "") === etag;
-	});
 }
