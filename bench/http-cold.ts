@@ -20,7 +20,14 @@ const roundsMin = 8; // fewer can not give an interval of 95 %
 const unmeasuredRounds = 2;
 const tierRounds = 12;
 /** About 20 ms of readings: the runtime's clock has whole milliseconds. */
-const tierTimes = { memory: 200_000, redis: 20, object: 100, postgres: 20 } as const;
+const tierTimes = {
+	memory: 200_000,
+	redis: 20,
+	object: 100,
+	postgres: 20,
+	document: 500,
+	platform: 40,
+} as const;
 
 const states = ["nobody-knows", "redis-knows", "warm"] as const;
 type State = (typeof states)[number];
@@ -106,17 +113,18 @@ async function pass(asker: Asker): Promise<Passed> {
 	return { milliseconds, calls };
 }
 
-/** Of the first key, which nobody can have warmed, and of the others. */
+/** Of the first key, which nobody can have warmed, of the others, and of all. */
 function figuresOf(state: State, rounds: Rounds[State]): Figure[] {
 	const parts = {
 		first: ({ milliseconds }: Passed) => milliseconds.slice(0, 1),
 		"next-keys": ({ milliseconds }: Passed) => milliseconds.slice(1),
+		all: ({ milliseconds }: Passed) => milliseconds,
 	};
 	return Object.entries(parts).flatMap(([part, timesOf]) => {
 		const line = (side: Side): Figure => {
 			const times = rounds[side].flatMap(timesOf);
 			const id = `cold/${state}/${part}${side === "warmed" ? "" : "/unwarmed"}`;
-			const notes = part === "first" ? [] : notesOn(rounds[side]);
+			const notes = part === "all" ? notesOn(rounds[side]) : [];
 			return timeFigure({ id, notes }, times, ["p50", "p95"]);
 		};
 		const medians = (side: Side) => rounds[side].map((round) => median(timesOf(round)));
@@ -155,8 +163,15 @@ async function measureTiers(asker: Asker): Promise<void> {
 	for (const [tier, microseconds] of times) {
 		const interval = medianInterval(microseconds);
 		const { median: value, count: samples } = interval;
-		plan.done({ id: `cold/tier/${tier}`, unit: "µs", value, samples, interval });
+		const line = { id: `cold/tier/${tier}`, unit: "µs", value, samples, interval } as const;
+		const memory = tier === "platform" ? (times.get("document") ?? []) : null;
+		plan.done(memory ? { ...line, beside: besideMemory(memory, microseconds) } : line);
 	}
+}
+
+function besideMemory(memory: readonly number[], platform: readonly number[]): Figure["beside"] {
+	const ratio = pairedRatio(memory, platform);
+	return { name: "from memory", value: median(memory), ratio };
 }
 
 function begin(asker: Asker, request: BeginRequest): Promise<unknown> {

@@ -15,10 +15,11 @@ export interface Calls {
 	readonly keyMisses: number;
 }
 
-export const tiers = ["memory", "redis", "object", "postgres"] as const;
+/** `document` and `platform` are a tenant's JWKS, whole: from the isolate's memory, and from the platform's cache. */
+export const tiers = ["memory", "redis", "object", "postgres", "document", "platform"] as const;
 export type Tier = (typeof tiers)[number];
 
-/** `POST /tier`: one key, read so many times in a row from one tier. */
+/** `POST /tier`: one key, or the JWKS, read so many times in a row from one tier. */
 export interface TierRequest {
 	readonly tier: Tier;
 	readonly key: string;
