@@ -13,7 +13,9 @@ export type Unit =
 	| "µs"
 	| "%"
 	| "points"
-	| "calls";
+	| "calls"
+	| "objects"
+	| "kinds";
 
 /** One measured line: what the table prints and the JSON keeps. */
 export interface Figure {

@@ -169,7 +169,7 @@ async function measureTiers(asker: Asker): Promise<void> {
 	}
 }
 
-function besideMemory(memory: readonly number[], platform: readonly number[]): Figure["beside"] {
+function besideMemory(memory: readonly number[], platform: readonly number[]) {
 	const ratio = pairedRatio(memory, platform);
 	return { name: "from memory", value: median(memory), ratio };
 }

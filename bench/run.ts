@@ -9,6 +9,7 @@ import { describeMachine, type Figure, type Report } from "./figures.ts";
 import { onFreshGround } from "./ground.ts";
 import { appendRun, defaultHistory, readHistory, runOf } from "./history.ts";
 import { runHttp } from "./http.ts";
+import { runLeaks } from "./leaks.ts";
 import { runMemory } from "./memory.ts";
 import { runMicro } from "./micro.ts";
 import { type Options, readOptions, usage } from "./options.ts";
@@ -87,6 +88,7 @@ async function work(options: Options, plan: Plan, ground: Ground): Promise<void>
 	await runMicro(plan, ground);
 	await runHttp(plan, ground);
 	await runMemory(plan, ground);
+	await runLeaks(plan, ground);
 }
 
 async function comparisonOf(

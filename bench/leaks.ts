@@ -1,0 +1,89 @@
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { openInspector } from "../local/inspector.ts";
+import { freePort } from "../local/ports.ts";
+import { startServices } from "../local/services.ts";
+import type { Figure } from "./figures.ts";
+import { type Measured, remarksOn, startGenerator } from "./generator.ts";
+import type { Plan } from "./plan.ts";
+import { createService, sampleMessage } from "./service.ts";
+import type { Kind, Watched, WatchedKinds } from "./worker/leaks/messages.ts";
+import { type Ground, startWorker, variantConfig } from "./workers.ts";
+
+const id = "memory/leaks";
+const key = "bench-leaks";
+const connections = 16;
+const blocks = 3;
+const blockMsMax = 5_000;
+/** Until records have moved to Postgres, and what the requests left behind is done. */
+const restMs = 2_500;
+/** The first collection lets go of what leads to others. */
+const collections = 2;
+
+const standIn = (name: string) => join(import.meta.dirname, "worker", "leaks", `${name}.ts`);
+const variant = {
+	main: standIn("index"),
+	alias: {
+		"./admission.ts": standIn("admission"),
+		"./input.ts": standIn("input"),
+		"./lane.ts": standIn("lane"),
+		"./memory.ts": standIn("memory"),
+		"../src/db/pooled.ts": standIn("pooled"),
+	},
+};
+
+/** Objects that should have died under a load and have not, by kind. */
+export async function runLeaks(plan: Plan, ground: Ground): Promise<void> {
+	if (!plan.wants(id)) return;
+	const { found, outcomes } = await findLeaks(plan, ground);
+	for (const [kind, watched] of Object.entries(found)) plan.done(figureOf(kind, watched));
+	const requests = outcomes.reduce((sum, { answeredInAll }) => sum + answeredInAll, 0);
+	const notes = [`after ${requests.toLocaleString("en-US")} requests`, ...remarksOn(outcomes)];
+	const leaks = Object.values(found).filter(({ alive, most }) => alive > most).length;
+	const goal = { text: "none", met: leaks === 0, sure: true };
+	plan.done({ id, unit: "kinds", value: leaks, samples: 1, goal, notes });
+}
+
+/**
+ * Signs for a while, changing the tenant between blocks so that caches let go of what they have; then
+ * collects all garbage and asks what is left.
+ * @param planted a kind whose objects are to be kept, for a test of this
+ */
+export async function findLeaks(
+	plan: Plan,
+	ground: Ground,
+	planted: Kind | null = null,
+): Promise<{ found: WatchedKinds; outcomes: readonly Measured[] }> {
+	plan.progress("memory/leaks: starting PostgreSQL, the gateways and the worker");
+	const services = await startServices({ ...ground, durable: true, urls: [] });
+	const inspectorPort = await freePort();
+	const config = await variantConfig(ground, "leaks", variant);
+	const worker = await startWorker(ground, "leaks", config, services.vars, inspectorPort);
+	const inspector = await openInspector(inspectorPort);
+	ground.undo.add(async () => inspector.close());
+	const service = createService(worker, services.adminToken);
+	await service.post("/v1/keys", { name: key, algorithm: "Ed25519" });
+	if (planted) await service.post(`/plant?kind=${planted}`, {});
+	const request = service.prepare(`/v1/keys/${key}/sign`, { message: sampleMessage });
+	const generator = startGenerator(ground, plan.signal);
+	const measureMs = Math.min(blockMsMax, (1000 * plan.seconds.http) / blocks);
+	const outcomes: Measured[] = [];
+	for (let block = 0; block < blocks; block++) {
+		plan.progress(`memory/leaks: block ${block + 1} of ${blocks}`);
+		const job = { request, connections, warmUpMs: 0, measureMs, rate: null };
+		outcomes.push(await generator.run(worker, job));
+		await service.post("/v1/cache/purge", {});
+	}
+	await sleep(restMs);
+	for (let time = 0; time < collections; time++) {
+		await inspector.collectGarbage(async () => (await fetch(`${worker.url}/watched`)).text());
+	}
+	const answer = await fetch(`${worker.url}/watched`, { signal: plan.signal });
+	return { found: (await answer.json()) as WatchedKinds, outcomes };
+}
+
+function figureOf(kind: string, { made, alive, told, most }: Watched): Figure {
+	const goal = { text: `<= ${most}`, met: alive <= most, sure: true };
+	const notes = [`of ${made.toLocaleString("en-US")} that were made; ${told} were told to be gone`];
+	return { id: `${id}/${kind}`, unit: "objects", value: alive, samples: made, goal, notes };
+}
