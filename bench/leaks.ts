@@ -15,6 +15,9 @@ const key = "bench-leaks";
 const connections = 16;
 const blocks = 3;
 const blockMsMax = 5_000;
+/** So many records at once that the log's object lends connections to move them. */
+const batches = 16;
+const batch = { items: Array.from({ length: 1000 }, () => ({ message: sampleMessage })) };
 /** Until records have moved to Postgres, and what the requests left behind is done. */
 const restMs = 2_500;
 /** The first collection lets go of what leads to others. */
@@ -62,8 +65,8 @@ export async function findLeaks(
 	const inspector = await openInspector(inspectorPort);
 	ground.undo.add(async () => inspector.close());
 	const service = createService(worker, services.adminToken);
-	await service.post("/v1/keys", { name: key, algorithm: "Ed25519" });
 	if (planted) await service.post(`/plant?kind=${planted}`, {});
+	await service.post("/v1/keys", { name: key, algorithm: "Ed25519" });
 	const request = service.prepare(`/v1/keys/${key}/sign`, { message: sampleMessage });
 	const generator = startGenerator(ground, plan.signal);
 	const measureMs = Math.min(blockMsMax, (1000 * plan.seconds.http) / blocks);
@@ -74,6 +77,9 @@ export async function findLeaks(
 		outcomes.push(await generator.run(worker, job));
 		await service.post("/v1/cache/purge", {});
 	}
+	await Promise.all(
+		Array.from({ length: batches }, () => service.post(`/v1/keys/${key}/sign-batch`, batch)),
+	);
 	await sleep(restMs);
 	for (let time = 0; time < collections; time++) {
 		await inspector.collectGarbage(async () => (await fetch(`${worker.url}/watched`)).text());

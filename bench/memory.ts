@@ -20,6 +20,10 @@ const connections = 32;
 const warmUpMs = 8_000;
 const blockMs = 4_000;
 const roundsMin = 8; // fewer give no interval that is worth one
+/** Of a soak: more of them give a narrower interval, and each takes seconds to look at the heap. */
+const soakRounds = 24;
+/** Points from which on a slope says anything. */
+const slopeFrom = 4;
 /** Until records have moved to Postgres, and nothing of the load is under way any more. */
 const restMs = 2_500;
 const sampleMs = 100;
@@ -48,15 +52,15 @@ export async function runMemory(plan: Plan, ground: Ground): Promise<void> {
 	const rest = () => atRest(inspector, worker, join(ground.folder.path, `${id}.heapsnapshot`));
 	const before = await rest();
 	const outcomes = [await load(warmUpMs)];
-	const rounds = Math.max(roundsMin, Math.round((plan.seconds.http * 1000) / blockMs));
 	const points: Point[] = [];
 	let under = 0;
 	let requests = 0;
-	for (let round = 0; round <= rounds; round++) {
-		plan.progress(`memory: round ${round} of ${rounds}`);
+	for (;;) {
 		points.push({ requests, ...(await rest()) });
-		if (round === rounds) break;
-		const [outcome, most] = await watched(inspector, load(blockMs));
+		plan.progress(progressOf(plan, points));
+		if (isEnough(plan, points)) break;
+		const { perSecond = 0 } = outcomes.at(-1) ?? {};
+		const [outcome, most] = await watched(inspector, load(blockMsOf(plan, perSecond)));
 		outcomes.push(outcome);
 		under = Math.max(under, most);
 		requests += outcome.answeredInAll;
@@ -75,6 +79,31 @@ interface Rest {
 interface Point extends Rest {
 	/** Since the warm-up. */
 	readonly requests: number;
+}
+
+/** So many requests where they were asked for, else so many rounds as there is time for. */
+function isEnough({ requests, seconds }: Plan, points: readonly Point[]): boolean {
+	const rounds = points.length - 1;
+	if (requests !== null) return rounds >= roundsMin && (points.at(-1)?.requests ?? 0) >= requests;
+	return rounds >= Math.max(roundsMin, Math.round((seconds.http * 1000) / blockMs));
+}
+
+function blockMsOf({ requests }: Plan, perSecond: number): number {
+	return Math.max(blockMs, (1000 * (requests ?? 0)) / soakRounds / Math.max(1, perSecond));
+}
+
+function progressOf({ requests: wanted }: Plan, points: readonly Point[]): string {
+	const { requests = 0 } = points.at(-1) ?? {};
+	const far = `memory: ${requests.toLocaleString("en-US")} requests`;
+	const of = wanted === null ? "" : ` of ${wanted.toLocaleString("en-US")}`;
+	if (points.length <= slopeFrom) return far + of;
+	const { median, low, high } = slopeOf(points, "kept");
+	const range = `[${low.toFixed(0)}, ${high.toFixed(0)}]`;
+	return `${far}${of}, +${median.toFixed(0)} ${range} bytes for each 10,000 so far`;
+}
+
+function slopeOf(points: readonly Point[], of: keyof Rest): Interval {
+	return trend(points.map((point) => [point.requests / slopePer, point[of]]));
 }
 
 interface Findings {
@@ -96,10 +125,8 @@ function report(plan: Plan, { before, under, points, outcomes, peak }: Findings)
 	plan.done(heap("before", before, 1));
 	plan.done(heap("under", under, points.length - 1));
 	plan.done(heap("after", points.at(-1)?.heap ?? Number.NaN, 1));
-	const slopeOf = (of: keyof Rest) =>
-		trend(points.map((point) => [point.requests / slopePer, point[of]]));
-	const all = slopeOf("heap");
-	const slope = slopeOf("kept");
+	const all = slopeOf(points, "heap");
+	const slope = slopeOf(points, "kept");
 	const kibibytes = points.map(({ kept }) => (kept / 1024).toFixed(0)).join(", ");
 	plan.done({
 		id: `${id}/slope`,
@@ -109,7 +136,7 @@ function report(plan: Plan, { before, under, points, outcomes, peak }: Findings)
 		interval: slope,
 		goal: slopeGoal(slope),
 		notes: [
-			`growth for each 10,000 of ${points.at(-1)?.requests} requests of what the isolate keeps (${kibibytes} KiB); with V8's machine code ${all.median.toFixed(0)} [${all.low.toFixed(0)}, ${all.high.toFixed(0)}]`,
+			`growth for each 10,000 of ${points.at(-1)?.requests.toLocaleString("en-US")} requests, with 95 % confidence, of what the isolate keeps (${kibibytes} KiB); with V8's machine code ${all.median.toFixed(0)} [${all.low.toFixed(0)}, ${all.high.toFixed(0)}]`,
 			...remarksOn(outcomes),
 		],
 	});

@@ -14,6 +14,7 @@ export const usage = `npm run bench -- [COMMAND] [FLAGS]
 
   --only PATTERN figures whose id is like the regular expression
   --quick        shorter, for a look; --seconds N for each figure
+  --requests N   of the soak that the slope of the heap is measured over, for memory; as long as --seconds if not told
   --rows N       records of the audit log, for audit/scale
   --rounds N     of a comparison (aa and planted: 50, --against: 20)
   --percent N    of a sign request's processor time, for planted
@@ -23,6 +24,9 @@ export const usage = `npm run bench -- [COMMAND] [FLAGS]
 const commands = ["measure", "aa", "planted", "history"] as const;
 const usual = { seconds: { micro: 3, http: 48 }, keys: 40, rows: 200_000 };
 const quick = { seconds: { micro: 0.6, http: 18 }, keys: 8, rows: 40_000 };
+/** Fewer give a slope that says nothing for 10,000. */
+const requestsMin = 50_000;
+const requestsMax = 1_000_000_000;
 const rowsMin = 10_000;
 const rowsMax = 100_000_000;
 const secondsMax = 600;
@@ -36,7 +40,7 @@ export interface Options {
 	/** null for the usual place of the command. */
 	readonly file: string | null;
 	readonly pattern: RegExp;
-	readonly size: Pick<Plan, "seconds" | "keys" | "rows">;
+	readonly size: Pick<Plan, "seconds" | "keys" | "rows" | "requests">;
 	/** A name of git's. */
 	readonly against: string | null;
 	readonly rounds: number;
@@ -52,6 +56,7 @@ export function readOptions(args: string[]): Options {
 			json: { type: "string" },
 			only: { type: "string" },
 			seconds: { type: "string" },
+			requests: { type: "string" },
 			rows: { type: "string" },
 			quick: { type: "boolean" },
 			against: { type: "string" },
@@ -68,15 +73,11 @@ export function readOptions(args: string[]): Options {
 	if (record && (command !== "measure" || against !== null)) {
 		throw new Problem("--record keeps what the service measures, not comparisons");
 	}
-	const usualSize = values.quick ? quick : usual;
-	const rows = values.rows && wholeNumber("--rows", values.rows, rowsMin, rowsMax);
-	const size = rows ? { ...usualSize, rows } : usualSize;
-	const seconds = values.seconds && wholeNumber("--seconds", values.seconds, 1, secondsMax);
 	return {
 		command,
 		file: values.json ? resolve(process.env.INIT_CWD ?? process.cwd(), values.json) : null,
 		pattern: toPattern(values.only ?? ""),
-		size: seconds ? { ...size, seconds: { micro: seconds, http: seconds } } : size,
+		size: sizeOf(values),
 		against,
 		rounds: values.rounds
 			? wholeNumber("--rounds", values.rounds, 1, roundsMax)
@@ -85,6 +86,26 @@ export function readOptions(args: string[]): Options {
 			? wholeNumber("--percent", values.percent, 1, percentMax)
 			: percentUsual,
 		record,
+	};
+}
+
+interface SizeFlags {
+	readonly quick?: boolean;
+	readonly seconds?: string;
+	readonly requests?: string;
+	readonly rows?: string;
+}
+
+function sizeOf(flags: SizeFlags): Options["size"] {
+	const size = flags.quick ? quick : usual;
+	const number = (name: "seconds" | "requests" | "rows", min: number, max: number) =>
+		flags[name] === undefined ? null : wholeNumber(`--${name}`, flags[name], min, max);
+	const seconds = number("seconds", 1, secondsMax);
+	return {
+		...size,
+		seconds: seconds === null ? size.seconds : { micro: seconds, http: seconds },
+		requests: number("requests", requestsMin, requestsMax),
+		rows: number("rows", rowsMin, rowsMax) ?? size.rows,
 	};
 }
 

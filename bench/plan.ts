@@ -6,6 +6,8 @@ export interface Plan {
 	readonly seconds: { readonly micro: number; readonly http: number };
 	/** Keys made for each kind that is slow to make, at most. */
 	readonly keys: number;
+	/** Of the soak that the heap's slope is measured over; null for as long as seconds.http. */
+	readonly requests: number | null;
 	/** Records of the audit log at scale. */
 	readonly rows: number;
 	/** Whether a figure was asked for, by its id. */

@@ -10,6 +10,7 @@ const plan: Plan = {
 	seconds: { micro: 1, http: 1 },
 	keys: 1,
 	rows: 1,
+	requests: null,
 	wants: () => true,
 	progress: () => {},
 	done: () => {},
