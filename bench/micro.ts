@@ -1,6 +1,6 @@
 import { differenceFigure, pairedFigure, timeFigure } from "./figures.ts";
 import { ask, rateIn, runMicroRounds } from "./micro-rounds.ts";
-import { allSizes, nameOf, type Size, wantedSubjects } from "./micro-subjects.ts";
+import { allSizes, nameOf, type Size, type Wanted, wantedSubjects } from "./micro-subjects.ts";
 import type { Plan } from "./plan.ts";
 import type { Rates } from "./verdict.ts";
 import type { GenerateAnswer, Subject } from "./worker/micro/messages.ts";
@@ -44,7 +44,7 @@ export async function runMicro(plan: Plan, ground: Ground): Promise<void> {
 function tell(
 	plan: Plan,
 	{ id, unit, values, besides }: Rates,
-	subject: Subject | "limiter" | undefined,
+	subject: Wanted["subject"] | undefined,
 ): void {
 	if (subject === "limiter") {
 		const toUs = (rates: readonly number[]) => rates.map((rate) => 1e6 / rate);

@@ -5,6 +5,7 @@ import { Problem, runCommand } from "../local/problem.ts";
 import { onEndRequest } from "../local/signals.ts";
 import { runCache } from "./cache.ts";
 import { compareWithItself, compareWithPlanted, compareWithRevision } from "./comparisons.ts";
+import { runEconomies } from "./economies.ts";
 import { describeMachine, type Figure, type Report } from "./figures.ts";
 import { onFreshGround } from "./ground.ts";
 import { appendRun, defaultHistory, readHistory, runOf } from "./history.ts";
@@ -86,6 +87,7 @@ async function work(options: Options, plan: Plan, ground: Ground): Promise<void>
 	if (options.command !== "measure" || options.against !== null) return;
 	await runCache(plan);
 	await runMicro(plan, ground);
+	await runEconomies(plan, ground);
 	await runHttp(plan, ground);
 	await runMemory(plan, ground);
 	await runLeaks(plan, ground);

@@ -1,5 +1,6 @@
 import { algorithms } from "../../../src/signing/algorithms.ts";
 import { bareOperation } from "./bare.ts";
+import { habits, hold } from "./habits.ts";
 import { limiterSides } from "./limiter.ts";
 import type {
 	GenerateAnswer,
@@ -26,6 +27,7 @@ export default {
 		const { pathname } = new URL(request.url);
 		if (pathname === "/measure") return Response.json(await measure(await request.json()));
 		if (pathname === "/generate") return Response.json(await generate(await request.json()));
+		if (pathname === "/hold") return Response.json(hold(await request.json()));
 		return new Response(null, { status: 404 });
 	},
 };
@@ -48,20 +50,25 @@ async function measure({ subject, blockMs, turns }: MeasureRequest): Promise<Mea
 }
 
 /** The fixture is made once, and both sides have been warm before the first group. */
-function sidesOf(subject: Subject | "limiter"): Promise<Sides> {
+function sidesOf(subject: MeasureRequest["subject"]): Promise<Sides> {
 	const name = JSON.stringify(subject);
 	const known = prepared.get(name) ?? prepare(subject);
 	prepared.set(name, known);
 	return known;
 }
 
-async function prepare(subject: Subject | "limiter"): Promise<Sides> {
-	const operations = await (subject === "limiter" ? limiterSides() : signingSides(subject));
+async function prepare(subject: MeasureRequest["subject"]): Promise<Sides> {
+	const operations = await operationsOf(subject);
 	const chunkOf = async (side: Side) => {
 		const { count, elapsedMs } = await runBlock(operations[side], 1, warmUpMs);
 		return Math.max(1, Math.round(count / elapsedMs / looksPerMs));
 	};
 	return { operations, chunk: { service: await chunkOf("service"), bare: await chunkOf("bare") } };
+}
+
+function operationsOf(subject: MeasureRequest["subject"]) {
+	if (subject === "limiter") return limiterSides();
+	return typeof subject === "string" ? habits[subject] : signingSides(subject);
 }
 
 async function signingSides(subject: Subject): Promise<Sides["operations"]> {

@@ -12,16 +12,26 @@ export interface Subject {
 	readonly key?: string;
 }
 
+/** What is done for every request, and could be done with less (habits.ts). */
+export const habitNames = ["one-encoder", "token-hash", "message-bytes", "row-strings"] as const;
+export type HabitName = (typeof habitNames)[number];
+
+/** `POST /hold`: so many rows of Postgres, kept in memory in place of those before. */
+export interface HoldRequest {
+	readonly rows: number;
+	readonly isInterned: boolean;
+}
+
 /** `POST /measure`: one group of blocks. */
 export interface MeasureRequest {
-	readonly subject: Subject | "limiter";
+	readonly subject: Subject | "limiter" | HabitName;
 	/** Milliseconds of each block, at least. */
 	readonly blockMs: number;
 	/** Whose turn it is, block by block: A B B A or B A A B where both are compared. */
 	readonly turns: readonly Side[];
 }
 
-/** The way through src/signing, and the bare call of the same library; of the limiter, with it and without. */
+/** The way through src/signing, and the bare call of the same library; of the limiter, with it and without; of a habit, as it is and otherwise. */
 export type Side = "service" | "bare";
 
 /** Operations per second over the blocks of each side that had a turn. */
