@@ -20,8 +20,15 @@ export interface ReadServices {
 
 /** Rows of a tenant, for an isolate that does not remember them. */
 export interface Reads {
-	/** In their order; null for what is not there. */
-	read(tenant: string, wanted: readonly Wanted[]): Promise<(Found | null)[]>;
+	/**
+	 * In their order; null for what is not there.
+	 * @param background runs what nobody waits for: where it is left out, nothing comes along
+	 */
+	read(
+		tenant: string,
+		wanted: readonly Wanted[],
+		background?: (work: Promise<unknown>) => void,
+	): Promise<(Found | null)[]>;
 	/** Remembers the keys that are used most, and answers what these are called; null where there is no lease. */
 	warm(tenant: string): Promise<string[] | null>;
 	/** A key was used, by this id or name: what is used most comes along when an isolate has nothing. */
@@ -30,9 +37,9 @@ export interface Reads {
 
 /**
  * What was read under the tenant's epoch is asked for first: of Redis, then of the tenant's object,
- * which reads it once for all. Both at once where this isolate has nothing under the epoch yet: the
- * object then tells what else will be asked for. Where there is no lease, or the object does not answer,
- * Postgres is asked from here.
+ * which reads it once for all. Both at once where this isolate has nothing under the epoch yet, and the
+ * object then tells what else will be asked for, which the request does not wait for. Where there is no
+ * lease, or the object does not answer, Postgres is asked from here.
  */
 export function createReads(services: ReadServices): Reads {
 	const { db, shared, clock, epochNow, load, rememberer } = services;
@@ -50,8 +57,8 @@ export function createReads(services: ReadServices): Reads {
 	}
 
 	/** null where the object does not answer. */
-	async function answersOf(...asked: Parameters<typeof ask>) {
-		const reply = await ask(...asked).catch(() => null);
+	async function answersOf(tenant: string, epoch: number, wanted: readonly Wanted[]) {
+		const reply = await ask(tenant, epoch, wanted, false).catch(() => null);
 		return reply?.answers ?? null;
 	}
 
@@ -61,19 +68,22 @@ export function createReads(services: ReadServices): Reads {
 	}
 
 	return {
-		async read(tenant, wanted) {
+		async read(tenant, wanted, background) {
 			const epoch = epochNow(tenant);
 			if (epoch === null) return readTogether(db, tenant, wanted);
-			const isFirst = epochs.get(tenant) !== epoch;
-			put(epochs, tenant, epoch, limits.leaseTenants);
-			const first = isFirst ? answersOf(tenant, epoch, wanted, true) : null;
+			const isFirst = background !== undefined && epochs.get(tenant) !== epoch;
+			const first = isFirst ? answersOf(tenant, epoch, wanted) : null;
+			if (isFirst) {
+				put(epochs, tenant, epoch, limits.leaseTenants);
+				background(ask(tenant, epoch, [], true).catch(() => {}));
+			}
 			const found = await sharedRows(tenant, epoch, wanted);
 			const missing = wanted.filter((_, index) => !found[index]);
 			if (missing.length === 0) return found; // the object may take longer, or not answer at all
 			const answered = await first;
 			const answers = isFirst
 				? answered?.filter((_, index) => !found[index])
-				: await answersOf(tenant, epoch, missing, false);
+				: await answersOf(tenant, epoch, missing);
 			if (!answers) {
 				const rest = await readTogether(db, tenant, missing);
 				return found.map((row) => row ?? rest.shift() ?? null);

@@ -68,6 +68,7 @@ export async function admit(
 	raw: Request,
 	meter: Meter,
 	keyWanted: () => string | null = () => null,
+	background?: Background,
 ): Promise<Result<Admitted, Failure>> {
 	const { leases, tokenCache } = services;
 	const credentials = readCredentials(raw.headers.get("authorization"));
@@ -83,7 +84,8 @@ export async function admit(
 	if ("kind" in term) return term.kind === "unknown_tenant" ? unknownToken() : noLease(term);
 	const same = term.epoch === before;
 	const life = leases.lifeOf(tenant);
-	const caller = await identify(services, credentials.value, same ? known : undefined, keyWanted);
+	const current = same ? known : undefined;
+	const caller = await identify(services, credentials.value, current, keyWanted, background);
 	return caller.ok ? ok({ caller: caller.value, epoch: term.epoch, life }) : caller;
 }
 
@@ -93,6 +95,7 @@ export async function identify(
 	credentials: Credentials,
 	known: CachedToken | null | undefined,
 	keyWanted: () => string | null,
+	background?: Background,
 ): Promise<Result<Caller, Failure>> {
 	const also: { ref: string; row: KeyWithVersions; since: Moment }[] = [];
 	const readToken = async (tenant: string, hash: string) => {
@@ -101,7 +104,7 @@ export async function identify(
 		const wanted: Wanted[] = [{ kind: "token", name: hash }];
 		// Also where it is remembered: to look there would count as a use, by someone not known to be good.
 		if (ref !== null) wanted.push({ kind: "key", name: ref });
-		const [token, key] = await reads.read(tenant, wanted);
+		const [token, key] = await reads.read(tenant, wanted, background);
 		if (ref !== null && key) also.push({ ref, row: key as KeyWithVersions, since });
 		return (token ?? null) as TokenRow | null;
 	};

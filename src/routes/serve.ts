@@ -88,7 +88,7 @@ async function answerCaller(
 	{ requestId, meter, background }: Attending,
 ): Promise<Result<Reply, Failure>> {
 	const keyWanted = () => keyOf(route, params);
-	let admitted = await admit(services, raw, meter, keyWanted);
+	let admitted = await admit(services, raw, meter, keyWanted, background);
 	if (!admitted.ok) return admitted;
 	const usual = operations[operationFor(route)].cost;
 	const witnessed = { services, route, raw, requestId, params, background };
@@ -111,7 +111,7 @@ async function answerCaller(
 	if (late) return late;
 	// A body can be held back for longer than a revocation takes: whoever did that is asked again.
 	if (!(await holds(services, admitted.value))) {
-		admitted = await admit(services, raw, meter, keyWanted);
+		admitted = await admit(services, raw, meter, keyWanted, background);
 		if (!admitted.ok) return admitted;
 		if (!allows(admitted.value.caller.role, route.permission)) return lapsed();
 	}

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import type { SharedStore } from "../../src/cache/shared.ts";
 import { createReads, type ReadServices } from "../../src/coordination/reads.ts";
 import { type Database, DatabaseUnavailable } from "../../src/db/client.ts";
@@ -13,7 +13,7 @@ const row = (id: string) => ({ id }) as unknown as Extract<LoadAnswer, object>["
 /** Each part notes what it is asked for, in the order of asking. */
 function newReads(parts: {
 	readonly shared?: readonly (string | null)[];
-	readonly load?: readonly LoadAnswer[] | Error;
+	readonly load?: readonly LoadAnswer[] | Error | ReadServices["load"];
 	readonly epoch?: number | null;
 }) {
 	const asked: string[] = [];
@@ -37,10 +37,12 @@ function newReads(parts: {
 		},
 	} as unknown as Database;
 	const told: (readonly (readonly [string, number])[])[] = [];
-	const load: ReadServices["load"] = async (_, { epoch, wanted, used, isFirst }) => {
+	const load: ReadServices["load"] = async (tenant, ask) => {
+		const { epoch, wanted, used, isFirst } = ask;
 		asked.push(`object ${epoch} ${namesOf(wanted)}${isFirst ? " first" : ""}`);
 		told.push(used);
 		if (parts.load instanceof Error) throw parts.load;
+		if (typeof parts.load === "function") return parts.load(tenant, ask);
 		const answers =
 			parts.load ?? wanted.map(({ name }) => ({ row: row(`object's ${name}`) as Found }));
 		const warmed = isFirst ? [{ name: "hot", row: row("hot") as KeyWithVersions }] : [];
@@ -103,36 +105,54 @@ describe("a reading", () => {
 });
 
 describe("the first reading under an epoch", () => {
+	const underWay: Promise<unknown>[] = [];
+	const inBackground = (work: Promise<unknown>) => void underWay.push(work);
+	beforeEach(() => void underWay.splice(0));
+
+	it("does not wait for what comes along", async () => {
+		const never: ReadServices["load"] = (_, { isFirst, wanted }) =>
+			isFirst
+				? new Promise(() => {})
+				: Promise.resolve({ answers: wanted.map(() => ({ row: row("a") })), warmed: [] });
+		const { reads } = newReads({ load: never });
+		expect(await reads.read("acme", [token], inBackground)).toEqual([{ id: "a" }]);
+	});
+
 	it("asks the object too, and remembers what that sends along", async () => {
 		const { reads, asked, remembered, time } = newReads({ shared: ['{"id":"a"}'] });
-		expect(await reads.read("acme", [token])).toEqual([{ id: "a" }]);
-		expect(asked.toSorted()).toEqual(["object 7 ab first", "shared 7 ab"]);
+		expect(await reads.read("acme", [token], inBackground)).toEqual([{ id: "a" }]);
+		expect(asked.toSorted()).toEqual(["object 7  first", "object 7 ab", "shared 7 ab"]);
+		await Promise.all(underWay);
 		expect(remembered).toEqual(["hot"]);
-		await reads.read("acme", [token]);
-		expect(asked).toHaveLength(3);
+		await reads.read("acme", [token], inBackground);
+		expect(asked).toHaveLength(4);
 		time.epoch = 8;
-		await reads.read("acme", [token]);
-		expect(asked).toContain("object 8 ab first");
+		await reads.read("acme", [token], inBackground);
+		expect(asked).toContain("object 8  first");
 	});
 
 	it("takes from the object what the shared store has not", async () => {
 		const { reads, asked } = newReads({ shared: [null, '{"id":"b"}'] });
-		expect(await reads.read("acme", [token, key])).toEqual([{ id: "object's ab" }, { id: "b" }]);
-		expect(asked).toHaveLength(2);
+		expect(await reads.read("acme", [token, key], inBackground)).toEqual([
+			{ id: "object's ab" },
+			{ id: "b" },
+		]);
+		expect(asked).toHaveLength(3);
 	});
 
 	it.each([new Error("overloaded"), ["unavailable"] as const])(
 		"is content with the shared store where the object can not help: %s",
 		async (load) => {
 			const { reads } = newReads({ shared: ['{"id":"a"}'], load });
-			expect(await reads.read("acme", [token])).toEqual([{ id: "a" }]);
+			expect(await reads.read("acme", [token], inBackground)).toEqual([{ id: "a" }]);
+			await expect(Promise.all(underWay)).resolves.toBeDefined();
 		},
 	);
 
 	it("asks Postgres, and the object not again, where neither has it", async () => {
 		const { reads, asked } = newReads({ load: new Error("overloaded") });
-		expect(await reads.read("acme", [token])).toEqual([{ id: "postgres" }]);
-		expect(asked.toSorted()).toEqual(["object 7 ab first", "postgres", "shared 7 ab"]);
+		expect(await reads.read("acme", [token], inBackground)).toEqual([{ id: "postgres" }]);
+		expect(asked.toSorted()).toEqual(["object 7  first", "object 7 ab", "postgres", "shared 7 ab"]);
 	});
 });
 
