@@ -6,6 +6,7 @@ import { projectConfig } from "../local/stack.ts";
 import { differenceFigure, pairedFigure } from "./figures.ts";
 import { ratesOf } from "./micro.ts";
 import type { Plan } from "./plan.ts";
+import { cpuTimeOf } from "./processes.ts";
 import { type HabitName, type HoldRequest, habitNames } from "./worker/micro/messages.ts";
 import {
 	type BenchWorker,
@@ -22,6 +23,7 @@ const ids = {
 	habit: (name: HabitName) => `economy/${name}`,
 	rowBytes: "economy/row-strings/bytes",
 	start: "economy/lazy/start",
+	startCpu: "economy/lazy/start/cpu",
 	heap: "economy/lazy/heap",
 } as const;
 /** What stands beside each habit. */
@@ -33,7 +35,7 @@ const others: Readonly<Record<HabitName, string>> = {
 };
 const rows = 20_000;
 const holdRounds = 8;
-const startRounds = 12;
+const startRounds = 20;
 const unmeasuredRounds = 1;
 
 /** What could be pooled, interned or loaded late: the service as it is beside the same done otherwise. */
@@ -48,7 +50,8 @@ export async function runEconomies(plan: Plan, ground: Ground): Promise<void> {
 		for (const name of habits) await measureHabit(plan, worker, name);
 		if (wantsBytes) await measureRows(plan, ground, worker, inspectorPort);
 	}
-	if (plan.wants(ids.start) || plan.wants(ids.heap)) await measureStart(plan, ground);
+	if ([ids.start, ids.startCpu, ids.heap].some((id) => plan.wants(id)))
+		await measureStart(plan, ground);
 }
 
 async function measureHabit(plan: Plan, worker: BenchWorker, name: HabitName): Promise<void> {
@@ -116,16 +119,21 @@ async function measureStart(plan: Plan, ground: Ground): Promise<void> {
 	}
 	for (const [id, unit, of] of [
 		[ids.start, "ms", "milliseconds"],
+		[ids.startCpu, "ms", "cpuMs"],
 		[ids.heap, "bytes", "heapBytes"],
 	] as const) {
 		const values = (side: keyof typeof builds) => begun[side].map((one) => one[of]);
 		const beside = { name: "all at once", values: values("eager") };
-		plan.done(differenceFigure({ id, unit }, values("lazy"), beside));
+		if (values("lazy").every(Number.isFinite)) {
+			plan.done(differenceFigure({ id, unit }, values("lazy"), beside));
+		}
 	}
 }
 
 interface Begun {
 	readonly milliseconds: number;
+	/** Of the processor, by all of workerd; NaN where the system does not tell. */
+	readonly cpuMs: number;
 	readonly heapBytes: number;
 }
 
@@ -140,10 +148,11 @@ async function begin(
 	const answer = async () => (await fetch(`${worker.url}/healthz`)).arrayBuffer();
 	await answer();
 	const milliseconds = performance.now() - start;
+	const cpuMs = 1000 * (cpuTimeOf(worker.pid() ?? 0)?.total ?? Number.NaN);
 	const inspector = await openInspector(inspectorPort);
 	await inspector.collectGarbage(answer);
 	const { usedSize } = await inspector.heapUsage();
 	inspector.close();
 	await worker.stop();
-	return { milliseconds, heapBytes: usedSize };
+	return { milliseconds, cpuMs, heapBytes: usedSize };
 }
