@@ -4,18 +4,16 @@ import { freePort } from "../local/ports.ts";
 import { startServices } from "../local/services.ts";
 import { projectConfig } from "../local/stack.ts";
 import { differenceFigure, pairedFigure } from "./figures.ts";
-import { ratesOf } from "./micro.ts";
+import { runMicroRounds } from "./micro-rounds.ts";
 import type { Plan } from "./plan.ts";
 import { cpuTimeOf } from "./processes.ts";
 import { type HabitName, type HoldRequest, habitNames } from "./worker/micro/messages.ts";
 import {
-	type BenchWorker,
 	type Built,
 	benchConfig,
 	buildWorker,
 	type Ground,
 	launchWorker,
-	startWorker,
 	variantConfig,
 } from "./workers.ts";
 
@@ -33,6 +31,9 @@ const others: Readonly<Record<HabitName, string>> = {
 	"message-bytes": "a buffer used again",
 	"row-strings": "interned",
 };
+const habitRoundSeconds = 0.3;
+/** Fewer can not give an interval of 95 %. */
+const habitRoundsMin = 6;
 const rows = 20_000;
 const holdRounds = 8;
 const startRounds = 20;
@@ -44,32 +45,39 @@ export async function runEconomies(plan: Plan, ground: Ground): Promise<void> {
 	const wantsBytes = plan.wants(ids.rowBytes);
 	if (habits.length > 0 || wantsBytes) {
 		plan.progress("bundling the worker of the micro benchmarks");
-		const inspectorPort = await freePort();
-		const config = benchConfig("micro");
-		const worker = await startWorker(ground, "economies", config, {}, inspectorPort);
-		for (const name of habits) await measureHabit(plan, worker, name);
-		if (wantsBytes) await measureRows(plan, ground, worker, inspectorPort);
+		const built = await buildWorker(ground, "economies", benchConfig("micro"));
+		if (habits.length > 0) await measureHabits(plan, ground, built, habits);
+		if (wantsBytes) await measureRows(plan, ground, built);
 	}
 	if ([ids.start, ids.startCpu, ids.heap].some((id) => plan.wants(id)))
 		await measureStart(plan, ground);
 }
 
-async function measureHabit(plan: Plan, worker: BenchWorker, name: HabitName): Promise<void> {
-	const id = ids.habit(name);
-	const { service, bare } = await ratesOf(plan, worker, id, name);
-	const beside = { name: others[name], values: bare };
-	plan.done(pairedFigure({ id, unit: "operations/s" }, service, beside));
+async function measureHabits(
+	plan: Plan,
+	ground: Ground,
+	built: Built,
+	habits: readonly HabitName[],
+): Promise<void> {
+	const rounds = Math.max(habitRoundsMin, Math.round(plan.seconds.micro / habitRoundSeconds));
+	const wanted = habits.map((name) => ({ id: ids.habit(name), subject: name }));
+	const entrants = [
+		{ built, turn: "service" },
+		{ built: { ...built, name: `${built.name}-otherwise` }, turn: "bare" },
+	] as const;
+	const rates = await runMicroRounds(plan, ground, wanted, entrants, rounds);
+	for (const [at, { id, unit, values, besides }] of rates.entries()) {
+		const name = habits[at] === undefined ? "" : others[habits[at]];
+		plan.done(pairedFigure({ id, unit }, values, { name, values: besides }));
+	}
 }
 
 /** What a row holds as it is parsed, and with the texts interned that many rows have. */
-async function measureRows(
-	plan: Plan,
-	{ undo }: Ground,
-	{ url }: BenchWorker,
-	inspectorPort: number,
-): Promise<void> {
+async function measureRows(plan: Plan, ground: Ground, built: Built): Promise<void> {
+	const inspectorPort = await freePort();
+	const { url } = await launchWorker(ground, built, {}, inspectorPort);
 	const inspector = await openInspector(inspectorPort, "bench-micro");
-	undo.add(async () => inspector.close());
+	ground.undo.add(async () => inspector.close());
 	const hold = async (request: HoldRequest) => {
 		const body = JSON.stringify(request);
 		const answer = await fetch(`${url}/hold`, { method: "POST", body, signal: plan.signal });
