@@ -6,7 +6,7 @@ import { createServices } from "../../src/services.ts";
 import { inBackground } from "../support/background.ts";
 import { pathOf } from "../support/fixtures.ts";
 import { newKey } from "../support/keys.ts";
-import { newTenant, type Tenant } from "../support/tenant.ts";
+import { newTenant, ownerSql, type Tenant } from "../support/tenant.ts";
 
 let tenant: Tenant;
 let token: string;
@@ -101,4 +101,17 @@ it("a key that was rotated has another ETag at once, and the old one in its old 
 	await tenant.call("POST", "/v1/keys/moving/rotate");
 	expect(await etagOf("")).not.toBe(before);
 	expect(await etagOf("?version=1")).toBe(before);
+});
+
+it("a JWKS that was changed by hand is another one at once after a purge", async () => {
+	const own = await newTenant();
+	await newKey(own, "ES256");
+	const path = `/t/${own.id}/.well-known/jwks.json`;
+	const before = await own.call("GET", path);
+	expect(before.json.keys).toHaveLength(1);
+	await ownerSql().query("update keys set state = 'disabled' where tenant_id = $1", [own.id]);
+	expect((await own.call("POST", "/v1/cache/purge")).status).toBe(200);
+	const headers = { "If-None-Match": before.headers.get("etag") ?? "" };
+	const after = await own.call("GET", path, { headers });
+	expect([after.status, after.json]).toEqual([200, { keys: [] }]);
 });
