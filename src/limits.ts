@@ -72,6 +72,8 @@ export const limits = {
 	leaseTtlMs: 2_000,
 	/** The coordinator counts leases this much longer than isolates do. */
 	leaseGraceMs: 100,
+	/** How often an answer is made anew because something of the tenant changed meanwhile. */
+	answerRenewals: 3,
 	/** From this age on a lease is renewed in the background. */
 	leaseRenewMs: 1_000,
 	/** The demand that a lease is to cover until the next one, at the pace of late. */

@@ -74,18 +74,49 @@ export async function admit(
 	const credentials = readCredentials(raw.headers.get("authorization"));
 	if (!credentials.ok) return (await limitAddress(services, raw, 1, meter)) ?? credentials;
 	const { tenant, hash } = credentials.value;
-	const before = leases.epochOf(tenant);
-	const known = tokenCache.get(tenant, hash);
-	if (!known) {
+	const remembered = { epoch: leases.epochOf(tenant), token: tokenCache.get(tenant, hash) };
+	if (!remembered.token) {
 		const refusal = await limitAddress(services, raw, limits.addressUnknownTokenCost, meter);
 		if (refusal) return refusal;
 	}
+	return underLease(services, credentials.value, remembered, keyWanted, background);
+}
+
+/** Who calls, of somebody who was admitted before something of the tenant changed. It is not paid for again. */
+export async function readmit(
+	services: Services,
+	raw: Request,
+	keyWanted: () => string | null,
+	background?: Background,
+): Promise<Result<Admitted, Failure>> {
+	const credentials = readCredentials(raw.headers.get("authorization"));
+	if (!credentials.ok) return credentials;
+	const { tenant, hash } = credentials.value;
+	const { leases, tokenCache } = services;
+	const remembered = { epoch: leases.epochOf(tenant), token: tokenCache.get(tenant, hash) };
+	return underLease(services, credentials.value, remembered, keyWanted, background);
+}
+
+/** What the isolate has of a token, and the epoch under which it has it. */
+interface Remembered {
+	readonly epoch: number | null;
+	readonly token: CachedToken | null | undefined;
+}
+
+async function underLease(
+	services: Services,
+	credentials: Credentials,
+	remembered: Remembered,
+	keyWanted: () => string | null,
+	background?: Background,
+): Promise<Result<Admitted, Failure>> {
+	const { leases } = services;
+	const { tenant } = credentials;
 	const term = leases.termNow(tenant) ?? (await leases.term(tenant));
 	if ("kind" in term) return term.kind === "unknown_tenant" ? unknownToken() : noLease(term);
-	const same = term.epoch === before;
 	const life = leases.lifeOf(tenant);
-	const current = same ? known : undefined;
-	const caller = await identify(services, credentials.value, current, keyWanted, background);
+	const known = term.epoch === remembered.epoch ? remembered.token : undefined;
+	const caller = await identify(services, credentials, known, keyWanted, background);
 	return caller.ok ? ok({ caller: caller.value, epoch: term.epoch, life }) : caller;
 }
 

@@ -1,7 +1,7 @@
 import { itemsOf } from "../audit/deed.ts";
 import { type AppendCall, placeOf } from "../audit/log.ts";
 import { appendOfChange } from "../audit/outbox.ts";
-import { encodeAppend, firstId, type RecordHead, timeOf } from "../audit/record.ts";
+import { encodeAppend, firstId, type RecordHead, type Target, timeOf } from "../audit/record.ts";
 import type { Whereabouts } from "../audit/region.ts";
 import type { Caller } from "../auth/tokens.ts";
 import { type OutboxNote, withOutbox } from "../db/audit-outbox.ts";
@@ -20,6 +20,8 @@ export interface Told {
 	readonly result: Result<Reply, Failure>;
 	/** null where there is nothing to record. */
 	readonly record: AppendCall | null;
+	/** What it was done with or to, where that is on record. */
+	readonly target?: Target;
 	/** It was the answer to an earlier request with the same Idempotency-Key. */
 	readonly isReplay?: boolean;
 }
@@ -97,6 +99,7 @@ async function tell(witnessed: Witnessed, result: Result<Reply, Failure>): Promi
 	return {
 		result,
 		record: { place, records: encodeAppend({ ...head, target: deed.target }, items) },
+		target: deed.target,
 	};
 }
 

@@ -23,9 +23,10 @@ import {
 	limitAddress,
 	type Meter,
 	operationFor,
+	readmit,
 	spend,
 } from "./admission.ts";
-import { refusal, released, type Witnessed, witness } from "./audited.ts";
+import { refusal, released, type Told, type Witnessed, witness } from "./audited.ts";
 import { handleOnce, isKeyed } from "./idempotent.ts";
 import { check, readJson } from "./input.ts";
 import { jsonResponse, problemResponse, withBaseHeaders } from "./problem.ts";
@@ -110,33 +111,76 @@ async function answerCaller(
 	const late = cost > usual ? await pay(admitted.value.caller, { cost, paid: usual }) : null;
 	if (late) return late;
 	// A body can be held back for longer than a revocation takes: whoever did that is asked again.
+	const renew = async () => {
+		const renewed = await readmit(services, raw, keyWanted, background);
+		if (!renewed.ok || allows(renewed.value.caller.role, route.permission)) return renewed;
+		return lapsed();
+	};
 	if (!(await holds(services, admitted.value))) {
-		admitted = await admit(services, raw, meter, keyWanted, background);
+		admitted = await renew();
 		if (!admitted.ok) return admitted;
-		if (!allows(admitted.value.caller.role, route.permission)) return lapsed();
 	}
 	const { value: current } = admitted;
 	const { caller } = current;
 	const request = { services, raw, caller, ...input.value };
-	return answerOnce(current, { ...witnessed, caller, cost }, request, input.value.json);
+	const standing = { current, renew };
+	return answerOnce(standing, { ...witnessed, caller, cost }, request, input.value.json);
+}
+
+type AnyRequest = GuardedRequest<unknown, unknown, unknown>;
+
+/** On what an answer stands. */
+interface Standing {
+	current: Admitted;
+	/** The same caller by what holds now; the failure if it may not do this any more. */
+	readonly renew: () => Promise<Result<Admitted, Failure>>;
 }
 
 /** Runs the handler, and releases its answer when that is on record and still stands. */
 async function answerOnce(
-	admitted: Admitted,
+	standing: Standing,
 	witnessed: Witnessed,
-	request: GuardedRequest<unknown, unknown, unknown>,
+	request: AnyRequest,
 	json: unknown,
 ): Promise<Result<Reply, Failure>> {
 	const { services, route } = witnessed;
 	// What was changed was changed; but a signature or a secret is not told on what held once.
-	const stands = async () => changes(route) || (await holds(services, admitted));
+	const stands = async () => changes(route) || (await holds(services, standing.current));
+	let answer: Told | null = null;
 	const told = await handleOnce(route, request, json, async (own) => {
-		const reply = await witness(witnessed, own);
-		return (await stands()) ? reply : { result: lapsed(), record: null };
+		answer = await witness(witnessed, own);
+		for (let renewals = 0; !(await stands()); renewals++) {
+			if (renewals === limits.answerRenewals) return { result: lapsed(), record: null };
+			const anew = await answerAnew(standing, witnessed, own);
+			if (!anew.ok) return { result: anew, record: null };
+			answer = anew.value;
+		}
+		return answer;
 	});
 	const result = await released(witnessed, told, isKeyed(route, request.raw));
-	return told.isReplay || (await stands()) ? result : lapsed();
+	if (told.isReplay || (await stands())) return result;
+	// It is on record, and would be a second time: what is told is the same answer, if it would be given now.
+	const anew = await answerAnew(standing, witnessed, request);
+	return anew.ok && isSame(answer, anew.value) && (await stands()) ? result : lapsed();
+}
+
+/** The answer by what holds now. */
+async function answerAnew(
+	standing: Standing,
+	witnessed: Witnessed,
+	request: AnyRequest,
+): Promise<Result<Told, Failure>> {
+	const renewed = await standing.renew();
+	if (!renewed.ok) return renewed;
+	standing.current = renewed.value;
+	const { caller } = renewed.value;
+	return ok(await witness({ ...witnessed, caller }, { ...request, caller }));
+}
+
+/** Whether both were done, with the same version of the same key. */
+function isSame(answer: Told | null, { result, target }: Told): boolean {
+	if (!answer?.result.ok || !result.ok || !answer.target || !target) return false;
+	return answer.target.id === target.id && answer.target.version === target.version;
 }
 
 /** Whether the handler's effect is what the request was for, rather than its answer. */

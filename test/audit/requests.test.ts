@@ -275,6 +275,34 @@ describe("what may not be told without its record", () => {
 		expect((await answer.json<{ code: string }>()).code).toBe("lease_lapsed");
 	});
 
+	it("is told, with one record, when the change that came was not about it", async () => {
+		let changes = 0;
+		const services = withLog(async (_, real) => {
+			changes++;
+			await tenant.call("POST", "/v1/keys", { json: { name: "another", algorithm: "Ed25519" } });
+			services.leases.end(tenant.id);
+			return real();
+		});
+		const answer = await ask(services, asked());
+		expect(answer.status).toBe(200);
+		const { signature } = await answer.json<{ signature: string }>();
+		expect(changes).toBe(1);
+		const signed = (await recorded()).filter(({ action }) => action === "sign");
+		expect(signed).toHaveLength(1);
+		const digest = await sha256(fromBase64(signature));
+		expect(toHex(signed[0]?.signature ?? new Uint8Array())).toBe(digest);
+	});
+
+	it("is not told when the key was rotated while the record was written", async () => {
+		const services = withLog(async (_, real) => {
+			await tenant.call("POST", `/v1/keys/${key.id}/rotate`);
+			services.leases.end(tenant.id);
+			return real();
+		});
+		const answer = await ask(services, asked());
+		expect((await answer.json<{ code: string }>()).code).toBe("lease_lapsed");
+	});
+
 	it("is a refusal of the role too", async () => {
 		const other = { ...asked(), token: await tenant.token("verifier") };
 		expect((await ask(withLog(lost), other)).status).toBe(503);
