@@ -23,7 +23,7 @@ export type AlertName = Pick<AlertRow, "rule" | "subject">;
 const columns = `a.id, a.rule, a.subject, a.value, a.threshold, a.bottleneck, a.advice,
 	${iso("a.raised_at", "raised_at")}, ${iso("a.resolved_at", "resolved_at")}`;
 
-const statements = {
+export const statements = {
 	raise: {
 		name: "alerts.raise",
 		text: `insert into alerts (tenant_id, id, rule, subject, value, threshold, bottleneck, advice)

@@ -31,7 +31,7 @@ export interface DueRow {
 const columns = `r.id, r.origin, ${iso("r.at", "at")}, r.figures, r.unreachable`;
 const isOn = (config: string) => `${config} #>> '{benchmarking_config,enable_benchmarks}' = 'true'`;
 
-const statements = {
+export const statements = {
 	// Whoever comes second waits for the first one's row, and then finds that its time is not over.
 	claimDue: {
 		name: "benchmarks.claimDue",

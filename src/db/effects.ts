@@ -9,7 +9,7 @@ export interface EffectMark {
 	readonly attempt: number;
 }
 
-const statements = {
+export const statements = {
 	// Waits for an attempt whose statement is under way: then its row is there, or never will be.
 	shut: {
 		name: "effects.shut",

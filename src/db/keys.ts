@@ -85,7 +85,7 @@ const byRef = (column: "id" | "name") => `
 	order by v.version desc`;
 
 /** Every statement names the tenant first. */
-const statements = {
+export const statements = {
 	byId: { name: "keys.byId", text: byRef("id") },
 	byName: { name: "keys.byName", text: byRef("name") },
 	version: {

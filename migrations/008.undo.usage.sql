@@ -1,0 +1,3 @@
+drop trigger audit_usage on audit_events;
+drop function audit_count_usage();
+drop table usage_daily;
