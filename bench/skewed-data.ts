@@ -35,6 +35,7 @@ export async function seedSkewed(client: pg.Client, sizes: SkewedSizes): Promise
 		const [begins, ends] = [day, day + 1].map((n) => new Date(first + n * dayMs).toISOString());
 		await seedDay(client, sizes, day, `${begins}`, `${ends}`);
 	}
+	await client.query(notes);
 	await client.query("analyze");
 }
 
@@ -51,8 +52,17 @@ const helpers = `
 	create function pg_temp.id(t bigint, n bigint) returns uuid language sql immutable return
 		encode(int8send(${0x0190000000007000n} | (t << 16)) || int8send((${-(2n ** 63n)}) | n), 'hex')::uuid`;
 
+/** Of changes whose records have come to the log, and of some whose requests were cut off. */
+const notes = `insert into audit_outbox (tenant_id, id, at, place, request_id, action, address, cost, created_at)
+	select tenant_id, id, at, tenant_id || '/weur/0', request_id, action, '', 0, now() from
+		(select * from audit_events where tenant_id = '${mainTenant}' and at >= current_date limit 200) moved
+	union all select pg_temp.tenant(n), pg_temp.id(n, n), now(), pg_temp.tenant(n) || '/weur/0', pg_temp.id(n, n),
+		'rotateKey', '', 0, now() - n * interval '1 second' from generate_series(0::bigint, ${others}) n`;
+
 /** Rows t and n: the main tenant has so many, the others half as many together. */
-const each = (count: number) => `(select 0::bigint as t, n from generate_series(0::bigint, ${count - 1}) n
+const each = (
+	count: number,
+) => `(select 0::bigint as t, n from generate_series(0::bigint, ${count - 1}) n
 	union all select t, n from generate_series(1::bigint, ${others}) t,
 		generate_series(0::bigint, ${Math.ceil(count / 2 / others)} - 1) n) rows (t, n)`;
 
@@ -86,8 +96,8 @@ function statementsOf({ keys }: SkewedSizes): string[] {
 		`insert into audit_chains select pg_temp.tenant(t), pg_temp.id(t, n), 'weur', n from ${each(16)}`,
 		`insert into audit_archive_days (day, closed_at, dropped_at)
 			select current_date - n::int, now(), case when n > 40 then now() end from generate_series(31, 430) n`,
-		`insert into audit_archives (tenant_id, day, state, manifest)
-			select pg_temp.tenant(t), current_date - 31 - n::int, case when n = 0 then 'writing'
+		`insert into audit_archives (tenant_id, day, parts, state, manifest)
+			select pg_temp.tenant(t), current_date - 31 - n::int, 10, case when n = 0 then 'writing'
 				when n > 380 then 'expired' else 'archived' end, sha256('manifest')
 			from generate_series(0::bigint, ${others}) t, generate_series(0, 399) n where n % (1 + t) = 0`,
 		`insert into audit_archive_files select tenant_id, day, 0, n, '{}' from audit_archives,

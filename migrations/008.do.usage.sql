@@ -16,8 +16,6 @@ create table usage_daily (
 ) with (fillfactor = 70);
 -- When a key was last used.
 create index usage_daily_by_target on usage_daily (tenant_id, target_id, day);
--- The purge job reads across tenants.
-create index usage_daily_by_age on usage_daily (day);
 
 -- In the same statement as the records: those that it met again are not among the added, so each is
 -- counted once. In the order of the key, so that two moves at once wait for each other and not in a ring.

@@ -308,6 +308,8 @@ export const limits = {
 	// Jobs: work per run, so that one run stays inside the platform's CPU time
 	purgeKeysPerRun: 500,
 	purgeEffectsPerRun: 10_000,
+	usageKeptDays: 400,
+	purgeUsagePerRun: 10_000,
 	rewrapPerSlice: 200,
 	rewrapPasses: 10,
 	spareRsaKeysPerSize: 4,

@@ -45,9 +45,9 @@ export const statements = {
 	},
 	purge: {
 		name: "alerts.purge",
-		text: `delete from alerts where (tenant_id, id) in (
-				select tenant_id, id from alerts
-				where resolved_at < now() - make_interval(days => $1) order by resolved_at limit $2)
+		text: `delete from alerts where ctid = any(array(
+				select ctid from alerts
+				where resolved_at < now() - make_interval(days => $1) order by resolved_at limit $2))
 			returning id`,
 	},
 } as const satisfies Record<string, Statement>;

@@ -70,11 +70,16 @@ export const statements = {
 			where k.tenant_id = $1 and k.id > $2 and (k.delete_at is null or k.delete_at > now())
 			order by k.id limit $3`,
 	},
+	// From tenant to tenant: an index by the day alone would be taken for the days of one tenant too.
 	purge: {
 		name: "usage.purge",
-		text: `delete from usage_daily where (tenant_id, day, target_id) in (
-				select tenant_id, day, target_id from usage_daily
-				where day < (now() at time zone 'utc')::date - $1::int order by day limit $2)
+		text: `delete from usage_daily where ctid = any(array(
+				select u.place from tenants t
+				cross join lateral (
+					select u.ctid as place from usage_daily u
+					where u.tenant_id = t.id and u.day < (now() at time zone 'utc')::date - $1::int
+					order by u.day limit $2) u
+				limit $2))
 			returning day`,
 	},
 } as const satisfies Record<string, Statement>;
