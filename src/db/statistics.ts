@@ -88,7 +88,11 @@ export function observed(db: Database, clock: Clock, tell: Tell): Database {
 
 	return {
 		query: <Row>(statement: Statement, params: readonly Param[]) =>
-			timed([statement.name], () => db.query<Row>(statement, params), (rows) => [rows.length]),
+			timed(
+				[statement.name],
+				() => db.query<Row>(statement, params),
+				(rows) => [rows.length],
+			),
 		transaction: (calls) =>
 			timed(
 				calls.map(({ statement }) => statement.name),

@@ -222,7 +222,12 @@ export const planCases: Readonly<Record<string, (db: Database) => Promise<unknow
 	"spares.count": spares.countSpares,
 	"spares.insert": (db) =>
 		spares.insertSpare(db, 2048, {
-			...{ id: newId(10), public_jwk: { kty: "RSA", n: "AAAA", e: "AQAB" }, kek_id: "kek-2", sealed: "AAAA" },
+			...{
+				id: newId(10),
+				public_jwk: { kty: "RSA", n: "AAAA", e: "AQAB" },
+				kek_id: "kek-2",
+				sealed: "AAAA",
+			},
 		}),
 	"spares.dropOld": (db) => spares.dropOldSpares(db, "kek-3"),
 
