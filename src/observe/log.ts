@@ -51,7 +51,7 @@ const levelOf: Record<LogEvent["event"], LogLevel> = {
 	job_failed: "error",
 	pool_leak: "warn",
 	pool_rested: "debug",
-	slow_query: "warn",
+	slow_query: "info",
 	query_statistics: "debug",
 	repeated_query: "warn",
 	replica_failed: "warn",

@@ -4,11 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Explained, explaining, sizesOfTables } from "../../bench/explained.ts";
 import { seedSkewed } from "../../bench/skewed-data.ts";
 import { migrate } from "../../local/migrate.ts";
 import { type RunningPostgres, startPostgres } from "../../local/postgres.ts";
 import { allStatements } from "../../src/db/all.ts";
-import { type Explained, explaining } from "./explained.ts";
 import { planCases } from "./plan-cases.ts";
 
 const file = join(import.meta.dirname, "plans.json");
@@ -44,7 +44,7 @@ beforeAll(async () => {
 	await owner.query("alter system set autovacuum = off"); // it would come at any moment, or not
 	await owner.query("select pg_reload_conf()");
 	await seedSkewed(owner, { events: 600_000, days: 5, keys: 40_000 });
-	const sizes = await sizesOf();
+	const sizes = await sizesOfTables(owner);
 	for (const [label, run] of Object.entries(planCases)) {
 		const own = label.split("/", 1)[0];
 		await owner.query("begin");
@@ -62,14 +62,6 @@ afterAll(async () => {
 	await postgres?.stop();
 	await rm(dataDir, { recursive: true, force: true });
 });
-
-async function sizesOf(): Promise<Map<string, number>> {
-	const { rows } = await owner.query<{ relname: string; n: number }>(
-		`select relname, reltuples::float8 as n from pg_class
-		where relnamespace = 'public'::regnamespace and relkind = 'r'`,
-	);
-	return new Map(rows.map(({ relname, n }) => [relname, n]));
-}
 
 async function writePlans(): Promise<void> {
 	await writeFile(file, `${JSON.stringify(plansFound(), null, "\t")}\n`);
@@ -104,7 +96,7 @@ describe("every statement of the service", () => {
 
 	it("meets a million rows and more", async () => {
 		let rows = 0;
-		for (const count of (await sizesOf()).values()) rows += Math.max(0, count);
+		for (const count of (await sizesOfTables(owner)).values()) rows += Math.max(0, count);
 		expect(rows).toBeGreaterThan(rowsLeast);
 	});
 

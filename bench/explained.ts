@@ -1,5 +1,5 @@
 import type pg from "pg";
-import type { Database, Param, Statement } from "../../src/db/client.ts";
+import type { Database, Param, Statement } from "../src/db/client.ts";
 
 /** What EXPLAIN says of a node of a plan. */
 interface PlanNode {
@@ -54,6 +54,15 @@ export function explaining(
 			return answers;
 		},
 	};
+}
+
+/** How many rows each table had when it was last analysed. */
+export async function sizesOfTables(client: pg.Client): Promise<Map<string, number>> {
+	const { rows } = await client.query<{ relname: string; n: number }>(
+		`select relname, reltuples::float8 as n from pg_class
+		where relnamespace = 'public'::regnamespace and relkind = 'r'`,
+	);
+	return new Map(rows.map(({ relname, n }) => [relname, n]));
 }
 
 interface Seen {
