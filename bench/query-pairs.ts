@@ -5,7 +5,7 @@ import { firstId, lastId } from "../src/db/columns.ts";
 import { purgeEffects } from "../src/db/effects.ts";
 import { publishedKeys } from "../src/db/keys.ts";
 import { findToken } from "../src/db/tokens.ts";
-import { usageByDay, usedKeys } from "../src/db/usage.ts";
+import { allTargets, selectUsage, usedKeys } from "../src/db/usage.ts";
 import { toHex, utf8 } from "../src/lib/bytes.ts";
 import { sha256 } from "../src/lib/sha256.ts";
 import { limits } from "../src/limits.ts";
@@ -75,8 +75,8 @@ export const queryPairs: readonly QueryPair[] = [
 			params: [tenant, `${dayAgo(3)}T00:00:00Z`, pageSize],
 		},
 		shipped: (db) =>
-			usageByDay(db, tenant, {
-				...{ from: dayAgo(3), to: dayAgo(0), targetId: null, size: pageSize },
+			selectUsage(db, tenant, {
+				...{ from: dayAgo(3), to: dayAgo(0), targetId: allTargets, size: pageSize },
 				before: { day: dayAgo(-1), targetId: lastId },
 			}),
 		same: ({ day, cost, signatures }) => [day, cost, signatures],

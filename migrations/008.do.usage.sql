@@ -1,8 +1,9 @@
--- What was done, counted: a row for each tenant, day (UTC) and target, of the records that came to audit_events.
+-- What was done, counted: a row for each tenant, day (UTC) and target, and one for all targets together, of the
+-- records that came to audit_events.
 create table usage_daily (
 	tenant_id text not null,
 	day date not null,
-	-- Of the key or token; zeros where the record has no id.
+	-- Of the key or token; zeros where the record has no id; ff for all of them, so that nobody adds them up.
 	target_id uuid not null,
 	signatures bigint not null,
 	-- Signatures that did not verify. Those that did have no record.
@@ -24,14 +25,16 @@ create function audit_count_usage() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
 	insert into usage_daily as u (tenant_id, day, target_id, signatures, invalid, refused, changes, cost)
-	select tenant_id, (at at time zone 'utc')::date,
-		coalesce(target_id, '00000000-0000-0000-0000-000000000000'),
+	select tenant_id, day,
+		case grouping(target) when 1 then 'ffffffff-ffff-ffff-ffff-ffffffffffff' else target end,
 		count(*) filter (where outcome = 'ok' and action in ('sign', 'signBatch', 'signJwt')),
 		count(*) filter (where outcome = 'invalid'),
 		count(*) filter (where outcome not in ('ok', 'invalid')),
 		count(*) filter (where outcome = 'ok' and action not in ('sign', 'signBatch', 'signJwt')),
 		sum(cost)
-	from added group by 1, 2, 3
+	from (select *, (at at time zone 'utc')::date as day,
+			coalesce(target_id, '00000000-0000-0000-0000-000000000000') as target from added) records
+	group by grouping sets ((tenant_id, day, target), (tenant_id, day))
 	order by 1, 2, 3
 	on conflict (tenant_id, day, target_id) do update set
 		signatures = u.signatures + excluded.signatures,
@@ -48,13 +51,15 @@ revoke execute on function audit_count_usage() from public;
 create trigger audit_usage after insert on audit_events
 	referencing new table as added for each statement execute function audit_count_usage();
 insert into usage_daily as u (tenant_id, day, target_id, signatures, invalid, refused, changes, cost)
-	select tenant_id, (at at time zone 'utc')::date,
-		coalesce(target_id, '00000000-0000-0000-0000-000000000000'),
+	select tenant_id, day,
+		case grouping(target) when 1 then 'ffffffff-ffff-ffff-ffff-ffffffffffff' else target end,
 		count(*) filter (where outcome = 'ok' and action in ('sign', 'signBatch', 'signJwt')),
 		count(*) filter (where outcome = 'invalid'),
 		count(*) filter (where outcome not in ('ok', 'invalid')),
 		count(*) filter (where outcome = 'ok' and action not in ('sign', 'signBatch', 'signJwt')),
 		sum(cost)
-	from audit_events group by 1, 2, 3;
+	from (select *, (at at time zone 'utc')::date as day,
+			coalesce(target_id, '00000000-0000-0000-0000-000000000000') as target from audit_events) records
+	group by grouping sets ((tenant_id, day, target), (tenant_id, day));
 
 grant select, delete on usage_daily to edgesign_app;

@@ -315,6 +315,7 @@ export const limits = {
 	// Jobs: work per run, so that one run stays inside the platform's CPU time
 	purgeKeysPerRun: 500,
 	purgeEffectsPerRun: 10_000,
+	usageShownDays: 30,
 	usageKeptDays: 400,
 	purgeUsagePerRun: 10_000,
 	rewrapPerSlice: 200,

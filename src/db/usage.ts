@@ -1,12 +1,12 @@
 import type { Database, Statement } from "./client.ts";
-import { iso, type Page } from "./columns.ts";
+import { iso, lastId, type Page } from "./columns.ts";
 
 /** What was done on a day, with one target or with all of them. Counts of PostgreSQL's bigint. */
 export interface UsageRow {
 	/** UTC, `YYYY-MM-DD`. */
 	readonly day: string;
-	/** A key's or token's id, zeros for none; null for all of them together. */
-	readonly target_id: string | null;
+	/** A key's or token's id, zeros for none; or `allTargets`. */
+	readonly target_id: string;
 	readonly signatures: number;
 	readonly invalid: number;
 	readonly refused: number;
@@ -19,7 +19,7 @@ export interface UsageQuery {
 	/** Both included. */
 	readonly from: string;
 	readonly to: string;
-	/** Of one key or token; null for all. */
+	/** Of one key or token, or `allTargets` together; null for a row of each. */
 	readonly targetId: string | null;
 	/** What the page before ended with: those before it are wanted. */
 	readonly before: { readonly day: string; readonly targetId: string };
@@ -38,25 +38,19 @@ export interface UsedKeyRow {
 	readonly last_used_on: string | null;
 }
 
-const counts = ["signatures", "invalid", "refused", "changes", "cost"];
-const each = counts.map((name) => `u.${name}::float8`).join(", ");
-const sums = counts.map((name) => `sum(u.${name})::float8 as ${name}`).join(", ");
+/** Stands for all targets together. */
+export const allTargets = lastId;
 
 export const statements = {
-	byTarget: {
-		name: "usage.byTarget",
-		text: `select u.day::text, u.target_id, ${each} from usage_daily u
+	list: {
+		name: "usage.list",
+		text: `select u.day::text, u.target_id, u.signatures::float8, u.invalid::float8, u.refused::float8,
+				u.changes::float8, u.cost::float8
+			from usage_daily u
 			where u.tenant_id = $1 and u.day >= $2::date and u.day <= $3::date
-				and ($4::uuid is null or u.target_id = $4)
+				and (u.target_id = $4::uuid or ($4 is null and u.target_id <> '${allTargets}'))
 				and (u.day, u.target_id) < ($5::date, $6::uuid)
 			order by u.day desc, u.target_id desc limit $7`,
-	},
-	byDay: {
-		name: "usage.byDay",
-		text: `select u.day::text, null as target_id, ${sums} from usage_daily u
-			where u.tenant_id = $1 and u.day >= $2::date and u.day <= $3::date
-				and ($4::uuid is null or u.target_id = $4) and u.day < $5::date
-			group by u.day order by u.day desc limit $6`,
 	},
 	keys: {
 		name: "usage.keys",
@@ -84,23 +78,14 @@ export const statements = {
 	},
 } as const satisfies Record<string, Statement>;
 
-/** A row for each day and target, the newest first. */
-export async function usageByTarget(
+/** The newest first. */
+export async function selectUsage(
 	db: Database,
 	tenant: string,
 	{ from, to, targetId, before, size }: UsageQuery,
 ): Promise<UsageRow[]> {
 	const params = [tenant, from, to, targetId, before.day, before.targetId, size];
-	return db.query<UsageRow>(statements.byTarget, params);
-}
-
-/** A row for each day, the newest first. */
-export async function usageByDay(
-	db: Database,
-	tenant: string,
-	{ from, to, targetId, before, size }: UsageQuery,
-): Promise<UsageRow[]> {
-	return db.query<UsageRow>(statements.byDay, [tenant, from, to, targetId, before.day, size]);
+	return db.query<UsageRow>(statements.list, params);
 }
 
 /** In the order of their ids, after the id `after`. */

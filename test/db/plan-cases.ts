@@ -76,7 +76,7 @@ function batch(count: number) {
 }
 
 const wholeUsage = { from: dayAgo(30), to: dayAgo(0), targetId: null, size: 51 };
-const fromNewest = { day: dayAgo(-1), targetId: lastId };
+const beyond = { day: "9999-12-31", targetId: lastId };
 
 /**
  * What the service asks of Postgres, with parameters as they come: each under the name of its statement, and
@@ -231,16 +231,15 @@ export const planCases: Readonly<Record<string, (db: Database) => Promise<unknow
 		}),
 	"spares.dropOld": (db) => spares.dropOldSpares(db, "kek-3"),
 
-	"usage.byTarget": (db) => usage.usageByTarget(db, tenant, { ...wholeUsage, before: fromNewest }),
-	"usage.byTarget/key": (db) =>
-		usage.usageByTarget(db, tenant, { ...wholeUsage, targetId: rareKey, before: fromNewest }),
-	"usage.byTarget/behind a cursor": (db) => {
+	"usage.list": (db) => usage.selectUsage(db, tenant, { ...wholeUsage, before: beyond }),
+	"usage.list/key": (db) =>
+		usage.selectUsage(db, tenant, { ...wholeUsage, targetId: rareKey, before: beyond }),
+	"usage.list/all": (db) =>
+		usage.selectUsage(db, tenant, { ...wholeUsage, targetId: usage.allTargets, before: beyond }),
+	"usage.list/behind a cursor": (db) => {
 		const before = { day: dayAgo(2), targetId: rareKey };
-		return usage.usageByTarget(db, tenant, { ...wholeUsage, before });
+		return usage.selectUsage(db, tenant, { ...wholeUsage, before });
 	},
-	"usage.byDay": (db) => usage.usageByDay(db, tenant, { ...wholeUsage, before: fromNewest }),
-	"usage.byDay/key": (db) =>
-		usage.usageByDay(db, tenant, { ...wholeUsage, targetId: rareKey, before: fromNewest }),
 	"usage.keys": (db) => usage.usedKeys(db, tenant, deepPage),
 	"usage.purge": (db) => usage.purgeUsage(db, limits.usageKeptDays, limits.purgeUsagePerRun),
 };
