@@ -142,7 +142,14 @@ async function readIndexes(client: pg.Client): Promise<IndexRow[]> {
 function unused({ name, isConstraint, isPartitioned, uses, bytes, live }: IndexRow): Finding[] {
 	if (isConstraint || uses > 0 || live < largeRows) return [];
 	const why = `was not read since the statistics began, over ${live} rows; ${Math.ceil(bytes / 2 ** 20)} MiB`;
-	return [{ kind: "unused index", subject: name, why, run: `drop index ${concurrently(isPartitioned)}${name};` }];
+	return [
+		{
+			kind: "unused index",
+			subject: name,
+			why,
+			run: `drop index ${concurrently(isPartitioned)}${name};`,
+		},
+	];
 }
 
 /** Without a lock that others wait for, which is not to be had for all partitions at once. */
