@@ -84,8 +84,13 @@ function read(
 	const reads = nodes.flatMap(({ node }) => {
 		if (node.Operation || !isLarge(node)) return [];
 		const indexes = [...walk(node, false)].flatMap((seen) => seen.node["Index Name"] ?? []);
-		const by = indexes.length > 0 ? ` by ${plain(indexes.join(" and "))}` : "";
-		return [`${node["Node Type"]} of ${plain(`${node["Relation Name"]}`)}${by}`];
+		const name = plain(`${node["Relation Name"]}`);
+		// A bitmap of an index or the index itself: which of them is cheaper changes with a sample of rows.
+		return [
+			indexes.length > 0
+				? `${name} by ${plain(indexes.join(" and "))}`
+				: `${node["Node Type"]} of ${name}`,
+		];
 	});
 	return {
 		reads: [...new Set(reads)].sort(),

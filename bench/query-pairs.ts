@@ -121,15 +121,18 @@ export const queryPairs: readonly QueryPair[] = [
 	},
 	{
 		id: "queries/purge",
-		of: "a purge of some marks of old requests",
+		of: "a purge of ten thousand marks of old requests",
 		naive: {
 			text: `delete from effects where (tenant_id, id, attempt) in (
 					select tenant_id, id, attempt from effects
 					where created_at < now() - make_interval(hours => $1) order by created_at limit $2)
 				returning tenant_id`,
-			params: [limits.effectsKeptHours, 100],
+			params: [limits.effectsKeptHours, limits.purgeEffectsPerRun],
 		},
-		shipped: async (db) => Array.from({ length: await purgeEffects(db, 100) }, () => ({})),
+		shipped: async (db) => {
+			const purged = await purgeEffects(db, limits.purgeEffectsPerRun);
+			return Array.from({ length: purged }, () => ({}));
+		},
 		same: () => 1,
 	},
 ];

@@ -92,7 +92,7 @@ function statementsOf({ keys }: SkewedSizes): string[] {
 				jsonb_build_object('enable_benchmarks', t < 20, 'benchmark_interval_seconds', 300))
 			from ${each(1_000)}`,
 		`insert into effects (tenant_id, id, attempt, resource, created_at)
-			select pg_temp.tenant(t), pg_temp.id(t, n), 1, 'x', now() - n * interval '3 seconds' from ${each(60_000)}`,
+			select pg_temp.tenant(t), pg_temp.id(t, n), 1, 'x', now() - n * interval '4 seconds' from ${each(60_000)}`,
 		`insert into audit_chains select pg_temp.tenant(t), pg_temp.id(t, n), 'weur', n from ${each(16)}`,
 		`insert into audit_archive_days (day, closed_at, dropped_at)
 			select current_date - n::int, now(), case when n > 40 then now() end from generate_series(31, 430) n`,
