@@ -3,7 +3,7 @@ import { selectRuns } from "../src/db/benchmarks.ts";
 import type { Database, Param } from "../src/db/client.ts";
 import { firstId, lastId } from "../src/db/columns.ts";
 import { purgeEffects } from "../src/db/effects.ts";
-import { publishedKeys } from "../src/db/keys.ts";
+import { publishedKeys, selectKeys } from "../src/db/keys.ts";
 import { findToken } from "../src/db/tokens.ts";
 import { allTargets, selectUsage, usedKeys } from "../src/db/usage.ts";
 import { toHex, utf8 } from "../src/lib/bytes.ts";
@@ -45,6 +45,21 @@ export const queryPairs: readonly QueryPair[] = [
 		},
 		shipped: (db) => usedKeys(db, tenant, { after: firstId, size: pageSize }),
 		same: ({ id, current_version, last_used_on }) => [id, current_version, last_used_on],
+	},
+	{
+		id: "queries/tags",
+		of: "keys with a tag that few have",
+		naive: {
+			text: `select k.id from keys k where k.tenant_id = $1 and k.id > $2
+					and (k.delete_at is null or k.delete_at > now()) and k.tags ->> 'service' = $3
+				order by k.id limit $4`,
+			params: [tenant, firstId, "service-3000", pageSize],
+		},
+		shipped: (db) => {
+			const filter = { tags: { service: "service-3000" }, namePatterns: null };
+			return selectKeys(db, tenant, filter, { after: firstId, size: pageSize });
+		},
+		same: ({ id }) => id,
 	},
 	{
 		id: "queries/audit",

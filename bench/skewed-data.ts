@@ -78,7 +78,7 @@ function statementsOf({ keys }: SkewedSizes): string[] {
 				(array['Ed25519', 'ES256', 'RS256'])[1 + pg_temp.rank(n, 3, 3)],
 				case when n % 100 = 99 then 'pending_deletion' when n % 20 = 19 then 'disabled' else 'enabled' end,
 				true, case when n % 10 = 5 then 10 else 1 end,
-				jsonb_build_object('team', 'team-' || pg_temp.rank(n, 4, 30)),
+				jsonb_build_object('team', 'team-' || pg_temp.rank(n, 4, 30), 'service', 'service-' || n / 10),
 				case when n % 100 = 99 then now() + (n % 30 + 1) * interval '1 day' end
 			from ${each(keys)}`,
 		`insert into key_versions (tenant_id, key_id, version, public_jwk, kek_id, sealed)

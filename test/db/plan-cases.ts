@@ -107,6 +107,10 @@ export const planCases: Readonly<Record<string, (db: Database) => Promise<unknow
 			{ ...noKeyFilter, state: "enabled", tags: { team: "team-1" } },
 			page,
 		),
+	"keys.list/nothing found": (db) =>
+		keys.selectKeys(db, tenant, { ...noKeyFilter, tags: { team: "nobody" } }, page),
+	"keys.list/rare tag": (db) =>
+		keys.selectKeys(db, tenant, { ...noKeyFilter, tags: { service: "service-3000" } }, page),
 	"keys.list/prefix": (db) =>
 		keys.selectKeys(db, tenant, { ...noKeyFilter, namePrefix: "key-39999" }, page),
 	"keys.published": (db) => keys.publishedKeys(db, tenant),

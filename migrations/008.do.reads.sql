@@ -1,3 +1,5 @@
+-- What is read often, or by what few rows have.
+
 -- What was done, counted: a row for each tenant, day (UTC) and target, and one for all targets together, of the
 -- records that came to audit_events.
 create table usage_daily (
@@ -63,3 +65,7 @@ insert into usage_daily as u (tenant_id, day, target_id, signatures, invalid, re
 	group by grouping sets ((tenant_id, day, target), (tenant_id, day));
 
 grant select, delete on usage_daily to edgesign_app;
+
+-- Keys by their tags: one that few of many keys have was looked for in all of them. It lets the tenant lead.
+create extension if not exists btree_gin;
+create index keys_by_tags on keys using gin (tenant_id, tags jsonb_path_ops);
