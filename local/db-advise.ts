@@ -16,7 +16,7 @@ const usage = `npm run db:advise -- [--data DIR] [--log FILE] [--json]
 
 Says what the database's statistics and the service's log have against its indexes, tables and queries, and the
 statement for each. Changes nothing. DATABASE_URL (the owner's) or the local stack that runs.
-  --log FILE   lines that the service has logged (npm start writes them to stderr); - for standard input
+  --log FILE   lines that the service has logged (npm start writes them to its output); - for standard input
   --json       for a program: {findings, statements}`;
 
 async function main(args: string[]): Promise<void> {
