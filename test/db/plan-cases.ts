@@ -12,7 +12,7 @@ import { purgeEffects, shutEarlier, withEffect } from "../../src/db/effects.ts";
 import * as keys from "../../src/db/keys.ts";
 import * as sealed from "../../src/db/sealed.ts";
 import * as spares from "../../src/db/spares.ts";
-import { notePurge, tenantExists } from "../../src/db/tenants.ts";
+import { noteCaches, tenantExists } from "../../src/db/tenants.ts";
 import * as tokens from "../../src/db/tokens.ts";
 import * as usage from "../../src/db/usage.ts";
 import { toHex, utf8 } from "../../src/lib/bytes.ts";
@@ -126,7 +126,7 @@ export const planCases: Readonly<Record<string, (db: Database) => Promise<unknow
 	"tokens.revoke": (db) => tokens.markTokenRevoked(changing(db), tenant, keyIdOf(7)),
 
 	"tenants.exists": (db) => tenantExists(db, tenant),
-	"tenants.purge": (db) => notePurge(changing(db), tenant),
+	"tenants.note": (db) => noteCaches(changing(db), tenant),
 
 	"config.latest": (db) => config.latestConfig(db, tenant),
 	"config.byVersion": (db) => config.configVersion(db, tenant, 7),
