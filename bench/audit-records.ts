@@ -237,7 +237,7 @@ async function makePartitions(client: pg.Client, first: number, last: number): P
 }
 
 /** What the service's own statements are run with, over a connection that stays open. */
-function databaseOf(client: pg.Client): Database {
+export function databaseOf(client: pg.Client): Database {
 	return {
 		async query<Row>(
 			{ with: steps, text }: Parameters<Database["query"]>[0],

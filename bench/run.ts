@@ -15,6 +15,7 @@ import { runMemory } from "./memory.ts";
 import { runMicro } from "./micro.ts";
 import { type Options, readOptions, usage } from "./options.ts";
 import type { Plan } from "./plan.ts";
+import { runQueries } from "./queries.ts";
 import { formatReport } from "./table.ts";
 import { formatTrends } from "./trends.ts";
 import type { Ground } from "./workers.ts";
@@ -86,6 +87,7 @@ async function work(options: Options, plan: Plan, ground: Ground): Promise<void>
 	for (const figure of (await comparisonOf(options, plan, ground)) ?? []) plan.done(figure);
 	if (options.command !== "measure" || options.against !== null) return;
 	await runCache(plan);
+	await runQueries(plan, ground);
 	await runMicro(plan, ground);
 	await runEconomies(plan, ground);
 	await runHttp(plan, ground);

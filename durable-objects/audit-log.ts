@@ -8,6 +8,7 @@ import { appendId, appendTime, countRecords } from "../src/audit/record.ts";
 import type { RecordQuery, RecordSlice } from "../src/audit/source.ts";
 import { createDatabase, type Database } from "../src/db/client.ts";
 import { connectPool } from "../src/db/pooled.ts";
+import { observed } from "../src/db/statistics.ts";
 import { type Config, type Env, readConfig } from "../src/env.ts";
 import { concat } from "../src/lib/bytes.ts";
 import { systemClock } from "../src/lib/clock.ts";
@@ -116,7 +117,9 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 		this.#config = readConfig(env);
 		this.#log = createLog(this.#config.logLevel);
 		const parts = { clock: systemClock, random: systemRandom, log: this.#log };
-		this.#db = { few: createDatabase(this.#config), many: connectPool(this.#config, parts) };
+		const [few, many] = [createDatabase(this.#config), connectPool(this.#config, parts)];
+		const counted = (db: Database) => observed(db, systemClock, this.#log);
+		this.#db = { few: counted(few), many: counted(many) };
 		this.#sql.exec(schema);
 		noteTimes(this.#sql);
 		const registered = "select 1 from registered where chain = ?";

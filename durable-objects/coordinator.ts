@@ -4,12 +4,14 @@ import { readConfig as readTenantConfig } from "../src/config/config.ts";
 import { storedConfig, type TenantConfig } from "../src/config/schema.ts";
 import { type LoadAsk, Loader, type LoadReply } from "../src/coordination/loader.ts";
 import { createDatabase, type Database } from "../src/db/client.ts";
+import { observed } from "../src/db/statistics.ts";
 import { tenantExists } from "../src/db/tenants.ts";
 import { type Env, readConfig } from "../src/env.ts";
 import { type Clock, systemClock } from "../src/lib/clock.ts";
 import { systemRandom } from "../src/lib/random.ts";
 import { uuidv7 } from "../src/lib/uuid.ts";
 import { limits } from "../src/limits.ts";
+import { createLog } from "../src/observe/log.ts";
 import {
 	type ChainPlace,
 	type CoordinatorRpc,
@@ -54,7 +56,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 	constructor(ctx: DurableObjectState, env: Env) {
 		super(ctx, env);
 		const config = readConfig(env);
-		this.#db = createDatabase(config);
+		this.#db = observed(createDatabase(config), this.#clock, createLog(config.logLevel));
 		this.#loader = new Loader({
 			db: this.#db,
 			shared: connectRedisStore(config, systemClock, systemRandom),

@@ -28,6 +28,7 @@ const commands = {
 	rewrap: ["local/rewrap.ts"],
 	tenant: ["local/tenant.ts"],
 	"audit:verify": ["local/audit-verify.ts"],
+	"db:advise": ["local/db-advise.ts"],
 };
 
 /** Whether every package of package-lock.json is there in its version, but for other platforms' ones. */

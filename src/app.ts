@@ -45,6 +45,7 @@ import {
 	verifyStateless,
 } from "./routes/signing.ts";
 import { createToken, listTokens, revokeToken } from "./routes/tokens.ts";
+import { listUsage, listUsedKeys } from "./routes/usage.ts";
 import { servicesOf } from "./services.ts";
 
 /** Every route of the service. Each says its own path, permission and schemas, right before its handler. */
@@ -83,6 +84,8 @@ export const routes: readonly Route[] = [
 	getAuditCheckpoint,
 	getAuditRecord,
 	getAuditRecordProof,
+	listUsage,
+	listUsedKeys,
 	// What an isolate keeps in memory
 	getCache,
 	purgeCache,

@@ -240,6 +240,13 @@ export const limits = {
 	/** Set on the worker's database role, so that Postgres too ends what nobody waits for any more. */
 	databaseStatementMs: 3_000,
 	databaseTransactionMs: 4_000,
+	/** A statement that takes as long is logged. */
+	slowQueryMs: 500,
+	/** How often an isolate tells what its statements took. */
+	queryStatisticsMs: 60_000,
+	queryNames: 200,
+	/** A request that asks under one name more often has a loop around it; a change is tried again casAttempts times. */
+	queriesOfOneName: 6,
 	/** Of a read replica, before the primary is asked; and how long it is left alone then, see cacheSharedPauseMs. */
 	replicaTimeoutMs: 1_000,
 	replicaPauseMs: 1_000,
@@ -310,6 +317,9 @@ export const limits = {
 	// Jobs: work per run, so that one run stays inside the platform's CPU time
 	purgeKeysPerRun: 500,
 	purgeEffectsPerRun: 10_000,
+	usageShownDays: 30,
+	usageKeptDays: 400,
+	purgeUsagePerRun: 10_000,
 	rewrapPerSlice: 200,
 	rewrapPasses: 10,
 	spareRsaKeysPerSize: 4,

@@ -14,6 +14,7 @@ import type { Store } from "./cache/store.ts";
 import { createReads, type Reads } from "./coordination/reads.ts";
 import { createDatabase, type Database } from "./db/client.ts";
 import { withReplica } from "./db/replica.ts";
+import { observed } from "./db/statistics.ts";
 import { type Config, type Env, readConfig } from "./env.ts";
 import type { EntryObject, EntryObjects } from "./idempotency/entry.ts";
 import { createEntrySeals, type EntrySeals } from "./idempotency/seal.ts";
@@ -170,8 +171,8 @@ export function createServices(
 function connectDatabase(config: Config, clock: Clock, log: Log): Database {
 	const { replicaUrl, neonGateway } = config;
 	const primary = createDatabase(config);
-	if (replicaUrl === null) return primary;
-	return withReplica({
+	if (replicaUrl === null) return observed(primary, clock, log);
+	const both = withReplica({
 		primary,
 		replica: createDatabase({ databaseUrl: replicaUrl, neonGateway }, limits.replicaTimeoutMs),
 		gate: new Breaker(clock, {
@@ -181,6 +182,7 @@ function connectDatabase(config: Config, clock: Clock, log: Log): Database {
 		onFailure: (statement, error) =>
 			log({ event: "replica_failed", statement, error: describeError(error) }),
 	});
+	return observed(both, clock, log);
 }
 
 function sleep(milliseconds: number): Promise<void> {

@@ -13,6 +13,7 @@ export const permissions = {
 	"audit:read": ["admin", "auditor"],
 	"cache:read": ["admin"],
 	"cache:write": ["admin"],
+	"usage:read": ["admin", "auditor"],
 	"benchmarks:read": ["admin", "auditor"],
 	"benchmarks:run": ["admin"],
 } as const satisfies Record<string, readonly Role[]>;

@@ -23,7 +23,7 @@ export type AlertName = Pick<AlertRow, "rule" | "subject">;
 const columns = `a.id, a.rule, a.subject, a.value, a.threshold, a.bottleneck, a.advice,
 	${iso("a.raised_at", "raised_at")}, ${iso("a.resolved_at", "resolved_at")}`;
 
-const statements = {
+export const statements = {
 	raise: {
 		name: "alerts.raise",
 		text: `insert into alerts (tenant_id, id, rule, subject, value, threshold, bottleneck, advice)
@@ -45,9 +45,9 @@ const statements = {
 	},
 	purge: {
 		name: "alerts.purge",
-		text: `delete from alerts where (tenant_id, id) in (
-				select tenant_id, id from alerts
-				where resolved_at < now() - make_interval(days => $1) order by resolved_at limit $2)
+		text: `delete from alerts where ctid = any(array(
+				select ctid from alerts
+				where resolved_at < now() - make_interval(days => $1) order by resolved_at limit $2))
 			returning id`,
 	},
 } as const satisfies Record<string, Statement>;

@@ -45,7 +45,7 @@ const isPast = (today: string) =>
 				else (c.config #>> '{audit_config,retention_days}')::integer end
 			from config_versions c where c.tenant_id = a.tenant_id order by c.version desc limit 1)`;
 
-const statements = {
+export const statements = {
 	oldest: {
 		name: "archives.oldest",
 		text: `select to_date(right(c.relname, 8), 'YYYYMMDD')::text as day

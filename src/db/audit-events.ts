@@ -67,7 +67,7 @@ export const storedEventColumns = `e.id, e.request_id, e.token_id, e.action, e.t
 
 const noDigest = `'\\x${"00".repeat(32)}'`;
 
-const statements = {
+export const statements = {
 	// Again and again until the answer was heard: a row that is there stays as it is. The parts are cut
 	// out before anything is joined: a sort would carry all the bytes along with each of the rows.
 	insert: {

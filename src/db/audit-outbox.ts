@@ -30,7 +30,7 @@ export interface OutboxRow extends ChangedRow, Omit<OutboxNote, "requestId" | "t
 	readonly token_id: string | null;
 }
 
-const statements = {
+export const statements = {
 	// The record is in Postgres: nothing of it can be lost any more. Asked note by note, for a join might
 	// read all of the log for a few of them.
 	settle: {

@@ -33,7 +33,7 @@ export interface EventSlice {
 const time = (param: string) =>
 	`'epoch'::timestamptz + ${param}::bigint * interval '1 millisecond'`;
 
-const statements = {
+export const statements = {
 	// The first step has indexes that fit; what the second one leaves out has been paid for. Whatever the
 	// filter is, no statement looks at more than its share, and it says how far it came.
 	slice: {

@@ -31,7 +31,7 @@ export interface DueRow {
 const columns = `r.id, r.origin, ${iso("r.at", "at")}, r.figures, r.unreachable`;
 const isOn = (config: string) => `${config} #>> '{benchmarking_config,enable_benchmarks}' = 'true'`;
 
-const statements = {
+export const statements = {
 	// Whoever comes second waits for the first one's row, and then finds that its time is not over.
 	claimDue: {
 		name: "benchmarks.claimDue",
@@ -78,9 +78,9 @@ const statements = {
 	},
 	purge: {
 		name: "benchmarks.purge",
-		text: `delete from benchmark_runs where (tenant_id, id) in (
-				select tenant_id, id from benchmark_runs
-				where at < now() - make_interval(days => $1) order by at limit $2)
+		text: `delete from benchmark_runs where ctid = any(array(
+				select ctid from benchmark_runs
+				where at < now() - make_interval(days => $1) order by at limit $2))
 			returning id`,
 	},
 	// Not by a request of the tenant's own: nobody has a token of it. There is one, of the newest key-encryption key.

@@ -179,7 +179,7 @@ function reasonOf(error: unknown): string {
 	return source instanceof Error ? source.name : "unknown";
 }
 
-const pingStatement: Statement = { name: "service.ping", text: "select 1" };
+export const pingStatement: Statement = { name: "service.ping", text: "select 1" };
 
 /** Resolves when Postgres answers. */
 export async function ping(db: Database): Promise<void> {

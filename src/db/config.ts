@@ -30,7 +30,7 @@ export interface ConfigPage {
 
 const summary = `c.version, ${iso("c.created_at", "created_at")}, c.created_by, c.note`;
 
-const statements = {
+export const statements = {
 	latest: {
 		name: "config.latest",
 		text: `select ${summary}, c.config from config_versions c

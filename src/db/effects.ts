@@ -9,7 +9,7 @@ export interface EffectMark {
 	readonly attempt: number;
 }
 
-const statements = {
+export const statements = {
 	// Waits for an attempt whose statement is under way: then its row is there, or never will be.
 	shut: {
 		name: "effects.shut",
@@ -22,12 +22,13 @@ const statements = {
 		text: `select resource from effects
 			where tenant_id = $1 and id = $2 and resource is not null limit 1`,
 	},
+	// By their places, as the other purges do: a join by the key would read the whole table for them.
 	purge: {
 		name: "effects.purge",
-		text: `delete from effects where (tenant_id, id, attempt) in (
-				select tenant_id, id, attempt from effects
+		text: `delete from effects where ctid = any(array(
+				select ctid from effects
 				where created_at < now() - make_interval(hours => $1)
-				order by created_at limit $2)
+				order by created_at limit $2))
 			returning tenant_id`,
 	},
 } as const satisfies Record<string, Statement>;

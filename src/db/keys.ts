@@ -85,7 +85,7 @@ const byRef = (column: "id" | "name") => `
 	order by v.version desc`;
 
 /** Every statement names the tenant first. */
-const statements = {
+export const statements = {
 	byId: { name: "keys.byId", text: byRef("id") },
 	byName: { name: "keys.byName", text: byRef("name") },
 	version: {
@@ -161,13 +161,17 @@ const statements = {
 	published: {
 		name: "keys.published",
 		mayLag: true, // whoever reads it has it from caches that know no epoch
-		text: `select t.id as tenant, k.id, k.algorithm, v.version, v.public_jwk
+		// Cut where the keys are read, and not behind it: whoever has many would have all of them joined.
+		text: `select t.id as tenant, k.id, k.algorithm, k.version, k.public_jwk
 			from tenants t
-			left join (keys k join key_versions v on v.tenant_id = k.tenant_id and v.key_id = k.id
-					and v.version between k.min_verify_version and k.current_version)
-				on k.tenant_id = t.id and k.state = 'enabled' and v.public_jwk is not null
+			left join lateral (
+				select k.id, k.algorithm, v.version, v.public_jwk
+				from keys k join key_versions v on v.tenant_id = k.tenant_id and v.key_id = k.id
+					and v.version between k.min_verify_version and k.current_version
+				where k.tenant_id = t.id and k.state = 'enabled' and v.public_jwk is not null
+				order by k.id desc, v.version desc limit $2) k on true
 			where t.id = $1
-			order by k.id desc, v.version desc limit $2`,
+			order by k.id desc, k.version desc`,
 	},
 	// The deletion of each with its record: neither is there without the other.
 	purge: {

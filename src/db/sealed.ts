@@ -10,7 +10,7 @@ export interface SealedRow {
 	readonly sealed: string;
 }
 
-const statements = {
+export const statements = {
 	counts: {
 		name: "sealed.counts",
 		text: `select kek_id, count(*)::int as versions from key_versions

@@ -9,7 +9,7 @@ export interface SpareRow {
 	readonly sealed: string;
 }
 
-const statements = {
+export const statements = {
 	take: {
 		name: "spares.take",
 		text: `delete from spare_keys s where (s.modulus_length, s.id) = (

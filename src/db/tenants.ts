@@ -1,6 +1,6 @@
 import type { Database, Statement } from "./client.ts";
 
-const statements = {
+export const statements = {
 	// It reads, and is an effect all the same: what is cached is no row, and who changes that is on record.
 	note: {
 		name: "tenants.note",

@@ -34,7 +34,7 @@ const columns = `t.id, t.name, t.role, t.key_patterns, t.rate_quota, t.rate_wind
 	${iso("t.created_at", "created_at")},
 	${iso("t.expires_at", "expires_at")}, ${iso("t.revoked_at", "revoked_at")}`;
 
-const statements = {
+export const statements = {
 	byHash: {
 		name: "tokens.byHash",
 		text: `select ${columns} from tokens t

@@ -14,6 +14,7 @@ import { deliverAudit } from "./deliver-audit.ts";
 import { purgeOldBenchmarks } from "./purge-benchmarks.ts";
 import { purgeOldEffects } from "./purge-effects.ts";
 import { purgeDueKeys } from "./purge-keys.ts";
+import { purgeOldUsage } from "./purge-usage.ts";
 
 export interface JobServices extends SpareServices, ArchiveServices, ExpireServices, RunServices {
 	readonly config: Config;
@@ -35,6 +36,7 @@ export const schedule: Readonly<Record<string, Readonly<Record<string, Job>>>> =
 		makeAuditPartitions,
 		deliverAudit,
 		purgeOldBenchmarks,
+		purgeOldUsage,
 		runBenchmarks,
 		expireAudit,
 		archiveAudit, // the last, for it takes the longest

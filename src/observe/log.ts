@@ -1,4 +1,5 @@
 import type { PoolEvent } from "../db/pool-figures.ts";
+import type { QueryEvent } from "../db/statistics.ts";
 import type { LogLevel } from "../env.ts";
 import { logLevels } from "../env.ts";
 
@@ -24,6 +25,7 @@ export type LogEvent =
 	  }
 	| { readonly event: "job_failed"; readonly job: string; readonly error: string }
 	| PoolEvent
+	| QueryEvent
 	| { readonly event: "replica_failed"; readonly statement: string; readonly error: string }
 	| ({ readonly event: "audit_moved" } & MoveFigures)
 	| ({ readonly event: "audit_move_failed"; readonly error: string } & MoveFigures);
@@ -49,6 +51,9 @@ const levelOf: Record<LogEvent["event"], LogLevel> = {
 	job_failed: "error",
 	pool_leak: "warn",
 	pool_rested: "debug",
+	slow_query: "info",
+	query_statistics: "debug",
+	repeated_query: "warn",
 	replica_failed: "warn",
 	audit_moved: "debug",
 	audit_move_failed: "warn",

@@ -50,6 +50,7 @@ const operationOf = {
 	"audit:read": "list",
 	"cache:read": "list",
 	"cache:write": "manage",
+	"usage:read": "list",
 	"benchmarks:read": "list",
 	"benchmarks:run": "manage",
 } as const satisfies Record<Permission, Operation>;

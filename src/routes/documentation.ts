@@ -111,6 +111,7 @@ const tags: Readonly<Record<Route["tag"], string>> = {
 	Tokens: "Who may call: bearer tokens with a role, for some keys or for all.",
 	Configuration: "What a tenant sets for itself: limits first of all. Every version is kept.",
 	Audit: "What was done, by whom and with what: every record, and proof that none was changed.",
+	Usage: "What was done, counted by day and key.",
 	Caches: "What an isolate keeps in memory, and what more of it would bring.",
 	Benchmarks: "How fast the deployed service is, measured by itself, and what became slower.",
 	Public: "What anyone may read.",

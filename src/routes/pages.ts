@@ -1,5 +1,7 @@
-import { firstId, type Page } from "../db/columns.ts";
+import * as z from "zod";
+import { firstId, lastId, type Page } from "../db/columns.ts";
 import type { ConfigPage } from "../db/config.ts";
+import type { UsageQuery } from "../db/usage.ts";
 import { type Failure, fail } from "../errors.ts";
 import { fromBase64, toBase64Url, utf8 } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
@@ -10,6 +12,8 @@ interface PageQuery {
 	readonly limit?: number | undefined;
 	readonly cursor?: string | undefined;
 }
+
+type DayPage = Pick<UsageQuery, "before" | "size">;
 
 /** Keyset pagination: the cursor is the last id of the page before, opaque to the caller. One row more is read than shown. */
 export function readPage(query: PageQuery, begin: string = firstId): Result<Page, Failure> {
@@ -39,6 +43,26 @@ export function cutVersionPage<Row extends { readonly version: number }>(
 	page: ConfigPage,
 ): { rows: readonly Row[]; nextCursor: string | null } {
 	return cut(rows, page, ({ version }) => String(version));
+}
+
+/** The same for days, newest first, and what each has: the cursor is the last of both. */
+export function readDayPage(query: PageQuery): Result<DayPage, Failure> {
+	const { cursor, size } = opened(query);
+	if (cursor === null) return ok({ before: { day: "9999-12-31", targetId: lastId }, size });
+	const [day = "", targetId = ""] = cursor.split("/");
+	return isDay(day) && isUuid(targetId) ? ok({ before: { day, targetId }, size }) : badCursor();
+}
+
+export function cutDayPage<Row extends { readonly day: string; readonly target_id: string }>(
+	rows: readonly Row[],
+	page: DayPage,
+): { rows: readonly Row[]; nextCursor: string | null } {
+	return cut(rows, page, (row) => `${row.day}/${row.target_id}`);
+}
+
+/** Also of the year's length: Postgres refuses a 30th of February. */
+function isDay(text: string): boolean {
+	return z.iso.date().safeParse(text).success;
 }
 
 /** `cursor` is its text: null where none was sent, empty where it is none of ours. */

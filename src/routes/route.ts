@@ -56,6 +56,7 @@ interface Spec<Params, Query, Body> {
 		| "Configuration"
 		| "Audit"
 		| "Benchmarks"
+		| "Usage"
 		| "Caches"
 		| "Public"
 		| "Service";

@@ -5,6 +5,7 @@ import { allows } from "../auth/roles.ts";
 import type { Caller } from "../auth/tokens.ts";
 import { BenchmarkUnavailable } from "../benchmark/object.ts";
 import { DatabaseUnavailable } from "../db/client.ts";
+import { tallied } from "../db/statistics.ts";
 import type { Failure } from "../errors.ts";
 import { EntriesUnavailable } from "../idempotency/once.ts";
 import { ok, type Result } from "../lib/result.ts";
@@ -38,11 +39,13 @@ import type { GuardedRequest, GuardedRoute, PublicRoute, Reply, Route } from "./
  */
 export async function serve(
 	route: Route,
-	services: Services,
+	shared: Services,
 	raw: Request,
 	params: Readonly<Record<string, string>>,
 	background: Background,
 ): Promise<Response> {
+	const { db, repeated } = tallied(shared.db);
+	const services = { ...shared, db };
 	const requestId = uuidv7(services.clock, services.random);
 	const meter: Meter = { limit: null };
 	services.shedder.started();
@@ -59,6 +62,9 @@ export async function serve(
 	} finally {
 		services.bodies.giveBack(meter.bodyBytes ?? 0);
 		services.shedder.ended();
+		for (const [statement, calls] of repeated()) {
+			services.log({ event: "repeated_query", requestId, route: route.id, statement, calls });
+		}
 	}
 }
 

@@ -91,6 +91,7 @@ describe("the migrations", () => {
 			"benchmark_turns",
 			"benchmark_runs",
 			"alerts",
+			"usage_daily",
 		]) {
 			expect(await tablesOf()).toContain(table);
 		}
@@ -294,6 +295,8 @@ describe("the worker's role", () => {
 		`insert into alerts (tenant_id, id, rule, subject, advice) values ('main', ${anotherId}, 'a', 'b', '')`,
 		"update alerts set resolved_at = now()",
 		"delete from alerts",
+		"select * from usage_daily",
+		"delete from usage_daily",
 		"select * from spare_keys for update skip locked",
 		`insert into spare_keys (modulus_length, id, public_jwk, kek_id, sealed) values (2048, ${anotherId}, '{}', 'k', '')`,
 		"delete from spare_keys",
@@ -333,6 +336,8 @@ describe("the worker's role", () => {
 		["note a record that did not come", "insert into audit_late values ('main', '2000-01-02')"],
 		["rewrite a run", "update benchmark_runs set figures = '{}'"],
 		["rewrite an alert", "update alerts set advice = ''"],
+		["count what was not done", "update usage_daily set signatures = 9"],
+		["add to the counts", "insert into usage_daily select * from usage_daily"],
 		["exchange a public key", "update key_versions set public_jwk = '{}'"],
 		["move a version to another key", "update key_versions set version = 9"],
 		["empty a table", "truncate keys"],
@@ -461,7 +466,7 @@ describe("the schema's own rules", () => {
 		const { rows } = await owner.query(
 			`select indexname, indexdef from pg_indexes where schemaname = 'public'
 			and (tablename in ('tenants', 'tokens', 'keys', 'key_versions', 'config_versions', 'effects')
-				or tablename like 'audit_%')`,
+				or tablename like 'audit_%' or tablename like 'usage_%')`,
 		);
 		const others = rows.filter(({ indexdef }) => !/\((tenant_id|id)[,)]/.test(indexdef));
 		expect(others.map(({ indexname }) => indexname).sort()).toEqual([

@@ -30,4 +30,10 @@ it("moves what was written before workerd was killed, though nobody asks for any
 	process.kill(processWith(tag, "workerd serve"), "SIGKILL");
 	await expect.poll(countRecords, { timeout: 30_000 }).toBe(2);
 	expect(await withDatabase(stack.databaseUrl, findBreaks)).toEqual([]);
+	// The worker's own role has counted both, though it may not write a count.
+	const counts = { signatures: 1, invalid: 0, refused: 0, changes: 1 };
+	const { usage } = await stack.call<{ usage: object[] }>("GET", "/v1/usage?by=target");
+	expect(usage).toMatchObject([counts]);
+	const used = await stack.call<{ keys: object[] }>("GET", "/v1/usage/keys");
+	expect(used.keys).toMatchObject([{ name: "log", lastUsedOn: expect.any(String) }]);
 }, 60_000);

@@ -38,6 +38,8 @@ const expected: Readonly<Record<string, readonly Role[] | "anyone">> = {
 	getCache: ["admin"],
 	purgeCache: ["admin"],
 	warmCache: ["admin"],
+	listUsage: ["admin", "auditor"],
+	listUsedKeys: ["admin", "auditor"],
 	listBenchmarks: ["admin", "auditor"],
 	runBenchmark: ["admin"],
 	listBenchmarkAlerts: ["admin", "auditor"],

@@ -23,6 +23,7 @@ const tables = [
 	"benchmark_turns",
 	"benchmark_runs",
 	"alerts",
+	"usage_daily",
 ];
 
 export interface OwnSchema {

@@ -1,0 +1,75 @@
+import { refuseScoped } from "../auth/tokens.ts";
+import { firstId } from "../db/columns.ts";
+import { allTargets, selectUsage, type UsageRow, usedKeys } from "../db/usage.ts";
+import { ok } from "../lib/result.ts";
+import { limits } from "../limits.ts";
+import * as schema from "../schemas/usage.ts";
+import { cutDayPage, cutPage, readDayPage, readPage } from "./pages.ts";
+import { route } from "./route.ts";
+
+const guarded = { tag: "Usage", permission: "usage:read", method: "get" } as const;
+const whole = "see the usage, which is of all keys";
+const dayMs = 24 * 3600 * 1000;
+
+export const listUsage = route(
+	{
+		...guarded,
+		path: "/v1/usage",
+		id: "listUsage",
+		summary: "What was done, counted by day and key, the newest first",
+		description:
+			"Counts of the audit log's records, each once, some seconds after it was made: when it has come to Postgres. They are kept for 400 days.",
+		query: schema.listUsageQuery,
+		answer: { status: 200, description: "A page of counts", schema: schema.usagePage },
+		failures: ["invalid_cursor", "scoped_token_forbidden"],
+		examples: [{}, { query: { by: "target", from: "2026-11-01", limit: "20" } }],
+	},
+	async ({ services: { db, clock }, caller, query }) => {
+		const refusal = refuseScoped(caller, whole);
+		if (refusal) return refusal;
+		const page = readDayPage(query);
+		if (!page.ok) return page;
+		const dayAt = (time: number) => new Date(time).toISOString().slice(0, 10);
+		const {
+			by,
+			from = dayAt(clock() - limits.usageShownDays * dayMs),
+			to = dayAt(clock()),
+		} = query;
+		const targetId = query.target ?? (by === "target" ? null : allTargets);
+		const found = await selectUsage(db, caller.tenant, { from, to, targetId, ...page.value });
+		const { rows, nextCursor } = cutDayPage(found, page.value);
+		return ok({ json: { usage: rows.map(toUsage), nextCursor } });
+	},
+);
+
+export const listUsedKeys = route(
+	{
+		...guarded,
+		path: "/v1/usage/keys",
+		id: "listUsedKeys",
+		summary: "Keys with their latest version and last use",
+		query: schema.listUsedKeysQuery,
+		answer: { status: 200, description: "A page of keys", schema: schema.usedKeyPage },
+		failures: ["invalid_cursor", "scoped_token_forbidden"],
+		examples: [{ query: { limit: "20" } }],
+	},
+	async ({ services: { db }, caller, query }) => {
+		const refusal = refuseScoped(caller, whole);
+		if (refusal) return refusal;
+		const page = readPage(query);
+		if (!page.ok) return page;
+		const { rows, nextCursor } = cutPage(await usedKeys(db, caller.tenant, page.value), page.value);
+		const keys = rows.map(({ current_version, rotated_at, last_used_on, ...key }) => ({
+			...key,
+			currentVersion: current_version,
+			rotatedAt: rotated_at,
+			lastUsedOn: last_used_on,
+		}));
+		return ok({ json: { keys, nextCursor } });
+	},
+);
+
+function toUsage({ target_id, cost, ...counts }: UsageRow) {
+	const targetId = target_id === allTargets || target_id === firstId ? null : target_id;
+	return { ...counts, targetId, cost: cost / 100 };
+}
