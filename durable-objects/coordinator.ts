@@ -18,7 +18,7 @@ import {
 	coordinatorName,
 } from "../src/ratelimit/coordinator.ts";
 import { Ledger, type StoredBucket } from "../src/ratelimit/ledger.ts";
-import type { LeaseAnswer, LeaseAsk } from "../src/ratelimit/messages.ts";
+import type { Confirmation, LeaseAnswer, LeaseAsk } from "../src/ratelimit/messages.ts";
 
 /** What holds for the whole tenant. Shards beside the first one have it for a while from that one. */
 interface Tenancy {
@@ -96,14 +96,14 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		return id;
 	}
 
-	async confirm(tenant: string, change: string): Promise<{ readonly oldLeasesMs: number }> {
+	async confirm(tenant: string, change: string): Promise<Confirmation> {
 		await this.#tenancyOf(tenant, 0);
 		const [row] = this.#sql.exec("select kind from changes where id = ?", change).toArray();
 		// None when the alarm was faster. The commit may be younger than that epoch, so it moves again.
-		await this.#moveOn(tenant, [change], row?.kind !== "state");
+		const epoch = await this.#moveOn(tenant, [change], row?.kind !== "state");
 		const lastLeaseAt = Number(this.#kept("lastLeaseAt") ?? 0);
 		const endsAt = lastLeaseAt + limits.leaseTtlMs + limits.leaseGraceMs;
-		return { oldLeasesMs: Math.max(0, endsAt - this.#clock()) };
+		return { epoch, oldLeasesMs: Math.max(0, endsAt - this.#clock()) };
 	}
 
 	async withdraw(tenant: string, change: string): Promise<void> {
@@ -151,8 +151,8 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		}
 	}
 
-	/** A new epoch, with the newest configuration where that has changed. All of it or nothing. */
-	async #moveOn(tenant: string, changes: readonly string[], readConfig: boolean): Promise<void> {
+	/** Answers the new epoch, with the newest configuration where that has changed. All of it or nothing. */
+	async #moveOn(tenant: string, changes: readonly string[], readConfig: boolean): Promise<number> {
 		const nth = ++this.#readsBegun;
 		const read = readConfig ? await readTenantConfig(this.#db, tenant) : null;
 		const before = this.#tenancy;
@@ -168,6 +168,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		for (const id of changes) this.#sql.exec("delete from changes where id = ?", id);
 		this.#keep({ ...tenancy, config: JSON.stringify(tenancy.config) });
 		this.#tenancy = tenancy;
+		return tenancy.epoch;
 	}
 
 	/** The tenancy, loaded once; null when there is no such tenant. One load, however many wait. */
@@ -178,6 +179,9 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		const isYoung = now < this.#tenancyEndsAt - limits.leaseTtlMs / 2;
 		if (known && isYoung && known.epoch >= leastEpoch) return known;
 		if (now < this.#unknownUntil) return null;
+		const joined = this.#loading && (await this.#loading);
+		// One that began before it was asked for may have come too early.
+		if (joined && joined.epoch >= leastEpoch) return joined;
 		this.#loading ??= this.#load(tenant, shard).finally(() => {
 			this.#loading = null;
 		});

@@ -188,6 +188,10 @@ export const limits = {
 	/** Whoever reads a public document has no lease, so its age is its only bound. */
 	cacheDocumentsTtlMs: 2_000,
 	cacheDocumentsRenewMs: 1_500,
+	/** Answers that are expensive to read, such as counts and trends. */
+	cacheResultsEntries: 500,
+	cacheResultsBytes: 2 * 1024 * 1024,
+	cacheResultsTtlMs: 5_000,
 	/** Times to live are cut by up to this part of them, so that what came together does not go together. */
 	cacheJitterPart: 0.1,
 	/** How long it is remembered that nobody has a name, and the room for that in each cache. */

@@ -35,6 +35,12 @@ export interface PublicDocument<Body = string> {
 	readonly etag: string;
 }
 
+/** What was read at some cost, as it is answered, and when that began. */
+export interface KeptResult {
+	readonly body: string;
+	readonly at: number;
+}
+
 /** Everything that a handler or a job works with. Domain functions name the part of it that they need. */
 export interface Services {
 	readonly config: Config;
@@ -61,6 +67,7 @@ export interface Services {
 	readonly keyCache: Store<LoadedKey>;
 	readonly versionCache: Store<LoadedVersion>;
 	readonly documentCache: Store<PublicDocument>;
+	readonly resultCache: Store<KeptResult>;
 	/** The caches together, as admins see them. */
 	readonly caches: Caches;
 	/** What the isolate's memory is held by. */
@@ -73,7 +80,7 @@ export interface Services {
 	readonly shedder: Shedder;
 	readonly addresses: AddressLimits;
 	/** Drops what this isolate remembers of a tenant, its lease too, because something of it was changed. */
-	readonly forgetTenant: (tenant: string) => void;
+	readonly forgetTenant: (tenant: string, epoch?: number) => void;
 	/** Bytes that this isolate accounts for. */
 	readonly heldBytes: () => number;
 	/** The object that measures the service. */
@@ -151,9 +158,9 @@ export function createServices(
 		caches,
 		memory,
 		bodies: memory.account("bodies", limits.memoryBodiesBytes),
-		forgetTenant(tenant) {
+		forgetTenant(tenant, epoch) {
 			caches.dropTenant(tenant);
-			leases.end(tenant);
+			leases.end(tenant, epoch);
 		},
 		heldBytes: () => memory.held,
 		benchmarks: createBenchmarks(env.BENCHMARK),
@@ -218,11 +225,18 @@ function createStores(caches: Caches) {
 		ttlMs: limits.cacheDocumentsTtlMs,
 		renewMs: limits.cacheDocumentsRenewMs,
 	};
+	const ofResults = {
+		entries: limits.cacheResultsEntries,
+		bytes: limits.cacheResultsBytes,
+		ttlMs: limits.cacheResultsTtlMs,
+		renewMs: limits.cacheResultsTtlMs,
+	};
 	return {
 		tokenCache: caches.add<CachedToken>("tokens", ofTokens),
 		keyCache: caches.add<LoadedKey>("keys", ofKeys),
 		versionCache: caches.add<LoadedVersion>("versions", ofKeys),
 		documentCache: caches.add<PublicDocument>("documents", ofDocuments),
+		resultCache: caches.add<KeptResult>("results", ofResults),
 	};
 }
 

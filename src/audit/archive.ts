@@ -157,9 +157,9 @@ async function writeFile(
 	pace: Pace,
 ): Promise<ArchiveRow | null> {
 	const { round, parts: part } = state;
-	const key = fileKey(of, round, part);
 	const bytes = await encodeParquet(records, pace);
 	const sha256 = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+	const key = fileKey(of, round, part, sha256);
 	await archive.put(key, bytes, { sha256 });
 	const stored = await openParquet(inMemory(await storedBytes(archive, key, sha256)));
 	if (!(await hasRecords(stored, records, pace))) {
@@ -181,11 +181,17 @@ async function finish(
 ): Promise<void> {
 	const { round, parts } = state;
 	const files = (await archiveFiles(db, of, round)) as ArchiveFile[];
-	if (files.length !== parts) return; // another run was first
+	if (files.length !== parts || parts === 0) return; // another run was first
 	const manifest = makeManifest(of, round, files, state.chains as readonly ChainSpan[]);
 	if (!manifest) throw new Error("a day without records is to be archived");
-	// Rounds before this one, which nothing leads to. One after it is another run's, and is wanted.
-	await deleteUnder(archive, dayPrefix(of), (key) => roundOf(of, key) < round);
+	// Nothing leads to rounds before this one, nor to files of it that others wrote in vain: every part of
+	// it is noted. A round after it is another run's, and is wanted.
+	const named = new Set(files.map(({ key }) => key));
+	const isVain = (key: string) => key.endsWith(".parquet") && !named.has(key);
+	await deleteUnder(archive, dayPrefix(of), (key) => {
+		const written = roundOf(of, key);
+		return written < round || (written === round && isVain(key));
+	});
 	const jws = await auditSigner.sign("edgesign-audit-manifest+jwt", manifest);
 	const key = manifestKey(of, round);
 	await archive.put(key, jws);

@@ -50,8 +50,13 @@ export function dayPrefix({ tenant, day }: TenantDay): string {
 	return `audit/${tenant}/${day}/`;
 }
 
-export function fileKey(of: TenantDay, round: number, part: number): string {
-	return `${roundPrefix(of, round)}${String(part).padStart(6, "0")}.parquet`;
+/**
+ * Its SHA-256 is in its name: a run that was overtaken, and has other records, writes another object and
+ * not over the one that the manifest names.
+ */
+export function fileKey(of: TenantDay, round: number, part: number, sha256: Bytes): string {
+	const content = toHex(sha256).slice(0, 16);
+	return `${roundPrefix(of, round)}${String(part).padStart(6, "0")}-${content}.parquet`;
 }
 
 export function manifestKey(of: TenantDay, round: number): string {

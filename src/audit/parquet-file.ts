@@ -55,7 +55,9 @@ export async function hasRecords(
 	pace: Pace,
 ): Promise<boolean> {
 	if (Number(parquet.metadata.num_rows) !== records.length) return false;
-	for (const { from, to } of rowGroups(parquet)) {
+	const groups = rowGroups(parquet);
+	if ((groups.at(-1)?.to ?? 0) !== records.length) return false;
+	for (const { from, to } of groups) {
 		const rows = records.slice(from, to);
 		for (const column of recordColumns) {
 			const { name } = column.element;

@@ -8,12 +8,15 @@ export interface ChangeServices {
 	readonly coordinator: {
 		/** Notes that something of the tenant is about to change, before it is committed. */
 		announce(tenant: string, kind: ChangeKind): Promise<string>;
-		/** The change is committed: moves the epoch on. Answers how long leases of the old epoch can still live. */
-		confirm(tenant: string, change: string): Promise<{ readonly oldLeasesMs: number }>;
+		/** The change is committed. Answers the new epoch, and how long leases of older ones can still live. */
+		confirm(
+			tenant: string,
+			change: string,
+		): Promise<{ readonly epoch: number; readonly oldLeasesMs: number }>;
 		/** Nothing was changed: the epoch stays. */
 		withdraw(tenant: string, change: string): Promise<void>;
 	};
-	readonly forgetTenant: (tenant: string) => void;
+	readonly forgetTenant: (tenant: string, epoch?: number) => void;
 	readonly db: Database;
 	readonly clock: Clock;
 }
@@ -52,10 +55,10 @@ export async function changing<T, E>(
 		return written;
 	}
 	forgetTenant(tenant);
-	const { oldLeasesMs } = await coordinator
+	const { oldLeasesMs, epoch } = await coordinator
 		.confirm(tenant, change)
 		.catch(() => coordinator.confirm(tenant, change));
-	forgetTenant(tenant); // what was read between the commit and the new epoch
+	forgetTenant(tenant, epoch); // what was read between the commit and the new epoch
 	if (fence) await sleep(Math.min(oldLeasesMs, limits.fenceWaitMs));
 	return ok(written.value);
 }

@@ -3,7 +3,7 @@ import type { LoadAsk, LoadReply } from "../coordination/loader.ts";
 import { toHex, utf8 } from "../lib/bytes.ts";
 import { sha256 } from "../lib/sha256.ts";
 import { limits } from "../limits.ts";
-import type { LeaseAnswer, LeaseAsk } from "./messages.ts";
+import type { Confirmation, LeaseAnswer, LeaseAsk } from "./messages.ts";
 
 /** What a tenant's coordinator offers by RPC (durable-objects/coordinator.ts). */
 export interface CoordinatorRpc {
@@ -11,7 +11,7 @@ export interface CoordinatorRpc {
 	/** For the other shards of a tenant: epoch and configuration, for as long as a lease. */
 	term(tenant: string, configVersion: number): Promise<LeaseAnswer>;
 	announce(tenant: string, kind: "state" | "config"): Promise<string>;
-	confirm(tenant: string, change: string): Promise<{ readonly oldLeasesMs: number }>;
+	confirm(tenant: string, change: string): Promise<Confirmation>;
 	withdraw(tenant: string, change: string): Promise<void>;
 	/** Before the first record of a chain of the audit log is durable: so it is known whom to ask for records. */
 	chainBegan(place: string, chain: string): Promise<void>;

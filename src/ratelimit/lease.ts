@@ -114,13 +114,15 @@ export class LeaseBook {
 		return this.#tenants.get(tenant)?.life ?? 0;
 	}
 
-	/** Ends the tenant's lease here: this isolate knows that the epoch has moved. Tokens in hand stay. */
-	end(tenant: string): void {
-		const state = this.#tenants.get(tenant);
-		if (!state) return;
+	/**
+	 * Ends the tenant's lease here, because this isolate made a change. Tokens in hand stay.
+	 * @param epoch the one that came of it; left out where that is not known yet
+	 */
+	end(tenant: string, epoch?: number): void {
+		const state = this.#stateOf(tenant);
 		state.endsAt = 0;
 		state.endedAt = this.#options.clock();
-		state.endedEpoch = state.epoch;
+		state.endedEpoch = Math.max(state.endedEpoch, epoch === undefined ? state.epoch : epoch - 1);
 		state.life = ++this.#lives;
 	}
 
@@ -245,7 +247,7 @@ export class LeaseBook {
 	): Promise<LeaseAnswer> {
 		const { clock, ask, onAnswer } = this.#options;
 		const askedAt = clock();
-		const question = { since: askedAt, answersBefore: state.answers };
+		const question = { number: ++state.questions, since: askedAt, answersBefore: state.answers };
 		const isComplete = noneUnanswered(state, askedAt);
 		state.asking = question;
 		state.unanswered.add(question);
@@ -260,7 +262,7 @@ export class LeaseBook {
 				holder,
 				configVersion,
 				epoch: Math.max(state.epoch, state.endedEpoch + 1),
-				number: ++state.questions,
+				number: question.number,
 				isComplete,
 				lanes: asks,
 			});
@@ -299,8 +301,10 @@ export class LeaseBook {
 			forgetTenant(tenant);
 			state.epoch = answer.epoch;
 			state.endsAt = 0;
+			state.newestAnswer = 0;
 		}
-		state.isChanging = answer.isChanging;
+		if (question.number > state.newestAnswer) state.isChanging = answer.isChanging;
+		state.newestAnswer = Math.max(state.newestAnswer, question.number);
 		if (askedAt >= state.endedAt) state.endsAt = Math.max(state.endsAt, askedAt + answer.ttlMs);
 		state.renewAt = Math.max(
 			state.renewAt,

@@ -1,6 +1,14 @@
 import type { TenantConfig } from "../config/schema.ts";
 import type { Lane } from "./policy.ts";
 
+/** A change is known. */
+export interface Confirmation {
+	/** The new one. */
+	readonly epoch: number;
+	/** How long leases of older ones can still live. */
+	readonly oldLeasesMs: number;
+}
+
 /**
  * What an isolate and a tenant's coordinator say to each other. A lease is tokens to spend, the
  * tenant's epoch and its configuration version, all for the same short time. Token counts are in

@@ -4,6 +4,8 @@ import type { LaneState } from "./lane.ts";
 
 /** What was asked of a coordinator. */
 export interface Question {
+	/** Counted: they may overtake each other. */
+	readonly number: number;
 	readonly since: number;
 	/** The answers that had come when it was asked: it tells of the tokens that those brought. */
 	readonly answersBefore: number;
@@ -22,8 +24,10 @@ export interface TenantState {
 	endedEpoch: number;
 	/** Another one whenever the lease is ended early, and for no other state. */
 	life: number;
-	/** A change was announced when the lease was last answered for. */
+	/** A change was announced, by what was said to the youngest of the questions with an answer under this epoch. */
 	isChanging: boolean;
+	/** The number of that question. */
+	newestAnswer: number;
 	renewAt: number;
 	configVersion: number;
 	config: TenantConfig;
@@ -48,6 +52,7 @@ export function freshTenant(holder: string, life: number): TenantState {
 		endedEpoch: Number.NEGATIVE_INFINITY,
 		life,
 		isChanging: false,
+		newestAnswer: 0,
 		renewAt: 0,
 		configVersion: -1,
 		config: defaultConfig,

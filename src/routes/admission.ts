@@ -71,11 +71,10 @@ export async function admit(
 	keyWanted: () => string | null = () => null,
 	background?: Background,
 ): Promise<Result<Admitted, Failure>> {
-	const { leases, tokenCache } = services;
 	const credentials = readCredentials(raw.headers.get("authorization"));
 	if (!credentials.ok) return (await limitAddress(services, raw, 1, meter)) ?? credentials;
 	const { tenant, hash } = credentials.value;
-	const remembered = { epoch: leases.epochOf(tenant), token: tokenCache.get(tenant, hash) };
+	const remembered = remember(services, tenant, hash);
 	if (!remembered.token) {
 		const refusal = await limitAddress(services, raw, limits.addressUnknownTokenCost, meter);
 		if (refusal) return refusal;
@@ -93,14 +92,19 @@ export async function readmit(
 	const credentials = readCredentials(raw.headers.get("authorization"));
 	if (!credentials.ok) return credentials;
 	const { tenant, hash } = credentials.value;
-	const { leases, tokenCache } = services;
-	const remembered = { epoch: leases.epochOf(tenant), token: tokenCache.get(tenant, hash) };
+	const remembered = remember(services, tenant, hash);
 	return underLease(services, credentials.value, remembered, keyWanted, background);
 }
 
-/** What the isolate has of a token, and the epoch under which it has it. */
+function remember({ leases, tokenCache }: Services, tenant: string, hash: string): Remembered {
+	const token = tokenCache.get(tenant, hash);
+	return { epoch: leases.epochOf(tenant), life: leases.lifeOf(tenant), token };
+}
+
+/** What the isolate has of a token, and the lease under which it has it. */
 interface Remembered {
 	readonly epoch: number | null;
+	readonly life: number;
 	readonly token: CachedToken | null | undefined;
 }
 
@@ -116,7 +120,8 @@ async function underLease(
 	const term = leases.termNow(tenant) ?? (await leases.term(tenant));
 	if ("kind" in term) return term.kind === "unknown_tenant" ? unknownToken() : noLease(term);
 	const life = leases.lifeOf(tenant);
-	const known = term.epoch === remembered.epoch ? remembered.token : undefined;
+	const isSameLease = term.epoch === remembered.epoch && life === remembered.life;
+	const known = isSameLease ? remembered.token : undefined;
 	const caller = await identify(services, credentials, known, keyWanted, background);
 	return caller.ok ? ok({ caller: caller.value, epoch: term.epoch, life }) : caller;
 }

@@ -55,8 +55,6 @@ function answerDocument(
 /** RFC 9110 section 13.1.2: weak comparison over a list, or any. */
 function matches(ifNoneMatch: string | null, etag: string): boolean {
 	if (ifNoneMatch === null) return false;
-	return ifNoneMatch.split(",").some((tag) => {
-		const trimmed = tag.trim();
-		return trimmed === "*" || trimmed.replace(/^W\//, "") === etag;
-	});
+	if (ifNoneMatch.trim() === "*") return true;
+	return ifNoneMatch.match(/"[^"]*"/g)?.includes(etag) ?? false;
 }

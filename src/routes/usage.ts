@@ -5,6 +5,7 @@ import { ok } from "../lib/result.ts";
 import { limits } from "../limits.ts";
 import * as schema from "../schemas/usage.ts";
 import { cutDayPage, cutPage, readDayPage, readPage } from "./pages.ts";
+import { rememberedResult } from "./results.ts";
 import { route } from "./route.ts";
 
 const guarded = { tag: "Usage", permission: "usage:read", method: "get" } as const;
@@ -18,13 +19,13 @@ export const listUsage = route(
 		id: "listUsage",
 		summary: "What was done, counted by day and key, the newest first",
 		description:
-			"Counts of the audit log's records, each once, some seconds after it was made: when it has come to Postgres. They are kept for 400 days.",
+			"Counts of the audit log's records, each once, some seconds after it was made: when it has come to Postgres. They are kept for 400 days. An answer can be five seconds old, which `Age` tells.",
 		query: schema.listUsageQuery,
 		answer: { status: 200, description: "A page of counts", schema: schema.usagePage },
 		failures: ["invalid_cursor", "scoped_token_forbidden"],
 		examples: [{}, { query: { by: "target", from: "2026-11-01", limit: "20" } }],
 	},
-	async ({ services: { db, clock }, caller, query }) => {
+	async ({ services, caller, query }) => {
 		const refusal = refuseScoped(caller, whole);
 		if (refusal) return refusal;
 		const page = readDayPage(query);
@@ -32,13 +33,16 @@ export const listUsage = route(
 		const dayAt = (time: number) => new Date(time).toISOString().slice(0, 10);
 		const {
 			by,
-			from = dayAt(clock() - limits.usageShownDays * dayMs),
-			to = dayAt(clock()),
+			from = dayAt(services.clock() - limits.usageShownDays * dayMs),
+			to = dayAt(services.clock()),
 		} = query;
 		const targetId = query.target ?? (by === "target" ? null : allTargets);
-		const found = await selectUsage(db, caller.tenant, { from, to, targetId, ...page.value });
-		const { rows, nextCursor } = cutDayPage(found, page.value);
-		return ok({ json: { usage: rows.map(toUsage), nextCursor } });
+		const wanted = { from, to, targetId, ...page.value };
+		return rememberedResult(services, caller.tenant, ["listUsage", wanted], async () => {
+			const found = await selectUsage(services.db, caller.tenant, wanted);
+			const { rows, nextCursor } = cutDayPage(found, page.value);
+			return ok({ usage: rows.map(toUsage), nextCursor });
+		});
 	},
 );
 

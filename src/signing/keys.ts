@@ -32,7 +32,8 @@ import type { Algorithm, KeyMaterial } from "./types.ts";
 
 export interface KeyServices extends LoadServices {
 	readonly random: Random;
-	readonly forgetTenant: (tenant: string) => void;
+	readonly caches: { dropTenant(tenant: string): void };
+	readonly forgetTenant: (tenant: string, epoch?: number) => void;
 	readonly coordinator: ChangeServices["coordinator"];
 }
 
@@ -251,7 +252,8 @@ async function addKey(
 	try {
 		const key = { id, name, algorithm, tags, createdBy: caller.tokenId, first };
 		const inserted = await insertKey(services.db, caller.tenant, key);
-		services.forgetTenant(caller.tenant); // the key set that is shown has one more
+		// The key set that is shown has one more. No epoch moves: nothing that was true is not.
+		services.caches.dropTenant(caller.tenant);
 		return ok(describe(inserted));
 	} catch (error) {
 		if (isUniqueViolation(error, "keys_by_name")) return nameTaken(name);

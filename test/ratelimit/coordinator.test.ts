@@ -157,7 +157,7 @@ describe("changes", () => {
 			},
 			async confirm(...told) {
 				calls.push(told);
-				return { oldLeasesMs: 12 };
+				return { epoch: 1, oldLeasesMs: 12 };
 			},
 			async withdraw(...told) {
 				calls.push(told);

@@ -260,6 +260,53 @@ describe("an isolate's leases", () => {
 		}
 	});
 
+	it("share nothing of an epoch before the one that a change of this isolate came to", async () => {
+		const { book, pass, questions } = isolate();
+		const lease = async (index: number, epoch: number) => {
+			const term = book.term(tenant);
+			await asked(questions, index).answer(0, { epoch });
+			await term;
+			pass(limits.leaseTtlMs - 1);
+			const shared = book.sharedEpoch(tenant);
+			pass(1);
+			return shared;
+		};
+		expect(await lease(0, 7)).toBe(7);
+		book.end(tenant); // committed
+		book.end(tenant, 9); // confirmed: another isolate's change was in between
+		pass(1);
+		expect(await lease(1, 8)).toBeNull();
+		expect(asked(questions, 1).ask.epoch).toBe(9);
+		expect(await lease(2, 9)).toBe(9);
+	});
+
+	it("share what is of the new epoch, though it came before the change was heard to be confirmed", async () => {
+		const { book, pass, questions } = isolate();
+		const lease = async (index: number, epoch: number) => {
+			const term = book.term(tenant);
+			await asked(questions, index).answer(0, { epoch });
+			await term;
+		};
+		await lease(0, 7);
+		book.end(tenant);
+		pass(1);
+		await lease(1, 8);
+		book.end(tenant, 8);
+		pass(1);
+		await lease(2, 8);
+		expect(book.sharedEpoch(tenant)).toBe(8);
+	});
+
+	it("share nothing while a change is announced, though an older answer comes after that", async () => {
+		const { book, pass, questions } = isolate();
+		const [first, second] = [book.term(tenant), pass(limits.leaseFollowMs), book.term(tenant)];
+		void second;
+		await asked(questions, 1).answer(0, { isChanging: true });
+		await asked(questions, 0).answer(0, { isChanging: false });
+		await first;
+		expect(book.sharedEpoch(tenant)).toBeNull();
+	});
+
 	it("have another life when they are ended here, and with every state that is new", async () => {
 		const { book, pass, questions } = isolate();
 		const lease = async (index: number) => {

@@ -76,7 +76,16 @@ describe("GET /v1/cache", () => {
 		expect(memory.budgetBytes).toBe(limits.isolateBytes);
 		expect(memory.pressure).toBe("none");
 		const names = memory.holders.map(({ name }: { name: string }) => name);
-		const expected = ["tokens", "keys", "versions", "documents", "program", "leases", "bodies"];
+		const expected = [
+			"tokens",
+			"keys",
+			"versions",
+			"documents",
+			"results",
+			"program",
+			"leases",
+			"bodies",
+		];
 		expect(names).toEqual(expect.arrayContaining(expected));
 	});
 
@@ -159,6 +168,14 @@ describe("POST /v1/cache/purge", () => {
 });
 
 describe("POST /v1/cache/warm", () => {
+	it("goes on after a key was made, which moves no epoch", async () => {
+		const own = await newTenant();
+		const warm = () => own.call("POST", "/v1/cache/warm", { json: {} });
+		expect((await warm()).status).toBe(200);
+		await newKey(own);
+		expect((await warm()).status).toBe(200);
+	});
+
 	const names = ["payments", "releases", "webhooks"];
 	let token: string;
 	beforeEach(async () => {

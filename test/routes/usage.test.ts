@@ -7,6 +7,7 @@ import { limits } from "../../src/limits.ts";
 import type { LogEvent } from "../../src/observe/log.ts";
 import { publicRoute } from "../../src/routes/route.ts";
 import { serve } from "../../src/routes/serve.ts";
+import { listUsage } from "../../src/routes/usage.ts";
 import { createServices } from "../../src/services.ts";
 import { expectProblem } from "../support/answers.ts";
 import { inBackground } from "../support/background.ts";
@@ -60,6 +61,27 @@ describe("GET /v1/usage", () => {
 		const { status, json } = await tenant.call("GET", "/v1/usage");
 		expect(status).toBe(200);
 		expect(json).toEqual({ usage: [], nextCursor: null });
+	});
+
+	it("is what it was for some seconds, tells its age, and is anew when they are over", async () => {
+		let now = Date.now();
+		const services = createServices(env, () => now);
+		const [token, other] = [await tenant.token("admin"), await newTenant()];
+		const usage = async (of: string) => {
+			const headers = { Authorization: `Bearer ${of}` };
+			const request = new Request("https://edgesign.test/v1/usage", { headers });
+			const answer = await serve(listUsage, services, request, {}, inBackground);
+			const { usage } = await answer.json<{ usage: { signatures: number }[] }>();
+			return [usage[0]?.signatures ?? 0, answer.headers.get("age")];
+		};
+		await move(tenant, [{}]);
+		expect(await usage(token)).toEqual([1, "0"]);
+		await move(tenant, [{}], 2);
+		now += 3_000;
+		expect(await usage(token)).toEqual([1, "3"]);
+		expect(await usage(await other.token("admin"))).toEqual([0, "0"]);
+		now += limits.cacheResultsTtlMs;
+		expect(await usage(token)).toEqual([2, "0"]);
 	});
 
 	it("counts what was done on each day, by what it was", async () => {

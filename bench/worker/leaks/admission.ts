@@ -2,7 +2,14 @@
 import * as admission from "../../../src/routes/admission.ts";
 import { watch } from "./watch.ts";
 
-export { holds, lapsed, limitAddress, operationFor, spend } from "../../../src/routes/admission.ts";
+export {
+	holds,
+	lapsed,
+	limitAddress,
+	operationFor,
+	readmit,
+	spend,
+} from "../../../src/routes/admission.ts";
 
 export const admit: typeof admission.admit = async (...request) => {
 	const admitted = await admission.admit(...request);

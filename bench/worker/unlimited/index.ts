@@ -20,6 +20,9 @@ export const admit: typeof admission.admit = async (services, raw) => {
 	return caller.ok ? ok({ caller: caller.value, epoch: 0, life: 0 }) : caller;
 };
 
+export const readmit: typeof admission.readmit = (services, raw) =>
+	admit(services, raw, { limit: null });
+
 export const limitAddress: typeof admission.limitAddress = async () => null;
 
 export const spend: typeof admission.spend = async (_, { role }, { permission }) =>

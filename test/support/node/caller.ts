@@ -21,6 +21,8 @@ export interface Sending {
 	readonly path: string;
 	readonly token: string;
 	readonly json?: unknown;
+	/** With it the same may be sent again, whatever became of the first. */
+	readonly idempotencyKey?: string;
 	/** Whom the limits of callers who are not signed in count it for. */
 	readonly address?: string;
 }
@@ -29,13 +31,14 @@ const connections = new Agent({ keepAlive: true });
 
 /** One request over a connection that is kept: `fetch` takes several times as long for it. */
 export function send(url: string, sending: Sending): Promise<TimedAnswer> {
-	const { method, path, token, json, address } = sending;
+	const { method, path, token, json, address, idempotencyKey } = sending;
 	const body = json === undefined ? "" : JSON.stringify(json);
 	const headers = {
 		authorization: `Bearer ${token}`,
 		"content-type": "application/json",
 		"content-length": Buffer.byteLength(body),
 		...(address !== undefined && { "cf-connecting-ip": address }),
+		...(idempotencyKey !== undefined && { "idempotency-key": idempotencyKey }),
 	};
 	return new Promise((resolve, reject) => {
 		const sentAt = performance.now();
@@ -61,19 +64,22 @@ const attempts = 100;
 const pauseMs = 100;
 /** Nothing was done, because the machine has too much to do: which is not what is tested. */
 const notNow = /"code":"overloaded"|without it nothing is allowed/;
+const notKnown = /"code":"(unavailable|idempotency_running)"/;
 
 /** The same again while the service puts it off. */
 export async function sendPatiently(url: string, sending: Sending): Promise<TimedAnswer> {
 	for (let attempt = 1; ; attempt++) {
 		const answer = await send(url, sending);
-		if (!notNow.test(answer.text) || attempt === attempts) return answer;
+		const mayRepeat = sending.idempotencyKey !== undefined && notKnown.test(answer.text);
+		if ((!notNow.test(answer.text) && !mayRepeat) || attempt === attempts) return answer;
 		await sleep(pauseMs);
 	}
 }
 
-/** The parsed answer. @throws on any refusal */
+/** The parsed answer of something that is done once. @throws on any refusal */
 export async function call<Answer>(url: string, sending: Sending): Promise<Answer> {
-	const { status, text } = await sendPatiently(url, sending);
+	const idempotencyKey = randomBytes(12).toString("hex");
+	const { status, text } = await sendPatiently(url, { ...sending, idempotencyKey });
 	if (status >= 300) throw new Error(`${sending.method} ${sending.path}: ${status} ${text}`);
 	return JSON.parse(text) as Answer;
 }
