@@ -164,7 +164,7 @@ describe("changes", () => {
 			},
 		});
 		await coordinators.announce("acme", "config");
-		expect(await coordinators.confirm("acme", "change")).toEqual({ oldLeasesMs: 12 });
+		expect(await coordinators.confirm("acme", "change")).toEqual({ epoch: 1, oldLeasesMs: 12 });
 		await coordinators.withdraw("acme", "change");
 		expect(names).toEqual(["acme", "acme", "acme"]);
 		expect(calls).toEqual([
