@@ -19,7 +19,8 @@ export interface ConnectionOptions {
 	readonly host?: string;
 	readonly port: number;
 	readonly tls?: boolean;
-	readonly onAnswer: (connection: Connection, status: number) => void;
+	/** @param code of a refusal, if it has one */
+	readonly onAnswer: (connection: Connection, status: number, code: string | null) => void;
 	/** Once: the connection is of no use any more. */
 	readonly onFailure: (kind: string) => void;
 }
@@ -40,7 +41,7 @@ export function openConnection(options: ConnectionOptions): Promise<Connection> 
 			if (open) onFailure(kind);
 			else reject(new Error(`no connection to ${host}:${port}: ${kind}`, { cause: kind }));
 		};
-		const reader = createResponseReader((status) => onAnswer(connection, status));
+		const reader = createResponseReader((status, code) => onAnswer(connection, status, code));
 		const take = (bytes: Buffer) => {
 			try {
 				reader(bytes);

@@ -1,5 +1,7 @@
 /** Longest head of a response that is taken, in characters. */
 const headCharsMax = 16 * 1024;
+/** Of the body of a refusal, where its code is looked for. */
+const problemCharsMax = 2 * 1024;
 const lineBreak = "\r\n";
 
 /** The server sent what this reader does not know. */
@@ -9,17 +11,19 @@ export class ProtocolError extends Error {
 
 /**
  * Reads HTTP/1.1 responses off one connection, however they are cut into chunks, and tells the
- * status of each when its last byte is there. Bodies are counted, not kept; they have a
- * Content-Length or are chunked (RFC 9112 section 6), except where the status has none.
+ * status of each when its last byte is there, and the `code` of a refusal (RFC 9457) that has one. Bodies
+ * are counted, not kept; they have a Content-Length or are chunked (RFC 9112 section 6), except where
+ * the status has none.
  * @throws ProtocolError from the returned function; the connection is of no use after that
  */
 export function createResponseReader(
-	onResponse: (status: number) => void,
+	onResponse: (status: number, code: string | null) => void,
 ): (chunk: Buffer) => void {
 	let text = ""; // of a head, or of a line between chunks, that is not all there yet
 	let status = 0;
 	let bodyLeft = 0;
 	let isChunked = false;
+	let problem = "";
 
 	/** Text up to the separator, or null while it is not there; and where it ends in the chunk. */
 	const upTo = (separator: string, chunk: Buffer, at: number): [string | null, number] => {
@@ -39,7 +43,8 @@ export function createResponseReader(
 		isChunked = isChunkedIn(head);
 		if (isChunked) return;
 		bodyLeft = lengthOf(head, status);
-		if (bodyLeft === 0) onResponse(status);
+		problem = "";
+		if (bodyLeft === 0) onResponse(status, null);
 	};
 	/** A chunk with the line break behind it; the last one is empty, and a line break follows. */
 	const beginChunk = (line: string) => {
@@ -54,8 +59,11 @@ export function createResponseReader(
 			if (bodyLeft > 0) {
 				const taken = Math.min(bodyLeft, chunk.length - at);
 				bodyLeft -= taken;
+				if (status >= 400 && problem.length < problemCharsMax) {
+					problem += chunk.toString("latin1", at, Math.min(at + taken, at + problemCharsMax));
+				}
 				at += taken;
-				if (bodyLeft === 0 && !isChunked) onResponse(status);
+				if (bodyLeft === 0 && !isChunked) onResponse(status, codeIn(problem));
 				continue;
 			}
 			const [found, next] = upTo(isChunked ? lineBreak : lineBreak + lineBreak, chunk, at);
@@ -65,6 +73,10 @@ export function createResponseReader(
 			else beginBody(found);
 		}
 	};
+}
+
+function codeIn(problem: string): string | null {
+	return /"code":\s*"([a-z_]{1,64})"/.exec(problem)?.[1] ?? null;
 }
 
 function statusOf(head: string): number {

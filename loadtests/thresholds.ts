@@ -111,7 +111,15 @@ export function measuredOf({ metric }: Threshold, { summary, times }: Sample): n
 	const share = percentileOf(metric);
 	if (share !== null) return times.percentile(share);
 	const found = metrics[metric];
-	return found ? found[1](summary) : (summary.outcomes[metric] ?? 0) / summary.offered;
+	return found ? found[1](summary) : countOf(metric, summary) / summary.offered;
+}
+
+/** Of a status, whatever its code. */
+function countOf(status: string, { outcomes }: Summary): number {
+	return Object.entries(outcomes).reduce(
+		(sum, [what, count]) => (what.split(" ")[0] === status ? sum + count : sum),
+		0,
+	);
 }
 
 export function holds({ operator, bound }: Threshold, value: number): boolean {

@@ -42,12 +42,14 @@ export class CellLedger {
 		this.#at(scheduled, kind).dropped++;
 	}
 
-	ended({ kind, scheduled }: Arrival, outcome: Outcome, now: number): void {
+	ended({ kind, scheduled }: Arrival, outcome: Outcome, now: number, code: string | null): void {
 		const cell = this.#at(scheduled, kind);
-		cell.outcomes[outcome] = (cell.outcomes[outcome] ?? 0) + 1;
+		const isRight = typeof outcome === "number" && this.#kinds[kind]?.expects.includes(outcome);
+		const name = isRight || code === null ? outcome : `${outcome} ${code}`;
+		cell.outcomes[name] = (cell.outcomes[name] ?? 0) + 1;
 		// It took this long at the least: left out, the slowest would make the rest look fast.
 		if (outcome === "timeout") cell.times.record(this.#timeoutMs);
-		if (typeof outcome === "string" || !this.#kinds[kind]?.expects.includes(outcome)) return;
+		if (!isRight) return;
 		cell.times.record(now - scheduled);
 		this.#at(now, kind).completed++;
 	}

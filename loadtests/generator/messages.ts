@@ -67,7 +67,7 @@ export interface CellReport {
 	readonly offered: number;
 	/** Arrivals that were never sent: too many waited already. */
 	readonly dropped: number;
-	/** By status, or by what went wrong where there was none. */
+	/** By status, with the code of a refusal that was not expected, or by what went wrong where there was none. */
 	readonly outcomes: Readonly<Record<string, number>>;
 	/** Times from the scheduled moment, of right answers and of requests that timed out. */
 	readonly times: SparseCounts;

@@ -22,8 +22,8 @@ export interface PoolOptions {
 	>;
 	/** The bytes to send for an arrival. */
 	readonly requestOf: (arrival: Arrival) => Uint8Array;
-	/** Once for each arrival that was taken, with the moment by the process's clock. */
-	readonly onEnd: (arrival: Arrival, outcome: Outcome, now: number) => void;
+	/** Once for each arrival that was taken, with the moment by the process's clock, and the code of a refusal. */
+	readonly onEnd: (arrival: Arrival, outcome: Outcome, now: number, code: string | null) => void;
 }
 
 /**
@@ -140,7 +140,7 @@ export class Pool {
 		try {
 			const connection = await openConnection({
 				...{ host, port, tls },
-				onAnswer: (_, status) => this.#answered(slot, status),
+				onAnswer: (_, status, code) => this.#answered(slot, status, code),
 				onFailure: (kind) => this.#lose(slot, kind, performance.now()),
 			});
 			const slot: Slot = { connection, arrival: null, freeSince: performance.now(), alive: true };
@@ -163,7 +163,7 @@ export class Pool {
 		slot.connection.send(this.#options.requestOf(arrival));
 	}
 
-	#answered(slot: Slot, status: number): void {
+	#answered(slot: Slot, status: number, code: string | null): void {
 		const { arrival } = slot;
 		const now = performance.now();
 		if (!arrival) {
@@ -174,7 +174,7 @@ export class Pool {
 		slot.freeSince = now;
 		this.#inFlight--;
 		if (!arrival.user) this.release(slot, now);
-		this.#end(arrival, status, now);
+		this.#end(arrival, status, now, code);
 	}
 
 	/** The connection is of no use any more. One that nothing was asked on is simply gone. */
@@ -195,7 +195,7 @@ export class Pool {
 		this.#all.delete(slot);
 	}
 
-	#end(arrival: Arrival, outcome: Outcome, now: number): void {
-		this.#options.onEnd(arrival, outcome, now);
+	#end(arrival: Arrival, outcome: Outcome, now: number, code: string | null = null): void {
+		this.#options.onEnd(arrival, outcome, now, code);
 	}
 }

@@ -24,8 +24,8 @@ export function openSession(session: Session, tell: (message: FromGenerator) => 
 	const pool = new Pool({
 		session,
 		requestOf: ({ kind }) => requestOf(kind),
-		onEnd(arrival, outcome, now) {
-			ledger.ended(arrival, outcome, now);
+		onEnd(arrival, outcome, now, code) {
+			ledger.ended(arrival, outcome, now, code);
 			const { user } = arrival;
 			if (user && !user.source.answered(user, now) && user.slot) pool.release(user.slot, now);
 		},

@@ -52,9 +52,9 @@ export const auditLimits = {
 	auditArchivePageRecords: 256,
 	/** About half a second of CPU time each, of the 30 that a run has; some 40 calls each, of 1,000. */
 	auditArchiveFilesPerRun: 20,
-	/** Values (a record has 19) that are worked on in one go, some milliseconds, and how long others then have the thread. */
-	auditArchivePaceValues: 4_096,
-	auditArchiveRestMs: 10,
+	/** Values (a record has 19) that are worked on in one go, a millisecond or two, and how long others then have the thread. */
+	auditArchivePaceValues: 2_048,
+	auditArchiveRestMs: 12,
 	/** No file is begun later than this in a run: the next one begins after a minute. */
 	auditArchiveRunMs: 40_000,
 	/** Keys that a file's part of the manifest names; where there are more, it names none. */

@@ -29,6 +29,18 @@ describe("the load generator's reader of responses", () => {
 		);
 	});
 
+	test("it tells the code of a refusal, however the bytes are cut, and of nothing else", () => {
+		const problem = JSON.stringify({ status: 503, code: "overloaded" });
+		const stream =
+			answer(503, problem) + answer(200, problem) + answer(404, "no") + answer(401, "");
+		for (let cut = 0; cut <= stream.length; cut++) {
+			const codes: (string | null)[] = [];
+			const reader = createResponseReader((_, code) => codes.push(code));
+			for (const chunk of [stream.slice(0, cut), stream.slice(cut)]) reader(Buffer.from(chunk));
+			expect(codes).toEqual(["overloaded", null, null, null]);
+		}
+	});
+
 	test("a chunked body ends with its empty chunk, however it is cut", () => {
 		const chunked =
 			"HTTP/1.1 201 Made\r\nTransfer-Encoding: chunked\r\n\r\na;x=1\r\n01234\r\n789\r\n3\r\nabc\r\n0\r\n\r\n";
