@@ -13,11 +13,12 @@ import {
 } from "../db/audit-archives.ts";
 import type { Database } from "../db/client.ts";
 import { firstId } from "../db/columns.ts";
-import { equalConstantTime, toHex } from "../lib/bytes.ts";
+import { toHex } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import { createPace, type Pace } from "../lib/pace.ts";
 import { limits } from "../limits.ts";
 import { deleteUnder } from "./archive-delete.ts";
+import { fetchSlowly, storeSlowly } from "./archive-store.ts";
 import { fromEventRow } from "./event-rows.ts";
 import {
 	type ArchiveFile,
@@ -36,8 +37,6 @@ import { timeOf } from "./record.ts";
 import type { AuditSigner } from "./signer.ts";
 import type { SourcedRecord } from "./source.ts";
 import type { ChainSpan } from "./span.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 export interface ArchiveServices {
 	readonly db: Database;
@@ -160,9 +159,9 @@ async function writeFile(
 	const bytes = await encodeParquet(records, pace);
 	const sha256 = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
 	const key = fileKey(of, round, part, sha256);
-	await archive.put(key, bytes, { sha256 });
-	const stored = await openParquet(inMemory(await storedBytes(archive, key, sha256)));
-	if (!(await hasRecords(stored, records, pace))) {
+	await storeSlowly(archive, key, bytes, sha256, pace);
+	const stored = await fetchSlowly(archive, key, bytes.length, sha256, pace);
+	if (!(await hasRecords(await openParquet(inMemory(stored.buffer)), records, pace))) {
 		throw new Error(`${key} does not say what Postgres does`);
 	}
 	const afterId = records.at(-1)?.record.id ?? null;
@@ -200,14 +199,4 @@ async function finish(
 	if (stored !== jws || !payload) throw new Error(`${key} is not what was written`);
 	const sha256 = await crypto.subtle.digest("SHA-256", payload);
 	await finishArchive(db, of, { round, parts }, toHex(new Uint8Array(sha256)));
-}
-
-/** What R2 has. Throws unless it has this SHA-256. */
-async function storedBytes(archive: R2Bucket, key: string, sha256: Bytes): Promise<ArrayBuffer> {
-	const stored = await (await archive.get(key))?.arrayBuffer();
-	const found = stored && new Uint8Array(await crypto.subtle.digest("SHA-256", stored));
-	if (!stored || !found || !equalConstantTime(found, sha256)) {
-		throw new Error(`${key} is not what was written`);
-	}
-	return stored;
 }

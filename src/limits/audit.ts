@@ -47,7 +47,7 @@ export const auditLimits = {
 	/** A power of two, so that the files of a day are whole subtrees of its Merkle tree. About 1 MB, and 50 MB while it is made. */
 	auditArchiveFileRecords: 8_192,
 	/** What a reader decodes at once. */
-	auditArchiveGroupRecords: 2_048,
+	auditArchiveGroupRecords: 1_024,
 	/** Read from Postgres by one statement, as JSON of about 200 KB: one go, which others wait for. */
 	auditArchivePageRecords: 256,
 	/** About half a second of CPU time each, of the 30 that a run has; some 40 calls each, of 1,000. */
@@ -55,6 +55,8 @@ export const auditLimits = {
 	/** Values (a record has 19) that are worked on in one go, a millisecond or two, and how long others then have the thread. */
 	auditArchivePaceValues: 2_048,
 	auditArchiveRestMs: 12,
+	/** Of a file, that goes to R2 or comes from there at once. */
+	auditArchivePieceBytes: 128 * 1024,
 	/** No file is begun later than this in a run: the next one begins after a minute. */
 	auditArchiveRunMs: 40_000,
 	/** Keys that a file's part of the manifest names; where there are more, it names none. */
