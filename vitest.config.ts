@@ -2,8 +2,9 @@ import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
 /**
- * Two projects beside each other in one folder: `*.test.ts` runs in workerd, as the service does;
- * `*.node.test.ts` runs in Node and looks at the service from outside.
+ * Projects beside each other in one folder: `*.test.ts` runs in workerd, as the service does, and
+ * `*.alone.test.ts` in an isolate of its own; `*.node.test.ts` runs in Node and looks at the service from
+ * outside.
  */
 export default defineConfig({
 	test: {
@@ -11,24 +12,13 @@ export default defineConfig({
 		maxWorkers: 2,
 		globalSetup: ["test/support/node/global-setup.ts"],
 		projects: [
-			{
-				plugins: [
-					cloudflareTest(({ inject }) => ({
-						wrangler: { configPath: "./wrangler.toml" },
-						miniflare: { bindings: inject("bindings") },
-					})),
-				],
-				test: {
-					name: "workerd",
-					// One isolate for file after file, as requests of many tenants meet in one: it saves half the time.
-					isolate: false,
-					include: ["test/**/*.test.ts"],
-					exclude: ["test/**/*.node.test.ts"],
-					// The first request of a file loads the whole service: on a busy machine that takes seconds.
-					testTimeout: 30_000,
-					hookTimeout: 30_000,
-				},
-			},
+			// One isolate for file after file, as requests of many tenants meet in one: it saves half the time.
+			inWorkerd("workerd", {
+				isolate: false,
+				include: ["test/**/*.test.ts"],
+				exclude: ["test/**/*.node.test.ts", "test/**/*.alone.test.ts"],
+			}),
+			inWorkerd("workerd-alone", { isolate: true, include: ["test/**/*.alone.test.ts"] }),
 			{
 				test: {
 					name: "node",
@@ -40,3 +30,24 @@ export default defineConfig({
 		],
 	},
 });
+
+function inWorkerd(
+	name: string,
+	files: { readonly isolate: boolean; readonly include: string[]; readonly exclude?: string[] },
+) {
+	return {
+		plugins: [
+			cloudflareTest(({ inject }) => ({
+				wrangler: { configPath: "./wrangler.toml" },
+				miniflare: { bindings: inject("bindings") },
+			})),
+		],
+		test: {
+			name,
+			...files,
+			// The first request of a file loads the whole service: on a busy machine that takes seconds.
+			testTimeout: 30_000,
+			hookTimeout: 30_000,
+		},
+	};
+}

@@ -122,7 +122,9 @@ export const limits = {
 	addressQuota: 60_000,
 	addressWindowMs: 60_000,
 	/** What an unknown token costs of it: it is looked for in the database. */
-	addressUnknownTokenCost: 10,
+	addressUnknownTokenCost: 100,
+	/** What is left of that for a token that turned out to be good. */
+	addressLookUpCost: 10,
 	addressesRemembered: 10_000,
 	addressTimeoutMs: 250,
 	/** When the platform's limiter refuses it does not say for how long; its window is a minute. */

@@ -4,27 +4,6 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { createApp } from "../src/app.ts";
 import { limits } from "../src/limits.ts";
 import { servicesOf } from "../src/services.ts";
-import { expectBaseHeaders } from "./support/answers.ts";
-
-it("answers 500 while its environment is wrong, naming no value of it, and works when it is right", async () => {
-	vi.resetModules(); // an isolate makes its services once
-	const app = (await import("../src/app.ts")).createApp();
-	const request = () => new Request("https://edgesign.test/healthz");
-	const wrong = { ...env, KEY_ENCRYPTION_KEYS: "secret-id:c2VjcmV0" };
-	const logged = vi.spyOn(console, "error").mockImplementation(() => {});
-	const refused = await app.fetch(request(), wrong);
-	expect(refused.status).toBe(500);
-	expectBaseHeaders(refused.headers);
-	const text = await refused.text();
-	expect(text).not.toContain("secret");
-	expect(JSON.parse(text).code).toBe("internal");
-	const { requestId } = JSON.parse(text);
-	expect(requestId).toBe(refused.headers.get("x-request-id"));
-	const [line] = logged.mock.calls[0] ?? [];
-	expect(JSON.parse(line)).toMatchObject({ event: "request_failed", requestId });
-	expect(line).not.toContain("c2VjcmV0");
-	expect((await app.fetch(request(), env)).status).toBe(200);
-});
 
 describe("what no route answers", () => {
 	const app = createApp();

@@ -1,11 +1,13 @@
 import type { Clock } from "../lib/clock.ts";
 import { limits } from "../limits.ts";
-import { available, type Bucket, filled, fullBucket, take, waitMs } from "./bucket.ts";
+import { available, type Bucket, filled, fullBucket, giveBack, take, waitMs } from "./bucket.ts";
 import type { LimitState } from "./messages.ts";
 
 export interface AddressLimits {
 	/** Spends from what an address may do before anyone knows who calls. */
 	spend(address: string, cost: number): AddressSpending;
+	/** Puts back a part of what was spent. */
+	giveBack(address: string, cost: number): void;
 	/** Asks the platform's own limiter too, which counts the address over all isolates of a location. */
 	confirm(address: string): Promise<boolean>;
 	/** About what it holds. */
@@ -42,6 +44,10 @@ export function createAddressLimits(platform: RateLimit, clock: Clock): AddressL
 				if (oldest !== undefined) buckets.delete(oldest);
 			}
 			return { spent, limit: stateOf(after), retryMs: waitMs(after, cost) };
+		},
+		giveBack(address, cost) {
+			const bucket = buckets.get(address);
+			if (bucket) buckets.set(address, giveBack(bucket, cost));
 		},
 		bytes() {
 			return bucketBytes * buckets.size;

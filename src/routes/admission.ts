@@ -79,7 +79,24 @@ export async function admit(
 		const refusal = await limitAddress(services, raw, limits.addressUnknownTokenCost, meter);
 		if (refusal) return refusal;
 	}
-	return underLease(services, credentials.value, remembered, keyWanted, background);
+	let isNobody = false;
+	try {
+		const admitted = await underLease(
+			services,
+			credentials.value,
+			remembered,
+			keyWanted,
+			background,
+		);
+		isNobody = !admitted.ok && admitted.error.code === "invalid_token";
+		return admitted;
+	} finally {
+		// Many tokens that are good may come from one address, and all at once when their epoch moves.
+		if (!remembered.token && !isNobody) {
+			const back = limits.addressUnknownTokenCost - limits.addressLookUpCost;
+			services.addresses.giveBack(addressOf(raw), back);
+		}
+	}
 }
 
 /** Who calls, of somebody who was admitted before something of the tenant changed. It is not paid for again. */

@@ -1,6 +1,7 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { limits } from "../../src/limits.ts";
+import { admit } from "../../src/routes/admission.ts";
 import { createServices } from "../../src/services.ts";
 import { expectProblem } from "../support/answers.ts";
 import { hello, newKey } from "../support/keys.ts";
@@ -201,6 +202,25 @@ describe("callers who are not signed in", () => {
 		const { name, quota, remaining } = limitOf(answer);
 		expect({ name, quota }).toEqual({ name: "address", quota: limits.addressQuota });
 		expect(remaining).toBeLessThan(quota);
+	});
+
+	it("pay more for a token that nobody has than for one that is good", async () => {
+		const tenant = await newTenant();
+		const services = createServices(env, () => 0);
+		const costOf = async (token: string, address: string) => {
+			const request = new Request("https://edgesign.test/", {
+				headers: { Authorization: `Bearer ${token}`, "CF-Connecting-IP": address },
+			});
+			const { ok } = await admit(services, request, { limit: null });
+			const { limit } = services.addresses.spend(address, 0);
+			return [ok, limit.quota - limit.remaining];
+		};
+		const good = await tenant.token("signer");
+		const { addressUnknownTokenCost: high, addressLookUpCost: low } = limits;
+		expect(await costOf(good, "203.0.113.8")).toEqual([true, low]);
+		expect(await costOf(good, "203.0.113.8")).toEqual([true, low]);
+		const nobodys = `es_${tenant.id}_${"A".repeat(43)}`;
+		expect(await costOf(nobodys, "203.0.113.9")).toEqual([false, high]);
 	});
 
 	it("are limited each by themselves", async () => {
