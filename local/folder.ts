@@ -64,6 +64,9 @@ function makeFolder(path: string): void {
 	}
 }
 
+/** Those that are held: one that nobody refers to is closed when memory is collected. */
+const locks = new Set<DatabaseSync>();
+
 /** SQLite's lock is the system's own: it ends with the process, however that ends. */
 function lock(path: string): () => void {
 	const file = join(path, "lock");
@@ -73,7 +76,11 @@ function lock(path: string): () => void {
 		chmodSync(file, 0o600); // whoever may read it could hold a lock on it
 		database.exec("pragma journal_mode = memory; begin exclusive");
 		const held = database;
-		return () => held.close();
+		locks.add(held);
+		return () => {
+			locks.delete(held);
+			held.close();
+		};
 	} catch (error) {
 		database?.close();
 		if (isBusy(error)) {

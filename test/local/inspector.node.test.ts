@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startGuard } from "../../local/guard.ts";
 import { type Inspector, openInspector } from "../../local/inspector.ts";
-import { freePort } from "../../local/ports.ts";
+import { portsInARow } from "../../local/ports.ts";
 import { prepareRuntime, type RuntimeProcess } from "../../local/runtime-process.ts";
 
 const config = `
@@ -55,12 +55,9 @@ beforeAll(async () => {
 		storageDir: join(folder, "storage"),
 		onSpawn: (pid) => guard.watch(pid, "SIGKILL"),
 	});
-	port = await freePort();
-	const started = await runtime.start({
-		ports: [await freePort()],
-		vars: {},
-		inspectorPort: port,
-	});
+	const [own = 0, inspectorPort = 0] = await portsInARow(0, 2);
+	port = inspectorPort;
+	const started = await runtime.start({ ports: [own], vars: {}, inspectorPort });
 	url = started.urls[0] ?? "";
 	inspector = await openInspector(port, "fixture");
 });
