@@ -84,7 +84,6 @@ function variablesFor(services: StackAddresses): Record<string, string> {
 		UPSTASH_REDIS_REST_URL: services.redisUrl,
 		UPSTASH_REDIS_REST_TOKEN: services.redisToken,
 		KEY_ENCRYPTION_KEYS: services.keyEncryptionKeys,
-		SPARE_RSA_KEYS: "elsewhere",
 		// A line for every request would hide the addresses in the terminal.
 		LOG_LEVEL: process.env.LOG_LEVEL ?? "warn",
 	};

@@ -75,7 +75,7 @@ async function startParts(options: StackOptions, undo: Undo): Promise<Stack> {
 
 	const services = await startServices({ folder, guard, undo, durable, urls });
 	signal?.throwIfAborted();
-	const vars = { ...services.vars, ...options.vars };
+	const vars = { ...services.vars, SPARE_RSA_KEYS: "elsewhere", ...options.vars };
 	const { crons } = await runtime.start({ ports, vars, inspectorPort: options.inspectorPort });
 	signal?.throwIfAborted();
 

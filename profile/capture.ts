@@ -13,13 +13,12 @@ import {
 	openInspector,
 } from "../local/inspector.ts";
 import { freePort } from "../local/ports.ts";
+import { fillSpareKeys } from "../local/spares.ts";
 import type { Stack } from "../local/stack.ts";
 import { limits as serviceLimits } from "../src/limits.ts";
 import { algorithms } from "../src/signing/algorithms.ts";
 import { readPlaces } from "./places.ts";
 import { type CallNode, toTree } from "./tree.ts";
-
-const everyMinute = "* * * * *";
 
 /** What was seen of the service's isolate while a scenario ran. */
 export interface Capture {
@@ -97,11 +96,11 @@ async function observe(
 }
 
 /** What the first minutes of a service make beside its requests, and no later ones. */
-async function fillStock({ scheduled }: Stack): Promise<void> {
+async function fillStock({ vars }: Stack): Promise<void> {
 	const sizes = algorithms.RS256.modulusLengths?.length ?? 0;
 	const { spareRsaKeysPerSize, spareRsaKeysMadePerRun } = serviceLimits;
 	const runs = Math.ceil((sizes * spareRsaKeysPerSize) / spareRsaKeysMadePerRun);
-	for (let run = 0; run < runs; run++) await scheduled(everyMinute, Date.now());
+	for (let run = 0; run < runs; run++) await fillSpareKeys(vars);
 }
 
 async function heapOf(inspector: Inspector, { url }: Target): Promise<HeapUsage> {
