@@ -179,9 +179,11 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		const isYoung = now < this.#tenancyEndsAt - limits.leaseTtlMs / 2;
 		if (known && isYoung && known.epoch >= leastEpoch) return known;
 		if (now < this.#unknownUntil) return null;
-		const joined = this.#loading && (await this.#loading);
-		// One that began before it was asked for may have come too early.
-		if (joined && joined.epoch >= leastEpoch) return joined;
+		if (this.#loading) {
+			const joined = await this.#loading;
+			// One that began before it was asked for may have come too early.
+			if (!joined || shard === 0 || joined.epoch >= leastEpoch) return joined;
+		}
 		this.#loading ??= this.#load(tenant, shard).finally(() => {
 			this.#loading = null;
 		});
