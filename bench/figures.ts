@@ -14,6 +14,7 @@ export type Unit =
 	| "%"
 	| "points"
 	| "calls"
+	| "connections"
 	| "objects"
 	| "kinds";
 

@@ -30,6 +30,10 @@ export async function measurePool(plan: Plan, { startVariant }: HttpBench): Prom
 				measured[form].push(await ask(plan, worker, { form, borrowers, milliseconds: blockMs }));
 			}
 		}
+		plan.done({
+			...{ id: `${id}/connections`, unit: "connections", samples: rounds },
+			value: mostConnections(measured),
+		});
 		const rates = (form: PoolForm) => measured[form].map(({ perSecond }) => perSecond);
 		const line = { id, unit: "operations/s", notes: notesOn(measured) } as const;
 		plan.done(pairedFigure(line, rates("pool"), { name: "over HTTP", values: rates("http") }));
@@ -37,7 +41,6 @@ export async function measurePool(plan: Plan, { startVariant }: HttpBench): Prom
 }
 
 function notesOn(measured: Record<PoolForm, PoolMeasured[]>): string[] {
-	const connections = Math.max(...measured.pool.map((one) => one.connections));
 	const times = (form: PoolForm) =>
 		(["p50Ms", "p95Ms"] as const)
 			.map(
@@ -45,7 +48,11 @@ function notesOn(measured: Record<PoolForm, PoolMeasured[]>): string[] {
 					`${name.slice(0, 3)} ${median(measured[form].map((one) => one[name])).toFixed(1)}`,
 			)
 			.join(" and ");
-	return [`pool: ${times("pool")} ms, ${connections} connections; over HTTP: ${times("http")} ms`];
+	return [`pool: ${times("pool")} ms; over HTTP: ${times("http")} ms`];
+}
+
+function mostConnections({ pool }: Record<PoolForm, PoolMeasured[]>): number {
+	return Math.max(...pool.map(({ connections }) => connections));
 }
 
 async function ask(

@@ -10,6 +10,9 @@ export const limits = {
 	bodyBytesSign: 1536 * 1024, // a message of 1 MiB in base64, and the JSON around it
 	bodyBytesBatch: 4 * 1024 * 1024,
 	bodyTimeoutMs: 15_000,
+	/** Of a body that is too large so much is read all the same, so that its sender sees the refusal. */
+	bodyBytesDrained: 8 * 2 ** 20,
+	bodyBytesDrainedAtOnce: 256 * 1024,
 	messageBytes: 1024 * 1024,
 	jsonDepth: 16,
 	batchItems: 1000,
@@ -17,6 +20,13 @@ export const limits = {
 	batchVerifications: 2000,
 	/** Items of a batch after which other requests get their turn: noble does not yield by itself. */
 	batchItemsPerTurn: 25,
+	/** Batches of more items that an isolate works on at once. The others wait in their order. */
+	batchesAtOnce: 2,
+	/** After so long another one may begin beside it: what it has left takes no turns from short ones. */
+	batchHoldMs: 1_000,
+	batchWaitMs: 10_000,
+	/** How often a batch that waits looks whether those before it are still there. */
+	batchCheckMs: 100,
 	referenceChars: 256,
 	signatureChars: 1024, // RSA-4096 in base64 has 684
 	fieldErrorsShown: 20,

@@ -20,6 +20,8 @@ import type { EntryObject, EntryObjects } from "./idempotency/entry.ts";
 import { createEntrySeals, type EntrySeals } from "./idempotency/seal.ts";
 import { type Clock, systemClock } from "./lib/clock.ts";
 import { type Random, systemRandom } from "./lib/random.ts";
+import { Semaphore } from "./lib/semaphore.ts";
+import { sleep } from "./lib/sleep.ts";
 import { limits } from "./limits.ts";
 import { createLog, describeError, type Log } from "./observe/log.ts";
 import { type AddressLimits, createAddressLimits } from "./ratelimit/address.ts";
@@ -74,6 +76,8 @@ export interface Services {
 	readonly memory: MemoryBudget;
 	/** The bodies of the requests that are served now. */
 	readonly bodies: Account;
+	/** Those who sign or verify many items. */
+	readonly batches: Semaphore;
 	/** The tenants' coordinators: who announce and confirm changes. */
 	readonly coordinator: ReturnType<typeof createCoordinators>;
 	readonly leases: LeaseBook;
@@ -89,6 +93,13 @@ export interface Services {
 	readonly random: Random;
 	readonly log: Log;
 }
+
+const batchBounds = {
+	permits: limits.batchesAtOnce,
+	holdMs: limits.batchHoldMs,
+	waitMs: limits.batchWaitMs,
+	checkMs: limits.batchCheckMs,
+};
 
 /** The composition root. Nothing in it belongs to a request, so an isolate keeps it for its life. */
 export function createServices(
@@ -158,6 +169,7 @@ export function createServices(
 		caches,
 		memory,
 		bodies: memory.account("bodies", limits.memoryBodiesBytes),
+		batches: new Semaphore(batchBounds, clock),
 		forgetTenant(tenant, epoch) {
 			caches.dropTenant(tenant);
 			leases.end(tenant, epoch);
@@ -190,12 +202,6 @@ function connectDatabase(config: Config, clock: Clock, log: Log): Database {
 			log({ event: "replica_failed", statement, error: describeError(error) }),
 	});
 	return observed(both, clock, log);
-}
-
-function sleep(milliseconds: number): Promise<void> {
-	return new Promise((resolve) => {
-		setTimeout(resolve, milliseconds);
-	});
 }
 
 /** What holds memory beside the caches and the bodies. What is held for a turn is the program's. */

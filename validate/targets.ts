@@ -171,17 +171,17 @@ export const targets: readonly Target[] = [
 	},
 	{
 		row: "D5",
-		text: "connections of the pool",
+		text: "connections of the pool, with 20 who ask at once",
 		goal: { is: "at least", value: 20 },
 		unit: "connections",
-		from: { by: "nothing", needs: "a pool of connections" },
+		from: { by: "bench", run: "^pool", of: /^pool\/20\/connections$/, value },
 	},
 	{
 		row: "D5",
-		text: "connections beyond the pool's size",
-		goal: { is: "at least", value: 30 },
+		text: "connections with the overflow of 30, with 500 who ask at once",
+		goal: { is: "at least", value: 50 },
 		unit: "connections",
-		from: { by: "nothing", needs: "a pool of connections" },
+		from: { by: "bench", run: "^pool", of: /^pool\/500\/connections$/, value },
 	},
 	{
 		row: "issue 2",

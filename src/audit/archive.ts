@@ -17,6 +17,7 @@ import { toHex } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import { createPace, type Pace } from "../lib/pace.ts";
 import { limits } from "../limits.ts";
+import type { Shedder } from "../ratelimit/shed.ts";
 import { deleteUnder } from "./archive-delete.ts";
 import { fetchSlowly, storeSlowly } from "./archive-store.ts";
 import { fromEventRow } from "./event-rows.ts";
@@ -43,6 +44,7 @@ export interface ArchiveServices {
 	readonly archive: R2Bucket;
 	readonly auditSigner: AuditSigner;
 	readonly clock: Clock;
+	readonly shedder: Pick<Shedder, "begun">;
 }
 
 /** How much goes into a file, and how much is done in a run. */
@@ -110,7 +112,8 @@ async function archiveTenant(
 	bounds: ArchiveBounds,
 ): Promise<number> {
 	const opened = await openArchive(services.db, of);
-	const pace = createPace(limits.auditArchivePaceValues, limits.auditArchiveRestMs);
+	const { auditArchivePaceValues: each, auditArchiveRestMs: restMs } = limits;
+	const pace = createPace(each, restMs, () => services.shedder.begun);
 	let state: ArchiveRow = opened;
 	while (hasLeft(budget, services.clock)) {
 		budget.files--;

@@ -1,3 +1,4 @@
+import { sleep } from "../lib/sleep.ts";
 import { limits } from "../limits.ts";
 import { joinAppends } from "./block.ts";
 import type { ChainHead, ChainName } from "./chain.ts";
@@ -111,12 +112,6 @@ export function createAuditLogs(namespace: DurableObjectNamespace): AuditLogs {
 			throw new AuditUnavailable(group.heard ?? "not heard of in time");
 		},
 	};
-}
-
-function sleep(milliseconds: number): Promise<void> {
-	return new Promise((resolve) => {
-		setTimeout(resolve, milliseconds);
-	});
 }
 
 /** The value, or AuditUnavailable: never a call that is waited for without an end. */

@@ -1,6 +1,7 @@
 import { closingAt, type Database } from "../db/client.ts";
 import type { Clock } from "../lib/clock.ts";
 import { ok, type Result } from "../lib/result.ts";
+import { sleep } from "../lib/sleep.ts";
 import { limits } from "../limits.ts";
 
 /** What a change needs of the tenant's coordinator. */
@@ -61,10 +62,4 @@ export async function changing<T, E>(
 	forgetTenant(tenant, epoch); // what was read between the commit and the new epoch
 	if (fence) await sleep(Math.min(oldLeasesMs, limits.fenceWaitMs));
 	return ok(written.value);
-}
-
-function sleep(milliseconds: number): Promise<void> {
-	return new Promise((resolve) => {
-		setTimeout(resolve, milliseconds);
-	});
 }

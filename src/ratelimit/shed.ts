@@ -25,6 +25,7 @@ export class Shedder {
 	/** Intervals since anything was reported. */
 	#silent = 0;
 	#inFlight = 0;
+	#begun = 0;
 	#level = 0;
 	#decidedAt = 0;
 	#isPressed = false;
@@ -52,7 +53,13 @@ export class Shedder {
 		else this.#bad++;
 	}
 
+	/** Requests of this isolate so far. */
+	get begun(): number {
+		return this.#begun;
+	}
+
 	started(): void {
+		this.#begun++;
 		this.#inFlight++;
 	}
 

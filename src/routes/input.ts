@@ -63,20 +63,33 @@ async function readText(
 	declared: string | null,
 	maxBytes: number,
 ): Promise<Result<string, Failure>> {
-	const tooLarge = () => fail("body_too_large", `This route takes ${maxBytes} bytes, not more.`);
+	const tooLarge = fail("body_too_large", `This route takes ${maxBytes} bytes, not more.`);
 	if (declared !== null) {
 		// The runtime holds the sender to the length that was declared.
-		return Number(declared) > maxBytes ? tooLarge() : ok(await request.text());
+		if (Number(declared) <= maxBytes) return ok(await request.text());
+		if (Number(declared) <= limits.bodyBytesDrained) await drain(request);
+		return tooLarge;
 	}
 	const decoder = new TextDecoder();
 	let text = "";
 	let length = 0;
 	for await (const chunk of request.body ?? []) {
 		length += chunk.byteLength;
-		if (length > maxBytes) return tooLarge();
-		text += decoder.decode(chunk, { stream: true });
+		if (length > limits.bodyBytesDrained) break;
+		if (length <= maxBytes) text += decoder.decode(chunk, { stream: true });
 	}
-	return ok(text + decoder.decode());
+	return length > maxBytes ? tooLarge : ok(text + decoder.decode());
+}
+
+/** Who is cut off while it sends may never see the answer (RFC 9112, 9.6): what comes is read, and let go. */
+async function drain({ body }: Request): Promise<void> {
+	const reader = body?.getReader({ mode: "byob" });
+	let buffer = new Uint8Array(limits.bodyBytesDrainedAtOnce);
+	while (reader) {
+		const { done, value } = await reader.readAtLeast(buffer.length, buffer);
+		if (done) return;
+		buffer = new Uint8Array(value.buffer);
+	}
 }
 
 /** Checks a value by its schema; a failure names every field that is wrong, and the first one's code. */

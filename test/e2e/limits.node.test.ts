@@ -198,3 +198,15 @@ describe("Retry-After", () => {
 		for (const { status, text } of repeated) expect(status, text).toBe(200);
 	});
 });
+
+describe("a body that is too large", () => {
+	it("is refused so that its sender sees it, however it sends", async () => {
+		const [tenant] = await newTenants(stack.databaseUrl, 1);
+		const json = { message: "A".repeat(5 * 2 ** 20) };
+		const sending = { ...(tenant as NewTenant), method: "POST", path: "/v1/keys/k/sign", json };
+		const answers = await Promise.all(
+			Array.from({ length: samples }, () => send(stack.url, sending)),
+		);
+		for (const { status, text } of answers) expect(status, text).toBe(413);
+	});
+});

@@ -72,7 +72,8 @@ test("what is run for a target has the figures that it asks for", () => {
 		...["generate/Ed25519", "http/create/RS256-2048/stocked", "micro/ES256/sign"],
 		...["micro/ES256K/digest/verify", "micro/Ed25519/sign", "http/batch/1000", "http/sign"],
 		...["memory/peak", "memory/heap/under", "memory/slope", "micro/limiter", "limiter/cpu"],
-		...["audit/sign", "audit/move", "queries/usage"],
+		...["audit/sign", "audit/move", "queries/usage", "pool/20/connections"],
+		"pool/500/connections",
 	];
 	for (const { text, from } of targets) {
 		if (from.by !== "bench") continue;

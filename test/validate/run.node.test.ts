@@ -35,13 +35,6 @@ test("the figures of a run are judged: a missed one ends with 1, with its line i
 	});
 });
 
-test("what is not built is told, and counts with --all", async () => {
-	const some = await validate("--only", "^D5$");
-	expect(some.code).toBe(0);
-	expect(some.stdout).toContain("2 not built");
-	expect((await validate("--only", "^D5$", "--all")).code).toBe(1);
-});
-
 test("what it can not work with is told in a line", async () => {
 	const missing = await validate("--only", "S6", "--bench", join(folder, "nothing.json"));
 	expect(missing).toMatchObject({

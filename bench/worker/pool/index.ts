@@ -19,24 +19,26 @@ export class AuditLog extends DeployedAuditLog {
 	async measure({ form, borrowers, milliseconds }: PoolRequest): Promise<PoolMeasured> {
 		const db = form === "pool" ? this.#connected() : createDatabase(readConfig(this.env));
 		const times: number[] = [];
+		let connections = 0;
 		const begin = performance.now();
 		const borrow = async () => {
 			while (performance.now() < begin + milliseconds) {
 				const asked = performance.now();
 				if (!(await tenantExists(db, "main"))) throw new Error("the tenant is not there");
 				times.push(performance.now() - asked);
+				const { inUse = 0, idle = 0 } = form === "pool" ? (this.#pool?.figures() ?? {}) : {};
+				connections = Math.max(connections, inUse + idle);
 			}
 		};
 		await Promise.all(Array.from({ length: borrowers }, borrow));
 		const seconds = (performance.now() - begin) / 1000;
 		times.sort((a, b) => a - b);
 		const at = (share: number) => times[Math.floor(times.length * share)] ?? Number.NaN;
-		const { inUse = 0, idle = 0 } = form === "pool" ? (this.#pool?.figures() ?? {}) : {};
 		return {
 			perSecond: times.length / seconds,
 			p50Ms: at(0.5),
 			p95Ms: at(0.95),
-			connections: inUse + idle,
+			connections,
 		};
 	}
 

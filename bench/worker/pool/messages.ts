@@ -12,6 +12,6 @@ export interface PoolMeasured {
 	/** Until a statement was answered, the wait for a connection with it. */
 	readonly p50Ms: number;
 	readonly p95Ms: number;
-	/** Connections that are open at the end; 0 over HTTP. */
+	/** The most connections that were open at once; 0 over HTTP. */
 	readonly connections: number;
 }
