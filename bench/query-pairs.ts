@@ -13,7 +13,8 @@ import { keyIdOf, mainTenant as tenant } from "./skewed-data.ts";
 
 const hourMs = 3_600_000;
 const today = Math.floor(Date.now() / (24 * hourMs)) * 24 * hourMs;
-const noon = today - 12 * hourMs;
+/** In the middle of the days that there are: who looks into the log seldom means its newest hours. */
+const noon = today - 36 * hourMs;
 const dayAgo = (days: number) => new Date(today - days * 24 * hourMs).toISOString().slice(0, 10);
 
 /** What is asked on a screen or by a job, as one writes it first and as the service asks it. */

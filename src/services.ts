@@ -1,4 +1,5 @@
 import type { Redis } from "@upstash/redis/cloudflare";
+import { type Archive, inTime } from "./audit/archive-bucket.ts";
 import { archiveSource } from "./audit/archive-source.ts";
 import { type AuditLogs, createAuditLogs } from "./audit/log.ts";
 import { type AuditReader, createAuditReader } from "./audit/reader.ts";
@@ -64,7 +65,7 @@ export interface Services {
 	readonly auditReader: AuditReader;
 	readonly auditSigner: AuditSigner;
 	/** Where records of the audit log go from Postgres. */
-	readonly archive: R2Bucket;
+	readonly archive: Archive;
 	readonly tokenCache: Store<CachedToken>;
 	readonly keyCache: Store<LoadedKey>;
 	readonly versionCache: Store<LoadedVersion>;
@@ -128,6 +129,7 @@ export function createServices(
 	const addresses = createAddressLimits(env.ADDRESSES, clock);
 	registerHolders(memory, leases, addresses);
 	const sharedCounts = noCounts();
+	const archive = inTime(env.ARCHIVE);
 	return {
 		config,
 		db,
@@ -155,14 +157,14 @@ export function createServices(
 		entries: (object) => env.IDEMPOTENCY.getByName(object) as unknown as EntryObject,
 		entrySeals: createEntrySeals(config.keyEncryptionKeys, random),
 		audit: createAuditLogs(env.AUDIT_LOG),
-		archive: env.ARCHIVE,
+		archive,
 		auditShard: (tenant) =>
 			draw % (leases.termNow(tenant)?.config.scaling_config.audit_shards ?? 1),
 		auditReader: createAuditReader({
 			namespace: env.AUDIT_LOG,
 			coordinator,
 			db,
-			further: [archiveSource({ db, archive: env.ARCHIVE })],
+			further: [archiveSource({ db, archive })],
 		}),
 		auditSigner: createAuditSigner(config.keyEncryptionKeys),
 		...stores,

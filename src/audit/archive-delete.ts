@@ -1,8 +1,9 @@
 import { limits } from "../limits.ts";
+import type { Archive } from "./archive-bucket.ts";
 
 /** Deletes the objects of a prefix whose keys are chosen; how many. */
 export async function deleteUnder(
-	bucket: R2Bucket,
+	bucket: Archive,
 	prefix: string,
 	isChosen: (key: string) => boolean,
 ): Promise<number> {

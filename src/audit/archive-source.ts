@@ -2,7 +2,8 @@ import { archivedDays } from "../db/audit-archives.ts";
 import type { Database } from "../db/client.ts";
 import { toHex } from "../lib/bytes.ts";
 import { limits } from "../limits.ts";
-import { type ArchiveFile, bytesIn, loadManifest } from "./manifest.ts";
+import { type Archive, bytesIn } from "./archive-bucket.ts";
+import { type ArchiveFile, loadManifest } from "./manifest.ts";
 import {
 	type ColumnRow,
 	fromColumnRow,
@@ -28,7 +29,7 @@ import {
 
 export interface ArchiveReader {
 	readonly db: Database;
-	readonly archive: R2Bucket;
+	readonly archive: Archive;
 }
 
 /** The columns by which records are chosen, and what a query wants of each. */
@@ -66,12 +67,12 @@ export function archiveSource({ db, archive }: ArchiveReader): RecordSource {
 
 class Search {
 	readonly records: SourcedRecord[] = [];
-	readonly #archive: R2Bucket;
+	readonly #archive: Archive;
 	readonly #query: RecordQuery;
 	#reached: string | null = null;
 	#filesLeft: number = limits.auditArchiveFilesPerRead;
 
-	constructor(archive: R2Bucket, query: RecordQuery) {
+	constructor(archive: Archive, query: RecordQuery) {
 		this.#archive = archive;
 		this.#query = query;
 	}
@@ -179,7 +180,7 @@ function dayAt(time: number): string {
 }
 
 /** A whole file: to ask R2 for the parts that are needed takes more time than to have all of them. */
-export async function openArchived(archive: R2Bucket, file: ArchiveFile): Promise<OpenParquet> {
+export async function openArchived(archive: Archive, file: ArchiveFile): Promise<OpenParquet> {
 	const bytes = await bytesIn(archive, file.key);
 	const sha256 = await crypto.subtle.digest("SHA-256", bytes);
 	if (toHex(new Uint8Array(sha256)) !== file.sha256) {

@@ -1,6 +1,7 @@
 import { equalConstantTime } from "../lib/bytes.ts";
 import type { Pace } from "../lib/pace.ts";
 import { limits } from "../limits.ts";
+import { type Archive, piecesOf } from "./archive-bucket.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -9,7 +10,7 @@ const bytesPerValue = 64;
 
 /** Writes an object, some of it at a time. R2 compares it with its SHA-256. */
 export async function storeSlowly(
-	archive: R2Bucket,
+	archive: Archive,
 	key: string,
 	bytes: Bytes,
 	sha256: Bytes,
@@ -30,17 +31,17 @@ export async function storeSlowly(
 
 /** What R2 has, some of it at a time. Throws unless it has this length and this SHA-256. */
 export async function fetchSlowly(
-	archive: R2Bucket,
+	archive: Archive,
 	key: string,
 	length: number,
 	sha256: Bytes,
 	pace: Pace,
 ): Promise<Bytes> {
-	const stream = (await archive.get(key))?.body;
-	if (!stream) throw changed(key);
+	const object = await archive.get(key);
+	if (!object) throw changed(key);
 	const bytes = new Uint8Array(length);
 	let found = 0;
-	for await (const chunk of stream as ReadableStream<Uint8Array>) {
+	for await (const chunk of piecesOf(object)) {
 		if (found + chunk.length > length) throw changed(key);
 		bytes.set(chunk, found);
 		found += chunk.length;

@@ -18,6 +18,7 @@ import type { Clock } from "../lib/clock.ts";
 import { createPace, type Pace } from "../lib/pace.ts";
 import { limits } from "../limits.ts";
 import type { Shedder } from "../ratelimit/shed.ts";
+import { type Archive, bytesIn } from "./archive-bucket.ts";
 import { deleteUnder } from "./archive-delete.ts";
 import { fetchSlowly, storeSlowly } from "./archive-store.ts";
 import { fromEventRow } from "./event-rows.ts";
@@ -41,7 +42,7 @@ import type { ChainSpan } from "./span.ts";
 
 export interface ArchiveServices {
 	readonly db: Database;
-	readonly archive: R2Bucket;
+	readonly archive: Archive;
 	readonly auditSigner: AuditSigner;
 	readonly clock: Clock;
 	readonly shedder: Pick<Shedder, "begun">;
@@ -197,7 +198,7 @@ async function finish(
 	const jws = await auditSigner.sign("edgesign-audit-manifest+jwt", manifest);
 	const key = manifestKey(of, round);
 	await archive.put(key, jws);
-	const stored = await (await archive.get(key))?.text();
+	const stored = new TextDecoder().decode(await bytesIn(archive, key));
 	const payload = payloadOf(jws);
 	if (stored !== jws || !payload) throw new Error(`${key} is not what was written`);
 	const sha256 = await crypto.subtle.digest("SHA-256", payload);

@@ -4,13 +4,14 @@ import type { Database } from "../db/client.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import { limits } from "../limits.ts";
+import type { Archive } from "./archive-bucket.ts";
 import { deleteUnder } from "./archive-delete.ts";
 import { dayPrefix } from "./manifest.ts";
 import { ownNote } from "./own.ts";
 
 export interface ExpireServices {
 	readonly db: Database;
-	readonly archive: R2Bucket;
+	readonly archive: Archive;
 	readonly clock: Clock;
 	readonly random: Random;
 }

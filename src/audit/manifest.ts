@@ -2,6 +2,7 @@ import type { ArchivedDay, TenantDay } from "../db/audit-archives.ts";
 import { fromBase64Url, fromHex, toHex } from "../lib/bytes.ts";
 import type { Pace } from "../lib/pace.ts";
 import { limits } from "../limits.ts";
+import { type Archive, bytesIn } from "./archive-bucket.ts";
 import { leafOf } from "./chain.ts";
 import { MerkleRoot } from "./merkle.ts";
 import { recordColumns } from "./parquet.ts";
@@ -167,7 +168,7 @@ export function payloadOf(jws: string): Bytes | null {
 
 /** The manifest of an archived day, which must be the one that Postgres was told of. */
 export async function loadManifest(
-	bucket: R2Bucket,
+	bucket: Archive,
 	tenant: string,
 	day: ArchivedDay,
 ): Promise<Manifest> {
@@ -176,7 +177,7 @@ export async function loadManifest(
 
 /** The same with its signature. */
 export async function loadSigned(
-	bucket: R2Bucket,
+	bucket: Archive,
 	tenant: string,
 	{ day, round, manifest }: ArchivedDay,
 ): Promise<{ readonly jws: string; readonly manifest: Manifest }> {
@@ -188,17 +189,6 @@ export async function loadSigned(
 		throw new AuditUnreadable(`${key} is not the manifest that was written`);
 	}
 	return { jws, manifest: JSON.parse(new TextDecoder().decode(payload)) as Manifest };
-}
-
-/** An object of the archive. */
-export async function bytesIn(bucket: R2Bucket, key: string): Promise<ArrayBuffer> {
-	try {
-		const found = await bucket.get(key);
-		if (found) return await found.arrayBuffer();
-	} catch (error) {
-		throw new AuditUnreadable(`${key}: ${error instanceof Error ? error.message : "unknown"}`);
-	}
-	throw new AuditUnreadable(`${key} is not in the archive`);
 }
 
 function endOf(sourced: SourcedRecord | undefined): End {

@@ -72,7 +72,7 @@ export const itemLayout = { kind: 2, digests: 3, cost: 67 } as const;
  * canonical bytes are its head and its item behind each other (docs/storage.md).
  */
 export function encodeAppend(head: RecordHead, items: readonly RecordItem[]): Bytes {
-	const headBytes = encodeHead(head, rememberedBytes(head));
+	const headBytes = encodeHead(head, rememberedBytes(head, ofRequests));
 	const writer = new Writer(2 + headBytes.length + items.length * itemCapacity);
 	writer.uint16(headBytes.length);
 	writer.bytes(headBytes);
@@ -90,9 +90,12 @@ function encodeHead(head: Pick<RecordHead, "id" | "requestId">, common: Bytes): 
 }
 
 /** What heads have in common, by its text: who signs with one key again and again has one. */
-const known = new Map<string, Bytes>();
+type CommonHeads = Map<string, Bytes>;
+const ofRequests: CommonHeads = new Map();
+/** Of records that are read again: they may be of all callers, and push none out that calls now. */
+const ofRecords: CommonHeads = new Map();
 
-function rememberedBytes(head: RecordHead): Bytes {
+function rememberedBytes(head: RecordHead, known: CommonHeads): Bytes {
 	const { target, tokenId, tenant, action, address } = head;
 	const { id, version, name, algorithm } = target;
 	// A line feed is in none of the parts before the last two, and tells those two apart by their length.
@@ -217,7 +220,7 @@ export function canonicalRecord(record: AuditRecord): EncodedRecord {
 	const writer = new Writer(itemCapacity);
 	writeItem(writer, record);
 	return {
-		head: encodeHead({ id: firstId(record.id), requestId }, commonBytes(record)),
+		head: encodeHead({ id: firstId(record.id), requestId }, rememberedBytes(record, ofRecords)),
 		item: writer.done(),
 	};
 }

@@ -52,9 +52,11 @@ export const auditLimits = {
 	auditArchivePageRecords: 256,
 	/** About half a second of CPU time each, of the 30 that a run has; some 40 calls each, of 1,000. */
 	auditArchiveFilesPerRun: 20,
-	/** Values (a record has 19) that are worked on in one go, a millisecond or two, and how long others then have the thread. */
-	auditArchivePaceValues: 2_048,
-	auditArchiveRestMs: 12,
+	/** Values (a record has 19) that are worked on in one go, a millisecond or less, and how long others then have the thread, if any came. */
+	auditArchivePaceValues: 1_024,
+	auditArchiveRestMs: 30,
+	/** Of one call of R2, to put a file with its rests too. */
+	archiveTimeoutMs: 30_000,
 	/** Of a file, that goes to R2 or comes from there at once. */
 	auditArchivePieceBytes: 128 * 1024,
 	/** No file is begun later than this in a run: the next one begins after a minute. */

@@ -1,5 +1,6 @@
 import { env } from "cloudflare:workers";
 import { type ArchiveBounds, type ArchiveServices, archiveSlice } from "../../src/audit/archive.ts";
+import type { Archive } from "../../src/audit/archive-bucket.ts";
 import type { LinkedRecord } from "../../src/audit/block.ts";
 import { chainStart, leafOf, linked } from "../../src/audit/chain.ts";
 import { loadManifest, type Manifest } from "../../src/audit/manifest.ts";
@@ -209,9 +210,9 @@ export function failingAt(at: number, isDone: boolean) {
 }
 
 export function wrapBucket(
-	bucket: R2Bucket,
+	bucket: Archive,
 	around: <T>(run: () => Promise<T>, key: string) => Promise<T>,
-): R2Bucket {
+): Archive {
 	return new Proxy(bucket, {
 		get(target, name) {
 			const value: unknown = Reflect.get(target, name);

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { toBase64, utf8 } from "../../src/lib/bytes.ts";
+import { signBatch as signRoute, verifyBatch as verifyRoute } from "../../src/routes/signing.ts";
 import { expectProblem } from "../support/answers.ts";
 import { base64Of, bytesOf, hello, type Key, newKey, signed } from "../support/keys.ts";
 import { newTenant, type Tenant } from "../support/tenant.ts";
@@ -256,5 +257,18 @@ describe("a batch of many items for a key of many versions", () => {
 		const taken = await tenant.call("POST", path, { json: { ...json, version: 3 } });
 		expect(taken.status).toBe(200);
 		expect(taken.json.results).toHaveLength(700);
+	});
+});
+
+describe("a batch that gets no turn", () => {
+	it.each([
+		["to sign", signRoute],
+		["to verify", verifyRoute],
+	])("%s is refused as overload, and not begun", async (_, route) => {
+		const services = { batches: { run: async () => null } };
+		const body = { items: Array.from({ length: 26 }, () => ({ message: hello })) };
+		// Whatever else it needed is not there: it would fail.
+		const answer = await route.handle({ services, body } as never);
+		expect(answer).toMatchObject({ ok: false, error: { code: "overloaded", retryAfterMs: 2_000 } });
 	});
 });
