@@ -3,11 +3,13 @@ import { pairedFigure } from "./figures.ts";
 import type { Plan } from "./plan.ts";
 import type { HttpBench } from "./service.ts";
 import { median } from "./stats.ts";
-import type { PoolForm, PoolMeasured, PoolRequest } from "./worker/pool/messages.ts";
+import type { HoldRequest, PoolForm, PoolMeasured, PoolRequest } from "./worker/pool/messages.ts";
 import type { BenchWorker } from "./workers.ts";
 
 const borrowersOf = [1, 20, 50, 500];
 const blockMs = 500;
+/** Transactions of which none gives its connection back while the pool grows as far as it may. */
+const keepers = { borrowers: 100, milliseconds: 1_000 };
 const roundsMin = 6; // fewer can not give an interval of 95 %
 const pooled = { main: join(import.meta.dirname, "worker", "pool", "index.ts") };
 
@@ -38,6 +40,8 @@ export async function measurePool(plan: Plan, { startVariant }: HttpBench): Prom
 		const line = { id, unit: "operations/s", notes: notesOn(measured) } as const;
 		plan.done(pairedFigure(line, rates("pool"), { name: "over HTTP", values: rates("http") }));
 	}
+	const held = await ask<number>(plan, worker, { form: "held", ...keepers });
+	plan.done({ id: "pool/held/connections", unit: "connections", value: held, samples: 1 });
 }
 
 function notesOn(measured: Record<PoolForm, PoolMeasured[]>): string[] {
@@ -55,13 +59,13 @@ function mostConnections({ pool }: Record<PoolForm, PoolMeasured[]>): number {
 	return Math.max(...pool.map(({ connections }) => connections));
 }
 
-async function ask(
+async function ask<Answer = PoolMeasured>(
 	{ signal }: Plan,
 	{ url }: BenchWorker,
-	request: PoolRequest,
-): Promise<PoolMeasured> {
+	request: PoolRequest | HoldRequest,
+): Promise<Answer> {
 	const body = JSON.stringify(request);
 	const response = await fetch(url, { method: "POST", body, signal });
 	if (!response.ok) throw new Error(`the object that asks Postgres answered ${response.status}`);
-	return (await response.json()) as PoolMeasured;
+	return (await response.json()) as Answer;
 }

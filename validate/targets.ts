@@ -178,10 +178,10 @@ export const targets: readonly Target[] = [
 	},
 	{
 		row: "D5",
-		text: "connections with the overflow of 30, with 500 who ask at once",
+		text: "connections with the overflow of 30, where none is given back",
 		goal: { is: "at least", value: 50 },
 		unit: "connections",
-		from: { by: "bench", run: "^pool", of: /^pool\/500\/connections$/, value },
+		from: { by: "bench", run: "^pool", of: /^pool\/held\/connections$/, value },
 	},
 	{
 		row: "issue 2",

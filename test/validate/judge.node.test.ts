@@ -73,7 +73,7 @@ test("what is run for a target has the figures that it asks for", () => {
 		...["micro/ES256K/digest/verify", "micro/Ed25519/sign", "http/batch/1000", "http/sign"],
 		...["memory/peak", "memory/heap/under", "memory/slope", "micro/limiter", "limiter/cpu"],
 		...["audit/sign", "audit/move", "queries/usage", "pool/20/connections"],
-		"pool/500/connections",
+		"pool/held/connections",
 	];
 	for (const { text, from } of targets) {
 		if (from.by !== "bench") continue;

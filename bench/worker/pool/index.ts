@@ -5,8 +5,9 @@ import { tenantExists } from "../../../src/db/tenants.ts";
 import { type Env, readConfig } from "../../../src/env.ts";
 import { systemClock } from "../../../src/lib/clock.ts";
 import { systemRandom } from "../../../src/lib/random.ts";
+import { sleep } from "../../../src/lib/sleep.ts";
 import { createLog } from "../../../src/observe/log.ts";
-import type { PoolMeasured, PoolRequest } from "./messages.ts";
+import type { HoldRequest, PoolMeasured, PoolRequest } from "./messages.ts";
 
 export { Benchmark } from "../../../durable-objects/benchmark.ts";
 export { Coordinator } from "../../../durable-objects/coordinator.ts";
@@ -42,6 +43,20 @@ export class AuditLog extends DeployedAuditLog {
 		};
 	}
 
+	/** The most connections that were open at once. */
+	async hold({ borrowers, milliseconds }: HoldRequest): Promise<number> {
+		const db = this.#connected();
+		let connections = 0;
+		const keep = () =>
+			db.withTransaction("bench.held", async () => {
+				const { inUse, idle } = db.figures();
+				connections = Math.max(connections, inUse + idle);
+				await sleep(milliseconds);
+			});
+		await Promise.all(Array.from({ length: borrowers }, keep));
+		return connections;
+	}
+
 	#connected(): PooledDatabase {
 		const config = readConfig(this.env);
 		const parts = { clock: systemClock, random: systemRandom, log: createLog(config.logLevel) };
@@ -50,10 +65,13 @@ export class AuditLog extends DeployedAuditLog {
 	}
 }
 
-/** `POST` of a PoolRequest: what was measured. */
+/** `POST` of a request: what was measured. */
 export default {
 	async fetch(request, env) {
 		const object = env.AUDIT_LOG.getByName("main/enam/0") as unknown as AuditLog;
-		return Response.json(await object.measure(await request.json<PoolRequest>()));
+		const wanted = await request.json<PoolRequest | HoldRequest>();
+		return Response.json(
+			wanted.form === "held" ? await object.hold(wanted) : await object.measure(wanted),
+		);
 	},
 } satisfies ExportedHandler<Env>;

@@ -7,6 +7,13 @@ export interface PoolRequest {
 
 export type PoolForm = "pool" | "http";
 
+/** Transactions that all keep their connections for so long. */
+export interface HoldRequest {
+	readonly form: "held";
+	readonly borrowers: number;
+	readonly milliseconds: number;
+}
+
 export interface PoolMeasured {
 	readonly perSecond: number;
 	/** Until a statement was answered, the wait for a connection with it. */
