@@ -10,7 +10,7 @@ export const limits = {
 	bodyBytesSign: 1536 * 1024, // a message of 1 MiB in base64, and the JSON around it
 	bodyBytesBatch: 4 * 1024 * 1024,
 	bodyTimeoutMs: 15_000,
-	/** Of a body that is too large so much is read all the same, so that its sender sees the refusal. */
+	/** A body that is too large and says so is read all the same up to here, so that its sender sees the refusal. */
 	bodyBytesDrained: 8 * 2 ** 20,
 	bodyBytesDrainedAtOnce: 256 * 1024,
 	messageBytes: 1024 * 1024,
@@ -22,7 +22,7 @@ export const limits = {
 	batchItemsPerTurn: 25,
 	/** Batches of more items that an isolate works on at once. The others wait in their order. */
 	batchesAtOnce: 2,
-	/** After so long another one may begin beside it: what it has left takes no turns from short ones. */
+	/** After so long one goes behind those that wait; and who shows no life for so long is gone. */
 	batchHoldMs: 1_000,
 	batchWaitMs: 10_000,
 	/** How often a batch that waits looks whether those before it are still there. */

@@ -4,7 +4,10 @@ import { sleep } from "./sleep.ts";
 export interface SemaphoreBounds {
 	/** How many work at once. */
 	readonly permits: number;
-	/** A permit that is held for longer counts no more: its request may be gone, and would never give it back. */
+	/**
+	 * Who works for longer goes behind those that wait. A permit that was not heard of for as long counts no
+	 * more: its request may be gone, and would never give it back.
+	 */
 	readonly holdMs: number;
 	/** How long one waits for a permit. */
 	readonly waitMs: number;
@@ -20,8 +23,12 @@ interface Waiter {
 }
 
 interface Permit {
-	readonly until: number;
+	readonly since: number;
+	until: number;
 }
+
+/** To be called between parts of the work: resolves when it may go on. */
+export type Pause = () => Promise<void>;
 
 /** Work of which few may be done at once, in the order of its coming, by requests that may end at any time. */
 export class Semaphore {
@@ -35,16 +42,32 @@ export class Semaphore {
 		this.#clock = clock;
 	}
 
-	/** What the work answers; null when its turn did not come in time. */
-	async run<T>(work: () => Promise<T>): Promise<T | null> {
-		const permit = await this.#acquire();
+	/** What the work answers; null when its turn did not come in time, and nothing of it was done. */
+	async run<T>(work: (pause: Pause) => Promise<T>): Promise<T | null> {
+		let permit = await this.#acquire();
 		if (!permit) return null;
 		try {
-			return await work();
+			return await work(async () => {
+				if (permit && this.#mayGoOn(permit)) return;
+				this.#giveBack(permit);
+				// What is begun is finished, if need be beside those that hold all permits.
+				permit = await this.#acquire();
+			});
 		} finally {
-			this.#held.delete(permit);
-			this.#handOut();
+			this.#giveBack(permit);
 		}
+	}
+
+	#mayGoOn(permit: Permit): boolean {
+		const now = this.#clock();
+		if (this.#waiting.size > 0 && now - permit.since >= this.#bounds.holdMs) return false;
+		permit.until = now + this.#bounds.holdMs;
+		return true;
+	}
+
+	#giveBack(permit: Permit | null): void {
+		if (permit) this.#held.delete(permit);
+		this.#handOut();
 	}
 
 	async #acquire(): Promise<Permit | null> {
@@ -69,7 +92,7 @@ export class Semaphore {
 			if (this.#held.size >= this.#bounds.permits) return;
 			if (now - waiter.seenAt > this.#bounds.waitMs) this.#waiting.delete(waiter);
 			if (now - waiter.seenAt > 2 * this.#bounds.checkMs) continue;
-			waiter.permit = { until: now + this.#bounds.holdMs };
+			waiter.permit = { since: now, until: now + this.#bounds.holdMs };
 			this.#held.add(waiter.permit);
 			this.#waiting.delete(waiter);
 			waiter.wake();

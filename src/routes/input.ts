@@ -75,10 +75,10 @@ async function readText(
 	let length = 0;
 	for await (const chunk of request.body ?? []) {
 		length += chunk.byteLength;
-		if (length > limits.bodyBytesDrained) break;
-		if (length <= maxBytes) text += decoder.decode(chunk, { stream: true });
+		if (length > maxBytes) return tooLarge;
+		text += decoder.decode(chunk, { stream: true });
 	}
-	return length > maxBytes ? tooLarge : ok(text + decoder.decode());
+	return ok(text + decoder.decode());
 }
 
 /** Who is cut off while it sends may never see the answer (RFC 9112, 9.6): what comes is read, and let go. */

@@ -2,12 +2,11 @@ import type * as z from "zod";
 import type { Deed } from "../audit/deed.ts";
 import type { Target } from "../audit/record.ts";
 import { type ErrorCode, type Failure, fail } from "../errors.ts";
-import { err, ok, type Result } from "../lib/result.ts";
+import { ok, type Result } from "../lib/result.ts";
 import { limits } from "../limits.ts";
 import { operations } from "../ratelimit/policy.ts";
 import { keyParams } from "../schemas/keys.ts";
 import * as schema from "../schemas/signing.ts";
-import type { Services } from "../services.ts";
 import { reservedHeader, signJwt as signToken } from "../signing/jwt.ts";
 import * as signing from "../signing/sign.ts";
 import { verifyStateless as verifyWithPublicKey } from "../signing/stateless.ts";
@@ -131,29 +130,28 @@ export const signBatch = route(
 			},
 		],
 	},
-	({ services, caller, params, body }) =>
-		inTurn(services, body.items, async () => {
-			const items = body.items.map((item) => readItem(schema.signItem, item));
-			const { encoding, version } = body;
-			const inputs = items.map(({ value }) => (value.ok ? toInput(value.value) : value));
-			const request = { items: inputs, encoding, version };
-			const signed = await signing.signBatch(services, caller, params.key, request);
-			if (!signed.ok) return signed;
-			const { key, keyName, answers } = signed.value;
-			const results = answers.map((answer, index) => {
-				const { reference } = items[index] ?? {};
-				if (!answer.ok) return { reference, error: toItemError(answer.error) };
-				const { signature, recoveryId } = answer.value.answer;
-				return { reference, signature, recoveryId };
-			});
-			const made = answers.flatMap((answer, number) => {
-				const input = inputs[number];
-				if (!answer.ok || !input?.ok) return [];
-				return [{ number, outcome: "ok", input: input.value, signature: answer.value.bytes }];
-			});
-			const deed = { target: keyTarget(key, keyName), items: made, of: items.length };
-			return ok({ json: { ...key, encoding, results }, deed });
-		}),
+	async ({ services, caller, params, body }) => {
+		const items = body.items.map((item) => readItem(schema.signItem, item));
+		const { encoding, version } = body;
+		const inputs = items.map(({ value }) => (value.ok ? toInput(value.value) : value));
+		const request = { items: inputs, encoding, version };
+		const signed = await signing.signBatch(services, caller, params.key, request);
+		if (!signed.ok) return signed;
+		const { key, keyName, answers } = signed.value;
+		const results = answers.map((answer, index) => {
+			const { reference } = items[index] ?? {};
+			if (!answer.ok) return { reference, error: toItemError(answer.error) };
+			const { signature, recoveryId } = answer.value.answer;
+			return { reference, signature, recoveryId };
+		});
+		const made = answers.flatMap((answer, number) => {
+			const input = inputs[number];
+			if (!answer.ok || !input?.ok) return [];
+			return [{ number, outcome: "ok", input: input.value, signature: answer.value.bytes }];
+		});
+		const deed = { target: keyTarget(key, keyName), items: made, of: items.length };
+		return ok({ json: { ...key, encoding, results }, deed });
+	},
 );
 
 export const verifyBatch = route(
@@ -177,22 +175,21 @@ export const verifyBatch = route(
 			},
 		],
 	},
-	({ services, caller, params, body }) =>
-		inTurn(services, body.items, async () => {
-			const items = body.items.map((item) => readItem(schema.verifyItem, item));
-			const { encoding, version } = body;
-			const given = items.map(({ value }) => (value.ok ? toSigned(value.value) : value));
-			const request = { items: given, encoding, version };
-			const verified = await signing.verifyBatch(services, caller, params.key, request);
-			if (!verified.ok) return verified;
-			const results = verified.value.map((answer, index) => {
-				const { reference } = items[index] ?? {};
-				return answer.ok
-					? { reference, ...answer.value.answer }
-					: { reference, error: toItemError(answer.error) };
-			});
-			return ok({ json: { results }, deed: failedDeed(given, verified.value, version) });
-		}),
+	async ({ services, caller, params, body }) => {
+		const items = body.items.map((item) => readItem(schema.verifyItem, item));
+		const { encoding, version } = body;
+		const given = items.map(({ value }) => (value.ok ? toSigned(value.value) : value));
+		const request = { items: given, encoding, version };
+		const verified = await signing.verifyBatch(services, caller, params.key, request);
+		if (!verified.ok) return verified;
+		const results = verified.value.map((answer, index) => {
+			const { reference } = items[index] ?? {};
+			return answer.ok
+				? { reference, ...answer.value.answer }
+				: { reference, error: toItemError(answer.error) };
+		});
+		return ok({ json: { results }, deed: failedDeed(given, verified.value, version) });
+	},
 );
 
 export const signJwt = route(
@@ -279,18 +276,6 @@ export const verifyStateless = route(
 		return verified.ok ? ok({ json: { valid: verified.value } }) : verified;
 	},
 );
-
-/** Long batches wait for each other: all at once they would only end later, and single requests with them. */
-async function inTurn<T>(
-	{ batches }: Services,
-	items: readonly unknown[],
-	work: () => Promise<Result<T, Failure>>,
-): Promise<Result<T, Failure>> {
-	if (items.length <= limits.batchItemsPerTurn) return work();
-	const detail = `Other batches have been at work for ${limits.batchWaitMs} ms; this one was not begun.`;
-	const late = err<Failure>({ code: "overloaded", detail, retryAfterMs: limits.shedRetryMs });
-	return (await batches.run(work)) ?? late;
-}
 
 interface ShownKey {
 	readonly keyId: string;

@@ -1,6 +1,8 @@
 import type { Caller } from "../auth/tokens.ts";
 import { type Failure, fail } from "../errors.ts";
-import { ok, type Result } from "../lib/result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
+import type { Pause, Semaphore } from "../lib/semaphore.ts";
+import { sleep } from "../lib/sleep.ts";
 import { limits } from "../limits.ts";
 import {
 	type LoadedKey,
@@ -71,6 +73,8 @@ export async function sign(
 	return signWith(services, key.value, version.value, request);
 }
 
+type BatchServices = LoadServices & { readonly batches: Pick<Semaphore, "run"> };
+
 export interface BatchRequest<Item> {
 	/** An item that could not be read is a failure already, and keeps its place. */
 	readonly items: readonly Result<Item, Failure>[];
@@ -86,7 +90,7 @@ export interface SignBatchAnswer {
 
 /** One item of a batch fails by itself; what concerns the key fails them all. */
 export async function signBatch(
-	services: LoadServices,
+	services: BatchServices,
 	caller: Caller,
 	ref: string,
 	{ items, encoding, version: named }: BatchRequest<Input>,
@@ -99,17 +103,12 @@ export async function signBatch(
 	const refusal = refuseEncoding(algorithm, encoding);
 	if (refusal) return refusal;
 	if (!version.value.sealed) return publicOnly(row.name);
-	const answers: Result<Signed, Failure>[] = [];
-	for (const [index, item] of items.entries()) {
-		await giveWay(index);
-		if (!item.ok) answers.push(item);
-		else {
-			const request = { input: item.value, encoding };
-			answers.push(await signWith(services, key.value, version.value, request));
-		}
-	}
+	const answers = await eachInTurn(services, items, (input) =>
+		signWith(services, key.value, version.value, { input, encoding }),
+	);
+	if (!answers.ok) return answers;
 	const shown = { keyId: row.id, version: version.value.version, algorithm: algorithm.name };
-	return ok({ key: shown, keyName: row.name, answers });
+	return ok({ key: shown, keyName: row.name, answers: answers.value });
 }
 
 export async function verify(
@@ -125,7 +124,7 @@ export async function verify(
 }
 
 export async function verifyBatch(
-	services: LoadServices,
+	services: BatchServices,
 	caller: Caller,
 	ref: string,
 	{ items, encoding, version }: BatchRequest<Pick<VerifyRequest, "input" | "signature">>,
@@ -142,24 +141,36 @@ export async function verifyBatch(
 			`${items.length} items with ${versions.value.length} versions each are more than ${limits.batchVerifications}; name the version.`,
 		);
 	}
-	const answers: Result<Verified, Failure>[] = [];
-	for (const [index, item] of items.entries()) {
-		await giveWay(index);
-		if (!item.ok) answers.push(item);
-		else {
-			const request = { ...item.value, encoding };
-			answers.push(await verifyWith(services, key.value, versions.value, request));
-		}
-	}
-	return ok(answers);
+	return eachInTurn(services, items, (item) =>
+		verifyWith(services, key.value, versions.value, { ...item, encoding }),
+	);
 }
 
-/** Lets other requests of the isolate have a turn, every so many items. */
-async function giveWay(index: number): Promise<void> {
-	if (index % limits.batchItemsPerTurn !== limits.batchItemsPerTurn - 1) return;
-	await new Promise<void>((resolve) => {
-		setTimeout(resolve, 0);
-	});
+/**
+ * What becomes of each item. Other requests of the isolate have a turn every so many items, and long batches
+ * wait for each other: all at once they would only end later, and single requests with them.
+ */
+async function eachInTurn<Item, T>(
+	{ batches }: BatchServices,
+	items: readonly Result<Item, Failure>[],
+	work: (item: Item) => Promise<Result<T, Failure>>,
+): Promise<Result<readonly Result<T, Failure>[], Failure>> {
+	const workAll = async (pause: Pause) => {
+		const answers: Result<T, Failure>[] = [];
+		for (const [index, item] of items.entries()) {
+			if (index % limits.batchItemsPerTurn === limits.batchItemsPerTurn - 1) {
+				await sleep(0);
+				await pause();
+			}
+			answers.push(item.ok ? await work(item.value) : item);
+		}
+		return answers;
+	};
+	const isLong = items.length > limits.batchItemsPerTurn;
+	const answers = isLong ? await batches.run(workAll) : await workAll(async () => {});
+	if (answers) return ok(answers);
+	const detail = `Other batches have been at work for ${limits.batchWaitMs} ms; this one was not begun.`;
+	return err<Failure>({ code: "overloaded", detail, retryAfterMs: limits.shedRetryMs });
 }
 
 /** The version that signs: the one named if it may still sign, else the current one. */

@@ -63,6 +63,39 @@ describe("a semaphore", () => {
 		expect(await semaphore.run(async () => "next")).toBe("next");
 	});
 
+	it("sends who works for long behind those that wait, and then lets it go on", async () => {
+		const semaphore = make({ permits: 1, holdMs: 20 });
+		const order: string[] = [];
+		const long = semaphore.run(async (pause) => {
+			await pause(); // nobody waits, and it is not long yet
+			order.push("long begins");
+			await sleep(40);
+			await pause();
+			order.push("long goes on");
+		});
+		const short = semaphore.run(async () => order.push("short"));
+		await Promise.all([long, short]);
+		expect(order).toEqual(["long begins", "short", "long goes on"]);
+	});
+
+	it("leaves a permit to work that shows life, however long it takes, while nobody waits for it", async () => {
+		const semaphore = make({ permits: 1, holdMs: 40 });
+		let hasBegun = false;
+		let next: Promise<unknown> = Promise.resolve();
+		await semaphore.run(async (pause) => {
+			for (let part = 0; part < 10; part++) {
+				await sleep(10);
+				await pause();
+			}
+			next = semaphore.run(async () => {
+				hasBegun = true;
+			});
+			expect(hasBegun).toBe(false);
+		});
+		await next;
+		expect(hasBegun).toBe(true);
+	});
+
 	it("passes over who does not wait any more", async () => {
 		const semaphore = make({ permits: 1 });
 		const first = Promise.withResolvers<void>();

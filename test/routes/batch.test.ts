@@ -1,6 +1,10 @@
+import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
+import type { Caller } from "../../src/auth/tokens.ts";
 import { toBase64, utf8 } from "../../src/lib/bytes.ts";
-import { signBatch as signRoute, verifyBatch as verifyRoute } from "../../src/routes/signing.ts";
+import { ok } from "../../src/lib/result.ts";
+import { servicesOf } from "../../src/services.ts";
+import * as signing from "../../src/signing/sign.ts";
 import { expectProblem } from "../support/answers.ts";
 import { base64Of, bytesOf, hello, type Key, newKey, signed } from "../support/keys.ts";
 import { newTenant, type Tenant } from "../support/tenant.ts";
@@ -261,14 +265,29 @@ describe("a batch of many items for a key of many versions", () => {
 });
 
 describe("a batch that gets no turn", () => {
-	it.each([
-		["to sign", signRoute],
-		["to verify", verifyRoute],
-	])("%s is refused as overload, and not begun", async (_, route) => {
-		const services = { batches: { run: async () => null } };
-		const body = { items: Array.from({ length: 26 }, () => ({ message: hello })) };
-		// Whatever else it needed is not there: it would fail.
-		const answer = await route.handle({ services, body } as never);
-		expect(answer).toMatchObject({ ok: false, error: { code: "overloaded", retryAfterMs: 2_000 } });
+	const services = { ...servicesOf(env), batches: { run: async () => null } };
+	const ofMany = Array.from({ length: 26 }, () => ok(utf8("hello")));
+	const callerOf = ({ id }: Tenant): Caller => ({
+		...{ tenant: id, tokenId: "", role: "signer", keyPatterns: null, rateLimit: null },
+	});
+	const request = <Item>(items: readonly Item[]) => ({ items, encoding: "raw" }) as const;
+
+	it("is refused as overload, and nothing of it is done", async () => {
+		const inputs = ofMany.map(({ value: bytes }) => ok({ kind: "message", bytes } as const));
+		const signed = await signing.signBatch(services, callerOf(tenant), ed25519.id, request(inputs));
+		expect(signed).toMatchObject({ ok: false, error: { code: "overloaded", retryAfterMs: 2_000 } });
+	});
+
+	it("is told at once that there is no such key", async () => {
+		const none = await signing.signBatch(services, callerOf(tenant), "nobody's", request([]));
+		expect(none).toMatchObject({ ok: false, error: { code: "key_not_found" } });
+	});
+
+	it("needs none where it is short", async () => {
+		const inputs = ofMany
+			.slice(1)
+			.map(({ value: bytes }) => ok({ kind: "message", bytes } as const));
+		const signed = await signing.signBatch(services, callerOf(tenant), ed25519.id, request(inputs));
+		expect(signed.ok).toBe(true);
 	});
 });

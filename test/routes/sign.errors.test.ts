@@ -134,7 +134,7 @@ describe("a body that is too large", () => {
 			},
 		});
 		expectProblem(await send(stream), 413, "body_too_large", { says: [String(bodyBytesSign)] });
-		expect(sent).toBeLessThan(200);
+		expect(sent).toBeLessThan(100);
 	});
 
 	it("is taken in many small chunks without a length", async () => {
