@@ -55,6 +55,9 @@ export const auditLimits = {
 	/** Values (a record has 19) that are worked on in one go, a millisecond or less, and how long others then have the thread, if any came. */
 	auditArchivePaceValues: 1_024,
 	auditArchiveRestMs: 30,
+	/** Then it waits for a moment without a request under way, and for no longer than so many looks. */
+	auditArchiveLookMs: 2,
+	auditArchiveLooks: 50,
 	/** Of one call of R2, to put a file with its rests too. */
 	archiveTimeoutMs: 30_000,
 	/** Of a file, that goes to R2 or comes from there at once. */

@@ -1,19 +1,42 @@
-import { expect, it, vi } from "vitest";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { createPace } from "../../src/lib/pace.ts";
 
+const bounds = { each: 10, restMs: 7, lookMs: 2, looksMax: 3 };
+let timers: ReturnType<typeof vi.spyOn<typeof globalThis, "setTimeout">>;
+const rests = () => timers.mock.calls.map(([, milliseconds]) => milliseconds);
+
+beforeEach(() => {
+	timers = vi.spyOn(globalThis, "setTimeout");
+});
+afterEach(() => timers.mockRestore());
+
 it("rests beside others, and only gives way when it is alone", async () => {
-	let begun = 5;
-	const pace = createPace(10, 7, () => begun);
-	const timers = vi.spyOn(globalThis, "setTimeout");
-	const rests = () => timers.mock.calls.map(([, milliseconds]) => milliseconds);
+	const others = { begun: 5, inFlight: 0 };
+	const pace = createPace(bounds, others);
 	await pace(9);
 	expect(rests()).toEqual([]);
 	await pace(1);
 	expect(rests()).toEqual([0]);
-	begun++;
+	others.begun++;
 	await pace(25);
 	expect(rests()).toEqual([0, 7]);
 	await pace(10);
 	expect(rests()).toEqual([0, 7, 0]);
-	timers.mockRestore();
+});
+
+it("goes on between the requests of others, and does not wait for ever for that", async () => {
+	let looks = 0;
+	const others = {
+		begun: 1,
+		get inFlight() {
+			return looks++ < 2 ? 1 : 0;
+		},
+	};
+	const pace = createPace(bounds, others);
+	others.begun++;
+	await pace(10);
+	expect(rests()).toEqual([7, 2, 2]);
+	looks = Number.NEGATIVE_INFINITY;
+	await pace(10);
+	expect(rests().slice(3)).toEqual([0, 2, 2, 2]);
 });
