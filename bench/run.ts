@@ -2,6 +2,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Problem, runCommand } from "../local/problem.ts";
+import { showProgress } from "../local/progress.ts";
 import { onEndRequest } from "../local/signals.ts";
 import { runCache } from "./cache.ts";
 import { compareWithItself, compareWithPlanted, compareWithRevision } from "./comparisons.ts";
@@ -103,11 +104,6 @@ async function comparisonOf(
 	if (command === "aa") return compareWithItself(plan, ground, rounds);
 	if (command === "planted") return compareWithPlanted(plan, ground, rounds, percent);
 	return against === null ? null : compareWithRevision(plan, ground, rounds, against);
-}
-
-/** One line that is written over; only where a person looks on. */
-function showProgress(line: string): void {
-	if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${line.slice(0, 100)}`);
 }
 
 if (import.meta.main) await runCommand(main, usage);

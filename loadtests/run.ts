@@ -3,6 +3,7 @@
  * docs/guides/load-tests.md.
  */
 import { Problem, runCommand } from "../local/problem.ts";
+import { showProgress } from "../local/progress.ts";
 import { onEndRequest } from "../local/signals.ts";
 import { nameOf, readResult, writeResults } from "./files.ts";
 import { parseThresholds } from "./judge.ts";
@@ -17,11 +18,6 @@ import { scenarios } from "./scenarios/index.ts";
 import { selftest } from "./selftest.ts";
 import { ownTarget, remoteTarget } from "./target.ts";
 import { threeDigits } from "./thresholds.ts";
-
-/** One line that is written over; only where a person looks on. */
-function showProgress(line: string): void {
-	if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${line.slice(0, 100)}`);
-}
 
 function progressLine({ phase, seconds, rate, p50, p95, errors, dropped }: Progress): string {
 	const ms = (value: number | null) => (value === null ? "-" : `${threeDigits(value)} ms`);

@@ -18,6 +18,7 @@ import { verifyParquet } from "../src/audit/verify-parquet.ts";
 import { limits } from "../src/limits.ts";
 import { linesOf } from "./lines.ts";
 import { inOneLine, Problem, runCommand } from "./problem.ts";
+import { progressBar, showProgress } from "./progress.ts";
 
 const findingsShown = 100;
 
@@ -40,8 +41,12 @@ async function main(args: string[]): Promise<void> {
 	const verifier = new ExportVerifier(statements, since);
 	const { stream, bytes } = await open(source);
 	const opened = await peek(stream);
-	if (isParquet(opened.first)) await readParquet(source, opened.rest, verifier);
-	else await readLines(source, opened.rest, bytes, verifier);
+	try {
+		if (isParquet(opened.first)) await readParquet(source, opened.rest, verifier);
+		else await readLines(source, opened.rest, bytes, verifier);
+	} finally {
+		showProgress("");
+	}
 	report(verifier.done(), isParquet(opened.first) ? "row" : "line");
 }
 
@@ -56,9 +61,8 @@ async function readLines(
 	let lines = 0;
 	for await (const line of linesOf(chunks, limits.auditExportLineBytes)) {
 		await verifier.line(line);
-		if (++lines % 1_000 === 0) showProgress(read, bytes, `${lines} lines`);
+		if (++lines % 1_000 === 0) showProgress(progressBar(read, bytes, `${lines} lines`));
 	}
-	showProgress(read, read, `${lines} lines`);
 }
 
 /** What stands at the end of such a file is read first, so one from elsewhere is kept until it was read. */
@@ -79,7 +83,7 @@ async function readParquet(
 		try {
 			const { size } = await handle.stat();
 			await verifyParquet(bufferOf(handle, size), verifier, (rows, all) =>
-				showProgress(rows, all, `${rows} rows`),
+				showProgress(progressBar(rows, all, `${rows} rows`)),
 			);
 		} finally {
 			await handle.close();
@@ -243,14 +247,6 @@ async function* counting(
 	} catch (error) {
 		throw new Problem(`${source} broke off: ${inOneLine(error)}`);
 	}
-}
-
-/** A line that is rewritten, on a terminal alone. Of a stream nobody knows the length. */
-function showProgress(done: number, total: number | null, what: string): void {
-	if (!process.stderr.isTTY) return;
-	const filled = total === null ? 0 : Math.round((30 * done) / Math.max(1, total));
-	const bar = "#".repeat(filled).padEnd(30, ".");
-	process.stderr.write(`\r[${bar}] ${what}${done === total ? "\n" : ""}`);
 }
 
 const usage = `npm run audit:verify -- FILE|URL --keys FILE|URL [--since CHECKPOINT]

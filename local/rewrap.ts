@@ -6,6 +6,7 @@ import { systemRandom } from "../src/lib/random.ts";
 import { createEnvelope } from "../src/signing/envelope.ts";
 import { dataFolderPath, runningStack } from "./connect.ts";
 import { Problem, runCommand } from "./problem.ts";
+import { progressBar, showProgress } from "./progress.ts";
 
 const failuresShown = 20;
 
@@ -13,7 +14,9 @@ const failuresShown = 20;
 async function main(args: string[]): Promise<void> {
 	const { values } = parseArgs({ args, options: { data: { type: "string" } } });
 	const services = await connect(values.data);
-	const { moved, failed } = await rewrap(services, showProgress);
+	const { moved, failed } = await rewrap(services, (done, total) =>
+		showProgress(progressBar(done, total, `${done} of ${total} versions`)),
+	).finally(() => showProgress(""));
 	for (const { tenant_id, key_id, version } of failed.slice(0, failuresShown)) {
 		console.error(`did not open: tenant ${tenant_id}, key ${key_id}, version ${version}`);
 	}
@@ -49,14 +52,6 @@ function servicesOf(databaseUrl: string, neonGateway: string | null, keys: strin
 		db: createDatabase({ databaseUrl, neonGateway }),
 		envelope: createEnvelope(parseKeyEncryptionKeys(keys), systemRandom),
 	};
-}
-
-/** A line that is rewritten, on a terminal alone. */
-function showProgress(done: number, total: number): void {
-	if (!process.stderr.isTTY) return;
-	const filled = Math.round((30 * done) / Math.max(1, total));
-	const bar = "#".repeat(filled).padEnd(30, ".");
-	process.stderr.write(`\r[${bar}] ${done} of ${total} versions${done === total ? "\n" : ""}`);
 }
 
 const usage =

@@ -10,6 +10,7 @@ import type { Scenario, Sizes } from "../loadtests/scenario.ts";
 import { scenarios as loadScenarios } from "../loadtests/scenarios/index.ts";
 import { wholeNumber } from "../local/options.ts";
 import { Problem, runCommand } from "../local/problem.ts";
+import { showProgress } from "../local/progress.ts";
 import { onEndRequest } from "../local/signals.ts";
 import { type Capture, capture } from "./capture.ts";
 import { flamePage } from "./flame.ts";
@@ -108,11 +109,6 @@ async function write(captured: Capture, out: string): Promise<void> {
 	console.log(
 		`\nOpen ${join(shown, "flame.html")}; beside it are the profile and the heap snapshot.`,
 	);
-}
-
-/** One line that is written over; only where a person looks on. */
-function showProgress(line: string): void {
-	if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${line.slice(0, 100)}`);
 }
 
 if (import.meta.main) await runCommand(main, usage);

@@ -2,5 +2,4 @@
 export const limits = {
 	/** Of all the benchmarks together, which take about six minutes. */
 	benchTimeoutMs: 20 * 60_000,
-	progressChars: 100,
 } as const;

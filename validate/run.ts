@@ -7,9 +7,9 @@ import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { describeMachine } from "../bench/figures.ts";
 import { Problem, runCommand } from "../local/problem.ts";
+import { showProgress } from "../local/progress.ts";
 import { onEndRequest } from "../local/signals.ts";
 import { type Judged, judge, passes, shown } from "./judge.ts";
-import { limits } from "./limits.ts";
 import { measure } from "./measure.ts";
 import { targets } from "./targets.ts";
 
@@ -102,12 +102,6 @@ export function formatTable(judged: readonly Judged[]): string {
 	const counts = Map.groupBy(judged, ({ verdict }) => verdict);
 	const sum = [...counts].map(([verdict, { length }]) => `${length} ${verdict}`).join(", ");
 	return [...lines, "", sum].join("\n");
-}
-
-/** One line that is written over; only where a person looks on. */
-function showProgress(line: string): void {
-	if (!process.stderr.isTTY) return;
-	process.stderr.write(`\r\x1b[2K${line.slice(0, limits.progressChars)}`);
 }
 
 if (import.meta.main) await runCommand(main, usage);
