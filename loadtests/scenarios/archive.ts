@@ -10,7 +10,7 @@ import { prepareEveryday } from "../traffic.ts";
 import { warmUp } from "../warm-up.ts";
 
 const pairs = 8;
-const recordsPerDay = 10_000;
+const recordsPerDay = 5_000;
 const cron = "* * * * *";
 const firstDay = Date.UTC(2025, 0, 1);
 const dayMs = 24 * 3600 * 1000;

@@ -58,11 +58,6 @@ export class Shedder {
 		return this.#begun;
 	}
 
-	/** Requests of this isolate that are not answered yet. */
-	get inFlight(): number {
-		return this.#inFlight;
-	}
-
 	started(): void {
 		this.#begun++;
 		this.#inFlight++;

@@ -1,42 +1,30 @@
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { expect, it, vi } from "vitest";
 import { createPace } from "../../src/lib/pace.ts";
 
-const bounds = { each: 10, restMs: 7, lookMs: 2, looksMax: 3 };
-let timers: ReturnType<typeof vi.spyOn<typeof globalThis, "setTimeout">>;
-const rests = () => timers.mock.calls.map(([, milliseconds]) => milliseconds);
-
-beforeEach(() => {
-	timers = vi.spyOn(globalThis, "setTimeout");
-});
-afterEach(() => timers.mockRestore());
-
-it("rests beside others, and only gives way when it is alone", async () => {
-	const others = { begun: 5, inFlight: 0 };
-	const pace = createPace(bounds, others);
+it("rests for as long as others need to begin so much, and only gives way when it is alone", async () => {
+	let [begun, now] = [5, 1_000];
+	const bounds = { each: 10, restRequests: 4, restMs: 50 };
+	const pace = createPace(
+		bounds,
+		() => now,
+		() => begun,
+	);
+	const timers = vi.spyOn(globalThis, "setTimeout");
+	const rests = () => timers.mock.calls.map(([, milliseconds]) => milliseconds);
 	await pace(9);
 	expect(rests()).toEqual([]);
 	await pace(1);
 	expect(rests()).toEqual([0]);
-	others.begun++;
+	begun += 2;
+	now += 10; // 200 a second
 	await pace(25);
-	expect(rests()).toEqual([0, 7]);
+	expect(rests()).toEqual([0, 20]);
+	now += 10;
 	await pace(10);
-	expect(rests()).toEqual([0, 7, 0]);
-});
-
-it("goes on between the requests of others, and does not wait for ever for that", async () => {
-	let looks = 0;
-	const others = {
-		begun: 1,
-		get inFlight() {
-			return looks++ < 2 ? 1 : 0;
-		},
-	};
-	const pace = createPace(bounds, others);
-	others.begun++;
+	expect(rests()).toEqual([0, 20, 0]);
+	begun += 1;
+	now += 1_000; // one a second
 	await pace(10);
-	expect(rests()).toEqual([7, 2, 2]);
-	looks = Number.NEGATIVE_INFINITY;
-	await pace(10);
-	expect(rests().slice(3)).toEqual([0, 2, 2, 2]);
+	expect(rests()).toEqual([0, 20, 0, 50]);
+	timers.mockRestore();
 });
