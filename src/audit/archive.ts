@@ -15,9 +15,8 @@ import type { Database } from "../db/client.ts";
 import { firstId } from "../db/columns.ts";
 import { toHex } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
-import { createPace, type Pace, type PaceBounds } from "../lib/pace.ts";
+import { createPace, type Others, type Pace, type PaceBounds } from "../lib/pace.ts";
 import { limits } from "../limits.ts";
-import type { Shedder } from "../ratelimit/shed.ts";
 import { type Archive, bytesIn } from "./archive-bucket.ts";
 import { deleteUnder } from "./archive-delete.ts";
 import { fetchSlowly, storeSlowly } from "./archive-store.ts";
@@ -45,7 +44,7 @@ export interface ArchiveServices {
 	readonly archive: Archive;
 	readonly auditSigner: AuditSigner;
 	readonly clock: Clock;
-	readonly shedder: Pick<Shedder, "begun">;
+	readonly shedder: Others;
 }
 
 /** How much goes into a file, and how much is done in a run. */
@@ -67,6 +66,8 @@ const paceBounds: PaceBounds = {
 	each: limits.auditArchivePaceValues,
 	restRequests: limits.auditArchiveRestRequests,
 	restMs: limits.auditArchiveRestMs,
+	lookMs: limits.auditArchiveLookMs,
+	looksMax: limits.auditArchiveLooks,
 };
 
 /** What a run has left to do. */
@@ -119,7 +120,7 @@ async function archiveTenant(
 	bounds: ArchiveBounds,
 ): Promise<number> {
 	const opened = await openArchive(services.db, of);
-	const pace = createPace(paceBounds, services.clock, () => services.shedder.begun);
+	const pace = createPace(paceBounds, services.clock, services.shedder);
 	let state: ArchiveRow = opened;
 	while (hasLeft(budget, services.clock)) {
 		budget.files--;

@@ -4,6 +4,14 @@ import { sleep } from "./sleep.ts";
 /** Leaves the thread to others whenever so much was done since. */
 export type Pace = (done: number) => Promise<void>;
 
+/** What others do on the thread. */
+export interface Others {
+	/** How many of their requests have begun so far. */
+	readonly begun: number;
+	/** How many of those are not answered yet. */
+	readonly inFlight: number;
+}
+
 export interface PaceBounds {
 	/** How much is done in one go; a clock can not tell, because it stands still while work is done. */
 	readonly each: number;
@@ -11,28 +19,32 @@ export interface PaceBounds {
 	readonly restRequests: number;
 	/** And for no longer than this. */
 	readonly restMs: number;
+	/** How often it is looked whether none of them is under way, and how many times at the most. */
+	readonly lookMs: number;
+	readonly looksMax: number;
 }
 
 /**
- * The pace of work that is to keep up with what others do, and no more: it is faster the more they do.
+ * The pace of work that is to keep up with what others do, and no more: it is faster the more they do, and
+ * takes its turns between their requests, because each of their steps may find the thread taken.
  * Without others it has no rest, and only gives way.
- * @param begun how many requests of others have begun so far
  */
 export function createPace(
-	{ each, restRequests, restMs }: PaceBounds,
+	{ each, restRequests, restMs, lookMs, looksMax }: PaceBounds,
 	clock: Clock,
-	begun: () => number,
+	others: Others,
 ): Pace {
 	let since = 0;
-	let seen = begun();
+	let seen = others.begun;
 	let seenAt = clock();
 	return async (done) => {
 		since += done;
 		if (since < each) return;
 		since = 0;
-		const [came, elapsed] = [begun() - seen, clock() - seenAt];
+		const [came, elapsed] = [others.begun - seen, clock() - seenAt];
 		seen += came;
 		seenAt += elapsed;
 		await sleep(came === 0 ? 0 : Math.min(restMs, (restRequests / came) * elapsed));
+		for (let looks = 0; looks < looksMax && others.inFlight > 0; looks++) await sleep(lookMs);
 	};
 }

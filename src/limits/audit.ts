@@ -52,12 +52,15 @@ export const auditLimits = {
 	auditArchivePageRecords: 256,
 	/** About half a second of CPU time each, of the 30 that a run has; some 40 calls each, of 1,000. */
 	auditArchiveFilesPerRun: 20,
-	/** Values (a record has 19, and is gone through some four times) that are worked on in one go, a millisecond or two. */
-	auditArchivePaceValues: 1_024,
-	/** That is done for some 13 records: a fifth more than come with single signatures, whatever their rate. */
-	auditArchiveRestRequests: 11,
+	/** Values (a record has 19, and is gone through some four times) that are worked on in one go, a millisecond or less. */
+	auditArchivePaceValues: 512,
+	/** That is done for some 6 records: a fifth more than come with single signatures, whatever their rate. */
+	auditArchiveRestRequests: 5,
 	/** 230 records a second where less comes; with nothing beside it some 6,000. */
-	auditArchiveRestMs: 60,
+	auditArchiveRestMs: 30,
+	/** Then it waits for a moment without a request under way, and for no longer than so many looks. */
+	auditArchiveLookMs: 2,
+	auditArchiveLooks: 25,
 	/** Of one call of R2, to put a file with its rests too. */
 	archiveTimeoutMs: 30_000,
 	/** Of a file, that goes to R2 or comes from there at once. */

@@ -58,6 +58,11 @@ export class Shedder {
 		return this.#begun;
 	}
 
+	/** Requests of this isolate that are not answered yet. */
+	get inFlight(): number {
+		return this.#inFlight;
+	}
+
 	started(): void {
 		this.#begun++;
 		this.#inFlight++;
