@@ -13,11 +13,11 @@ export interface Others {
 }
 
 export interface PaceBounds {
-	/** How much is done in one go; a clock can not tell, because it stands still while work is done. */
+	/** How much is one turn; a clock can not tell, because it stands still while work is done. */
 	readonly each: number;
-	/** Then others have the thread until so many of their requests have begun, by the pace of late. */
+	/** After it others have the thread until so many of their requests have begun, by the pace of late. */
 	readonly restRequests: number;
-	/** And for no longer than this. */
+	/** And for no longer than this. What is more than a turn in one go has as many rests. */
 	readonly restMs: number;
 	/** How often it is looked whether none of them is under way, and how many times at the most. */
 	readonly lookMs: number;
@@ -40,11 +40,12 @@ export function createPace(
 	return async (done) => {
 		since += done;
 		if (since < each) return;
+		const turns = since / each;
 		since = 0;
 		const [came, elapsed] = [others.begun - seen, clock() - seenAt];
 		seen += came;
 		seenAt += elapsed;
-		await sleep(came === 0 ? 0 : Math.min(restMs, (restRequests / came) * elapsed));
+		await sleep(came === 0 ? 0 : turns * Math.min(restMs, (restRequests / came) * elapsed));
 		for (let looks = 0; looks < looksMax && others.inFlight > 0; looks++) await sleep(lookMs);
 	};
 }

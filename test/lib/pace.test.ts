@@ -19,16 +19,16 @@ it("rests for as long as others need to begin so much, and only gives way when i
 	await pace(1);
 	expect(rests()).toEqual([0]);
 	others.begun += 2;
-	now += 10; // 200 a second
+	now += 10; // four in 20 ms
 	await pace(25);
-	expect(rests()).toEqual([0, 20]);
+	expect(rests()).toEqual([0, 50]);
 	now += 10;
 	await pace(10);
-	expect(rests()).toEqual([0, 20, 0]);
+	expect(rests()).toEqual([0, 50, 0]);
 	others.begun += 1;
 	now += 1_000; // one a second
 	await pace(10);
-	expect(rests()).toEqual([0, 20, 0, 50]);
+	expect(rests()).toEqual([0, 50, 0, 50]);
 });
 
 it("goes on between the requests of others, and does not wait for ever for that", async () => {
