@@ -9,8 +9,8 @@ import type { Interval, Latency } from "../timeline.ts";
 import { prepareEveryday } from "../traffic.ts";
 import { warmUp } from "../warm-up.ts";
 
-const pairs = 8;
-const recordsPerDay = 5_000;
+const pairs = 10;
+const recordsPerDay = 4_000;
 const cron = "* * * * *";
 const firstDay = Date.UTC(2025, 0, 1);
 const dayMs = 24 * 3600 * 1000;
@@ -79,6 +79,7 @@ async function resting({ now, sizes }: Running, stack: Stack, day: number): Prom
 	});
 	await sleep(settleMs);
 	const from = now();
+	await stack.scheduled(cron, Date.now());
 	await sleep(sizes.seconds * 1000);
 	return { from, to: now() };
 }
