@@ -58,7 +58,7 @@ interface Pair {
 /**
  * The order changes with each pair, so that what grows in the run is in both. As many records are written
  * before either, for what Postgres has to do after that; but they are a part of the log only where they are
- * to be archived: the cron clock would begin with them in a quiet window.
+ * to be archived: the run of the clock that a quiet window has too would begin with them.
  */
 async function inTurn(running: Running, stack: Stack): Promise<Pair[]> {
 	const found: Pair[] = [];
