@@ -60,7 +60,7 @@ export const auditLimits = {
 	auditArchiveRestMs: 30,
 	/** Then it waits for a moment without a request under way, and for no longer than so many looks. */
 	auditArchiveLookMs: 2,
-	auditArchiveLooks: 25,
+	auditArchiveLooks: 10,
 	/** Of one call of R2, to put a file with its rests too. */
 	archiveTimeoutMs: 30_000,
 	/** Of a file, that goes to R2 or comes from there at once. */
