@@ -193,7 +193,7 @@ interface Killed {
 	readonly killedAt: number;
 }
 
-/** Changes at every step at once, and the end as soon as some of them have their answers. */
+/** Changes at every step at once, and the end as soon as some of them have their answers: on a busy machine all. */
 async function killAtRandom(): Promise<Killed[]> {
 	const killed: Killed[] = [];
 	for (let round = 0; round < rounds; round++) {
@@ -239,7 +239,6 @@ describe("workerd is killed in the middle of changes, and afterwards", () => {
 	it("a change that was answered is made, and held from a lease after its answer on", async () => {
 		const answered = killed.filter(({ of }) => of.answer);
 		expect(answered.length).toBeGreaterThan(0);
-		expect(answered.length).toBeLessThan(killed.length);
 		for (const { of } of answered) {
 			expect(of.answer?.status, of.answer?.text).toBe(200);
 			expect(await wasMade(of)).toBe(true);
