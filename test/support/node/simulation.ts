@@ -6,7 +6,12 @@ import { CoordinatorUnavailable } from "../../../src/ratelimit/coordinator.ts";
 import { LeaseBook } from "../../../src/ratelimit/lease.ts";
 import { Ledger, type StoredBucket } from "../../../src/ratelimit/ledger.ts";
 import type { LeaseAnswer, LeaseAsk } from "../../../src/ratelimit/messages.ts";
-import { type Lane, mayTakeReserve, rulesFor } from "../../../src/ratelimit/policy.ts";
+import {
+	type BucketRule,
+	type Lane,
+	mayTakeReserve,
+	rulesFor,
+} from "../../../src/ratelimit/policy.ts";
 
 /** Numbers in [0, 1) that a seed decides (mulberry32). */
 export function seeded(seed: number): () => number {
@@ -90,13 +95,30 @@ class Coordinator {
 	}
 }
 
+/** The rules of a lane where there is one shard. They are asked for millions of times, of one configuration. */
+class Rules {
+	readonly #config: TenantConfig;
+	readonly #known = new Map<Lane, BucketRule[]>();
+
+	constructor(config: TenantConfig) {
+		this.#config = config;
+	}
+
+	of(lane: Lane): BucketRule[] {
+		const known = this.#known.get(lane);
+		if (known) return known;
+		const rules = rulesFor(lane, this.#config, { index: 0, count: 1 });
+		this.#known.set(lane, rules);
+		return rules;
+	}
+}
+
 /** A bucket in one place, that sees every request at once: what leases are compared with. */
 class Central {
 	readonly #buckets = new Map<string, Bucket>();
 
 	/** Spends when all buckets have it. */
-	spend(lane: Lane, cost: number, config: TenantConfig, now: number): boolean {
-		const rules = rulesFor(lane, config, { index: 0, count: 1 });
+	spend(lane: Lane, cost: number, rules: readonly BucketRule[], now: number): boolean {
 		const buckets = rules.map((rule) =>
 			filled(this.#buckets.get(rule.id) ?? fullBucket(rule.policy, now), now),
 		);
@@ -118,8 +140,8 @@ class Audit {
 	/** Parts of a token by which a bucket was overdrawn at the worst. */
 	worst = 0;
 
-	charge(lane: Lane, cost: number, config: TenantConfig, now: number): void {
-		for (const { id, policy } of rulesFor(lane, config, { index: 0, count: 1 })) {
+	charge(cost: number, rules: readonly BucketRule[], now: number): void {
+		for (const { id, policy } of rules) {
 			const full = policy.quota * policy.windowMs;
 			const known = this.#levels.get(id) ?? { level: full, at: now };
 			known.level = Math.min(full, known.level + (now - known.at) * policy.quota);
@@ -162,12 +184,14 @@ export class World {
 	readonly #coordinators: Coordinator[];
 	readonly #books: LeaseBook[];
 	readonly #central = new Central();
+	readonly #rules: Rules;
 	#epoch = 1;
 	/** When each epoch ended. */
 	readonly #ended = new Map<number, number>();
 
 	constructor(options: WorldOptions) {
 		this.#options = options;
+		this.#rules = new Rules(options.config);
 		this.#draw = seeded(options.seed);
 		const shards = options.config.scaling_config.coordinator_shards;
 		this.#coordinators = Array.from({ length: shards }, () => new Coordinator());
@@ -180,10 +204,10 @@ export class World {
 		const book = this.#books[isolate];
 		const tally = this.tallies[isolate];
 		if (!book || !tally) throw new RangeError(`there is no isolate ${isolate}`);
-		const { config } = this.#options;
 		this.total.decisions++;
 		tally.asked += cost;
-		if (this.#central.spend(lane, cost, config, this.time.now)) this.total.central += cost;
+		const rules = this.#rules.of(lane);
+		if (this.#central.spend(lane, cost, rules, this.time.now)) this.total.central += cost;
 		const now = book.spendNow(tenant, lane, { cost, paid: 0 }, (work) => void work);
 		if (now) this.#count(book, tally, lane, cost, now.kind);
 		else {
@@ -217,7 +241,7 @@ export class World {
 		const { now } = this.time;
 		tally.spent += cost;
 		this.total.spent += cost;
-		this.audit.charge(lane, cost, this.#options.config, now);
+		this.audit.charge(cost, this.#rules.of(lane), now);
 		const endedAt = this.#ended.get(book.termNow(tenant)?.epoch ?? this.#epoch);
 		if (endedAt !== undefined) this.longestStale = Math.max(this.longestStale, now - endedAt);
 	}
