@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { codeOf, Problem } from "./problem.ts";
@@ -17,9 +18,20 @@ function tryPort(port: number): Promise<number> {
 	});
 }
 
+/** Below those that Linux (32768) and macOS (49152) give to whoever connects, who could have it before it is listened on. */
+const [lowestFree, highestFree] = [16_384, 32_000];
+const triesForFree = 50;
+
 /** A port of the loopback address that nothing listens on now. */
-export function freePort(): Promise<number> {
-	return tryPort(0);
+export async function freePort(): Promise<number> {
+	for (let attempt = 0; attempt < triesForFree; attempt++) {
+		try {
+			return await tryPort(randomInt(lowestFree, highestFree));
+		} catch (error) {
+			if (codeOf(error) !== "EADDRINUSE") throw error;
+		}
+	}
+	throw new Problem(`no free port was found on ${loopback}`);
 }
 
 /** `count` free ports in a row, `first` being the lowest; 0 means wherever there is room. */
