@@ -23,6 +23,10 @@ export interface StackOptions {
 	readonly durable?: boolean;
 	/** Another wrangler.toml than the project's. */
 	readonly configPath?: string;
+	/** A folder that has the worker bundled already (bundle.ts); it is bundled from `configPath` when left out. */
+	readonly bundleDir?: string | undefined;
+	/** False leaves the stock of RSA keys empty: making them takes seconds of the processor. */
+	readonly spareKeys?: boolean;
 	/** More variables for the worker; they win over the stack's own. */
 	readonly vars?: Readonly<Record<string, string>>;
 	readonly inspectorPort?: number;
@@ -62,7 +66,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 }
 
 async function startParts(options: StackOptions, undo: Undo): Promise<Stack> {
-	const { port, edges = 1, durable = true, signal, onEvent = () => {} } = options;
+	const { port, edges = 1, durable = true, spareKeys = true, signal } = options;
+	const { onEvent = () => {} } = options;
 	const folder = openDataFolder(resolve(options.dataDir));
 	undo.add(folder.release);
 	const ports = await portsInARow(port, edges);
@@ -84,7 +89,7 @@ async function startParts(options: StackOptions, undo: Undo): Promise<Stack> {
 		if (!stopping) onEvent(`the cron run "${cron}" failed: ${inOneLine(error)}`);
 	};
 	const scheduled = async (cron: string, at: number) => {
-		const spares = fillSpareKeys(vars).catch((error) => onError(cron, error));
+		const spares = spareKeys && fillSpareKeys(vars).catch((error) => onError(cron, error));
 		await Promise.all([spares, runtime.scheduled(cron, at)]);
 	};
 	const clock = startCronClock(crons, scheduled, onError);
@@ -110,13 +115,14 @@ async function startParts(options: StackOptions, undo: Undo): Promise<Stack> {
 }
 
 function prepare(
-	{ configPath = projectConfig, onLog, onEvent }: StackOptions,
+	{ configPath = projectConfig, bundleDir, onLog, onEvent }: StackOptions,
 	folder: DataFolder,
 	guard: Guard,
 ): RuntimeProcess {
 	return prepareRuntime({
 		configPath,
-		bundleDir: join(folder.path, "bundle"),
+		bundleDir: bundleDir ?? join(folder.path, "bundle"),
+		bundled: bundleDir !== undefined,
 		storageDir: join(folder.path, "runtime"),
 		onSpawn: (pid) => guard.watch(pid, "SIGKILL"),
 		onLog,

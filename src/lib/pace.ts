@@ -33,6 +33,7 @@ export function createPace(
 	{ each, restRequests, restMs, lookMs, looksMax }: PaceBounds,
 	clock: Clock,
 	others: Others,
+	rest: (milliseconds: number) => Promise<void> = sleep,
 ): Pace {
 	let since = 0;
 	let seen = others.begun;
@@ -45,7 +46,7 @@ export function createPace(
 		const [came, elapsed] = [others.begun - seen, clock() - seenAt];
 		seen += came;
 		seenAt += elapsed;
-		await sleep(came === 0 ? 0 : turns * Math.min(restMs, (restRequests / came) * elapsed));
-		for (let looks = 0; looks < looksMax && others.inFlight > 0; looks++) await sleep(lookMs);
+		await rest(came === 0 ? 0 : turns * Math.min(restMs, (restRequests / came) * elapsed));
+		for (let looks = 0; looks < looksMax && others.inFlight > 0; looks++) await rest(lookMs);
 	};
 }

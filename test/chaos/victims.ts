@@ -33,7 +33,15 @@ export async function startVictims(dataDir: string): Promise<Victims> {
 		if (line.startsWith("workerd ended")) restarts++;
 	};
 	// Durable: without it PostgreSQL itself forgets what it had just answered.
-	const stack = await startStack({ dataDir, port: 0, edges: 2, durable: true, onEvent });
+	const durable = true;
+	const stack = await startStack({
+		dataDir,
+		port: 0,
+		edges: 2,
+		durable,
+		spareKeys: false,
+		onEvent,
+	});
 	const guard = startGuard();
 	const port = Number(new URL(stack.databaseUrl).port);
 	let postgres: RunningPostgres | undefined;

@@ -4,7 +4,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { type Stack, startStack } from "../../local/stack.ts";
 import { type Manifest, payloadOf } from "../../src/audit/manifest.ts";
 import { openParquet, readRecords } from "../../src/audit/parquet.ts";
@@ -25,7 +25,8 @@ beforeAll(async () => {
 	const onEvent = (line: string) => {
 		if (!line.startsWith("the cron run")) restarts++;
 	};
-	stack = await startStack({ dataDir, port: 0, durable: false, onEvent });
+	const known = { dataDir, bundleDir: inject("bundleDir"), spareKeys: false, durable: false };
+	stack = await startStack({ ...known, port: 0, onEvent });
 	database = new pg.Client(stack.databaseUrl);
 	await database.connect();
 	await database.query(

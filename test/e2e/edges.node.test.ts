@@ -22,6 +22,15 @@ async function callsOf(name: string): Promise<number> {
 }
 
 describe("two locations", () => {
+	it("sign for a hundred requests that come at once where nobody has asked for anything yet", async () => {
+		await stack.call("POST", "/v1/keys", { name: "first", algorithm: "Ed25519" });
+		const asks = Array.from({ length: 100 }, () =>
+			stack.fetch("POST", "/v1/keys/first/sign", body, 1),
+		);
+		const statuses = new Set((await Promise.all(asks)).map(({ status }) => status));
+		expect([...statuses]).toEqual([200]);
+	});
+
 	it("sign with the same keys", async () => {
 		await stack.call("POST", "/v1/keys", { name: "shared", algorithm: "Ed25519" });
 		const signatures: string[] = [];

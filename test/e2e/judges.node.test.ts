@@ -36,7 +36,7 @@ const message = Buffer.from("the quick brown fox signs at the edge");
 
 let stack: TestStack;
 beforeAll(async () => {
-	stack = await startTestStack();
+	stack = await startTestStack({ spareKeys: true });
 });
 afterAll(() => stack?.stop());
 

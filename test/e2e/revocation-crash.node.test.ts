@@ -193,11 +193,14 @@ interface Killed {
 	readonly killedAt: number;
 }
 
-/** Changes at every step at once, and the end as soon as some of them have their answers: on a busy machine all. */
+/** Changes at every step at once, and the end as soon as some of them have their answers, and one can not. */
 async function killAtRandom(): Promise<Killed[]> {
 	const killed: Killed[] = [];
 	for (let round = 0; round < rounds; round++) {
 		const cases = await newCases(casesPerRound, (index) => (index % 2 ? "rotate" : "disable"));
+		// However busy the machine is: it may have answered all the others before it kills.
+		const [unanswered] = cases as [Case];
+		gate.hold(unanswered.tenant.id, "keys.move", "before");
 		const changes = cases.map(async (of) => {
 			await sleep(Math.random() * 150);
 			await change(of);
@@ -239,6 +242,7 @@ describe("workerd is killed in the middle of changes, and afterwards", () => {
 	it("a change that was answered is made, and held from a lease after its answer on", async () => {
 		const answered = killed.filter(({ of }) => of.answer);
 		expect(answered.length).toBeGreaterThan(0);
+		expect(answered.length).toBeLessThan(killed.length);
 		for (const { of } of answered) {
 			expect(of.answer?.status, of.answer?.text).toBe(200);
 			expect(await wasMade(of)).toBe(true);
@@ -255,7 +259,9 @@ describe("workerd is killed in the middle of changes, and afterwards", () => {
 
 	it.each(steps.filter(({ made }) => !made))("killed $name: nothing is changed", async (step) => {
 		for (const { of } of stopped.filter((one) => one.step === step)) {
-			expect([of.answer, await wasMade(of)]).toEqual([null, false]);
+			// On a busy machine a held statement's own time-out may come before the kill.
+			expect([undefined, 503], of.answer?.text).toContain(of.answer?.status);
+			expect(await wasMade(of)).toBe(false);
 		}
 	});
 

@@ -2,19 +2,26 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
+import { bundleWorker } from "../../../local/bundle.ts";
 import { openDataFolder } from "../../../local/folder.ts";
 import { startGuard } from "../../../local/guard.ts";
 import { startServices } from "../../../local/services.ts";
+import { projectConfig } from "../../../local/stack.ts";
 import { createUndo } from "../../../local/undo.ts";
 
 declare module "vitest" {
 	interface ProvidedContext {
 		/** What the worker under test gets as its environment, and the owner's database for the tests themselves. */
 		bindings: Record<string, string>;
+		/** The folder with the worker, bundled once for all stacks of the run. */
+		bundleDir: string;
 	}
 }
 
-/** PostgreSQL with the schema and the gateways, once for all tests in workerd. Each test makes a tenant of its own. */
+/**
+ * PostgreSQL with the schema and the gateways, once for all tests in workerd, where each makes a tenant of its
+ * own; and the worker's bundle, for those that start a stack.
+ */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
 	const dataDir = await mkdtemp(join(tmpdir(), "edgesign-test-"));
 	const undo = createUndo();
@@ -24,8 +31,13 @@ export default async function setup(project: TestProject): Promise<() => Promise
 		undo.add(folder.release);
 		const guard = startGuard();
 		undo.add(guard.stop);
-		const services = await startServices({ folder, guard, undo, durable: false, urls: [] });
+		const bundleDir = join(dataDir, "bundle");
+		const [services] = await Promise.all([
+			startServices({ folder, guard, undo, durable: false, urls: [] }),
+			bundleWorker(projectConfig, bundleDir),
+		]);
 		project.provide("bindings", { ...services.vars, OWNER_DATABASE_URL: services.databaseUrl });
+		project.provide("bundleDir", bundleDir);
 	} catch (error) {
 		await undo.run();
 		throw error;

@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inject } from "vitest";
 import { startStack } from "../../../local/stack.ts";
 
 export interface TestStack {
@@ -30,6 +31,8 @@ export interface TestStackOptions {
 	readonly edges?: number;
 	/** A folder that outlives the stack; a new one that goes with it when it is left out. */
 	readonly dataDir?: string;
+	/** Whether the stock of RSA keys is filled; it is left empty by default. */
+	readonly spareKeys?: boolean;
 	/** Variables for the worker that win over the stack's own. */
 	readonly vars?: Readonly<Record<string, string>>;
 }
@@ -37,8 +40,10 @@ export interface TestStackOptions {
 /** The whole stack on free ports, as `npm start` runs it. */
 export async function startTestStack(options: TestStackOptions = {}): Promise<TestStack> {
 	const dataDir = options.dataDir ?? (await newDataDir());
-	const { edges = 1, vars = {} } = options;
-	const stack = await startStack({ dataDir, port: 0, edges, durable: false, vars });
+	const { edges = 1, spareKeys = false, vars = {} } = options;
+	const bundleDir = inject("bundleDir");
+	const known = { dataDir, bundleDir, durable: false, port: 0 };
+	const stack = await startStack({ ...known, edges, spareKeys, vars });
 	const token = (await readFile(stack.adminTokenFile, "utf8")).trim();
 
 	function send(method: string, path: string, json?: unknown, edge = 0): Promise<Response> {
