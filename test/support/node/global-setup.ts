@@ -9,15 +9,6 @@ import { startServices } from "../../../local/services.ts";
 import { projectConfig } from "../../../local/stack.ts";
 import { createUndo } from "../../../local/undo.ts";
 
-declare module "vitest" {
-	interface ProvidedContext {
-		/** What the worker under test gets as its environment, and the owner's database for the tests themselves. */
-		bindings: Record<string, string>;
-		/** The folder with the worker, bundled once for all stacks of the run. */
-		bundleDir: string;
-	}
-}
-
 /**
  * PostgreSQL with the schema and the gateways, once for all tests in workerd, where each makes a tenant of its
  * own; and the worker's bundle, for those that start a stack.
