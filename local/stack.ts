@@ -10,6 +10,7 @@ import { firstTenant, type Services, startServices } from "./services.ts";
 import { fillSpareKeys } from "./spares.ts";
 import { createUndo, type Undo } from "./undo.ts";
 
+const stockDelayMs = 5_000;
 export const projectConfig = join(import.meta.dirname, "..", "wrangler.toml");
 
 export interface StackOptions {
@@ -88,17 +89,22 @@ async function startParts(options: StackOptions, undo: Undo): Promise<Stack> {
 	const onError = (cron: string, error: unknown) => {
 		if (!stopping) onEvent(`the cron run "${cron}" failed: ${inOneLine(error)}`);
 	};
+	const fillStock = async (cron: string) => {
+		if (spareKeys) await fillSpareKeys(vars).catch((error) => onError(cron, error));
+	};
 	const scheduled = async (cron: string, at: number) => {
-		const spares = spareKeys && fillSpareKeys(vars).catch((error) => onError(cron, error));
-		await Promise.all([spares, runtime.scheduled(cron, at)]);
+		await Promise.all([fillStock(cron), runtime.scheduled(cron, at)]);
 	};
 	const clock = startCronClock(crons, scheduled, onError);
 	undo.add(runtime.stop); // again: the worker has to go before what it works with
 	undo.add(clock.stop);
 	// Once at the start, in the background: the jobs make ready what requests would wait for.
 	for (const cron of new Set(crons)) {
-		scheduled(cron, Date.now()).catch((error) => onError(cron, error));
+		runtime.scheduled(cron, Date.now()).catch((error) => onError(cron, error));
 	}
+	// Primes take every processor there is, and who has just started this is about to ask something.
+	const stock = setTimeout(() => void fillStock("at the start"), stockDelayMs);
+	undo.add(async () => clearTimeout(stock));
 	return {
 		...services,
 		folder,
