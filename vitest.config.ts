@@ -9,7 +9,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
 	test: {
 		// Of the whole run, not of the workerd project, whose modules are resolved as a worker's.
-		maxWorkers: 3,
+		maxWorkers: 2,
 		globalSetup: ["test/support/node/global-setup.ts"],
 		projects: [
 			// One isolate for file after file, as requests of many tenants meet in one: it saves half the time.
