@@ -1,3 +1,5 @@
+import { twoSidedP } from "../src/benchmark/student.ts";
+
 /** The arithmetic behind every printed figure. Nothing here knows what was measured. */
 
 /** A median with its confidence interval. */
@@ -109,6 +111,45 @@ function signedRankSums(n: number): Float64Array {
 /** The ratio of each pair, as a median: what ran side by side is compared, and only that. */
 export function pairedRatio(values: readonly number[], beside: readonly number[]): Interval {
 	return medianInterval(inPairs(values, beside, (value, other) => value / other));
+}
+
+/**
+ * A ratio of two figures that are made of all rounds together, as a percentile is; with the interval that the
+ * ratios without one round each give, as Student's t of their logarithms (the jackknife: Tukey 1958; Efron and
+ * Tibshirani, An Introduction to the Bootstrap, chapter 11). Where single rounds are too short for their own
+ * percentile, a median of rounds tells more of what happened to be in them.
+ */
+export function pooledRatio(
+	rounds: number,
+	ratioOf: (rounds: readonly number[]) => number,
+	confidence = 0.95,
+): Interval {
+	if (rounds < 2) throw new RangeError("a round can be left out of two and more");
+	const all = Array.from({ length: rounds }, (_, round) => round);
+	const logs = all.map((left) => Math.log(ratioOf(all.filter((round) => round !== left))));
+	const mean = logs.reduce((sum, log) => sum + log, 0) / rounds;
+	const squares = logs.reduce((sum, log) => sum + (log - mean) ** 2, 0);
+	const spread =
+		studentQuantile(1 - confidence, rounds - 1) * Math.sqrt(((rounds - 1) / rounds) * squares);
+	const ratio = ratioOf(all);
+	return {
+		median: ratio,
+		low: ratio * Math.exp(-spread),
+		high: ratio * Math.exp(spread),
+		coverage: confidence,
+		count: rounds,
+	};
+}
+
+/** The t that is exceeded, on either side, with this probability. */
+function studentQuantile(p: number, freedom: number): number {
+	let [low, high] = [0, 1e6];
+	for (let step = 0; step < 100; step++) {
+		const middle = (low + high) / 2;
+		if (twoSidedP(middle, freedom) > p) low = middle;
+		else high = middle;
+	}
+	return high;
 }
 
 /** By how much the first of each pair is more, as a median. */

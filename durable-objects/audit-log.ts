@@ -318,14 +318,11 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 
 	/** What can not come again any more: too old for its request, and moved. */
 	#forgetRepeated(now: number): void {
+		const [until, moved] = [now - limits.auditRepeatedKeptMs, this.#moved.sequence];
 		this.#sql.exec(
 			`delete from repeated where id in (select id from repeated
 				where appended_at <= ? and sequence <= ? order by appended_at limit ?)`,
-			...[
-				now - limits.auditRepeatedKeptMs,
-				this.#moved.sequence,
-				limits.auditRepeatedDeletedPerAlarm,
-			],
+			...[until, moved, limits.auditRepeatedDeletedPerAlarm],
 		);
 	}
 

@@ -150,7 +150,7 @@ class ScenarioRun {
 			load: (phases) => this.#load(generator, now, phases),
 			cutShort: generator.cutShort,
 			now,
-			summary: (interval, names) => this.timeline.summary([interval], this.#numbers(names)),
+			summary: (when, names) => this.timeline.summary([when].flat(), this.#numbers(names)),
 			server: () => watch?.samples ?? [],
 			mark: (text) => this.marks.push({ seconds: now() / 1000, text }),
 			figure: (figure) => this.figures.push(figure),

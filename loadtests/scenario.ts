@@ -73,8 +73,8 @@ export interface Running {
 	cutShort(): void;
 	/** The time of the run, in milliseconds from its beginning. */
 	now(): number;
-	/** What became of the kinds' requests that were scheduled in the interval; of all but hostile ones when none is named. */
-	summary(interval: Interval, kinds?: readonly string[]): Summary;
+	/** What became of the kinds' requests that were scheduled then, all together; of all but hostile ones when none is named. */
+	summary(when: Interval | readonly Interval[], kinds?: readonly string[]): Summary;
 	/** What the stack's workerd used so far; empty for a service elsewhere. */
 	server(): readonly ServerSample[];
 	/** Marks a moment in the report's charts. */

@@ -6,6 +6,7 @@ import {
 	pairedDifference,
 	pairedRatio,
 	percentile,
+	pooledRatio,
 } from "../../bench/stats.ts";
 import { seeded } from "../support/noise.ts";
 
@@ -117,5 +118,26 @@ describe("paired ratios", () => {
 	test("series of different lengths can not be paired", () => {
 		expect(() => pairedRatio([1, 2], [1])).toThrow(RangeError);
 		expect(() => pairedDifference([1], [1, 2])).toThrow(RangeError);
+	});
+});
+
+describe("a ratio of what all rounds have together", () => {
+	const pooledMean = (values: readonly number[]) => (rounds: readonly number[]) =>
+		rounds.reduce((sum, round) => sum + (values[round] ?? 0), 0) / rounds.length;
+
+	test("has the interval of a mean where it is one", () => {
+		// Of a mean the jackknife's error is the standard error: here of logarithms that are almost the values.
+		const values = [1.01, 0.99, 1.02, 0.98, 1.0];
+		const { median, low, high, count } = pooledRatio(5, pooledMean(values));
+		expect(median).toBeCloseTo(1, 12);
+		expect(count).toBe(5);
+		const error = Math.sqrt(0.001 / 4 / 5); // their squares sum to 0.001
+		expect(Math.log(high)).toBeCloseTo(2.776 * error, 4); // t of 4 degrees of freedom, 95 %
+		expect(Math.log(low)).toBeCloseTo(-2.776 * error, 4);
+	});
+
+	test("is certain where all rounds are alike, and not to be had of one", () => {
+		expect(pooledRatio(3, () => 1.5)).toMatchObject({ low: 1.5, median: 1.5, high: 1.5 });
+		expect(() => pooledRatio(1, () => 1)).toThrow(RangeError);
 	});
 });

@@ -22,6 +22,7 @@ async function callsOf(name: string): Promise<number> {
 }
 
 describe("two locations", () => {
+	// Not in the isolate that tests share: what loads modules there now and then loses requests that all meet it cold.
 	it("sign for a hundred requests that come at once where nobody has asked for anything yet", async () => {
 		await stack.call("POST", "/v1/keys", { name: "first", algorithm: "Ed25519" });
 		const asks = Array.from({ length: 100 }, () =>
