@@ -206,7 +206,8 @@ async function signWith(
 	const { algorithm } = key;
 	const refusal = refuseInput(algorithm, input) ?? refuseEncoding(algorithm, encoding);
 	if (refusal) return refusal;
-	const signer = await signerOf(services, key, version, input.kind);
+	const known = version.signers[input.kind];
+	const signer = known ? ok(known) : await signerOf(services, key, version, input.kind);
 	if (!signer.ok) return signer;
 	const { bytes, recoveryId } = await signer.value(input.bytes);
 	const answer = {
