@@ -32,6 +32,8 @@ export function startGenerator({ undo }: Ground, signal: AbortSignal): Generator
 	});
 	return {
 		async run(worker, job) {
+			signal.throwIfAborted();
+			if (!child.connected) throw new Error("the load generator has ended");
 			const watch = watchCpu(worker.pid() ?? 0, child.pid ?? 0);
 			child.send({ ...job, port: worker.port } satisfies Job);
 			const [message] = (await once(child, "message", { signal })) as [FromClient];
