@@ -15,7 +15,7 @@ import { newDataDir, startTestStack, type TestStack } from "../support/node/stac
 /** Signed with all the time, at both locations; the last one is the one that is disabled now and then. */
 const keys = ["a", "b", "c", "flip"] as const;
 const callersPerEdge = 2;
-const pauseMs = 30;
+const pauseMs = 10;
 const patienceMs = 20_000;
 
 interface Seen {
