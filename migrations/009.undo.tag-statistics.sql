@@ -1,0 +1,1 @@
+alter table keys alter column tags set statistics -1;
