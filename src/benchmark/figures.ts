@@ -1,4 +1,5 @@
-import * as z from "zod";
+import * as z from "zod/mini";
+import { meta } from "../lib/zod.ts";
 
 /** The routes whose time is taken, by their operationId. */
 export const measuredRoutes = ["sign", "verify", "getKey", "getJwks"] as const;
@@ -9,25 +10,26 @@ export const parts = ["postgres", "redis", "durableObject"] as const;
 export type Part = (typeof parts)[number];
 
 /** null where nothing was measured: it did not answer, or there was no time left. */
-const figure = z.number().nullable().default(null);
+const figure = z._default(z.nullable(z.number()), null);
 
 /** What one run found. Stored as it is, so a field may be added and none renamed. */
-export const figures = z
-	.object({
-		responseMs: z
-			.object({ sign: figure, verify: figure, getKey: figure, getJwks: figure })
-			.prefault({})
-			.meta({ description: "Milliseconds for a request of the route, one after the other." }),
-		partsMs: z
-			.object({ postgres: figure, redis: figure, durableObject: figure })
-			.prefault({})
-			.meta({ description: "Milliseconds for a question to what the service stands on." }),
-		throughputRps: figure.meta({
+export const figures = meta(
+	z.object({
+		responseMs: meta(
+			z.prefault(z.object({ sign: figure, verify: figure, getKey: figure, getJwks: figure }), {}),
+			{ description: "Milliseconds for a request of the route, one after the other." },
+		),
+		partsMs: meta(
+			z.prefault(z.object({ postgres: figure, redis: figure, durableObject: figure }), {}),
+			{ description: "Milliseconds for a question to what the service stands on." },
+		),
+		throughputRps: meta(figure, {
 			description: "Requests a second that one isolate answers, of the route `verify`.",
 		}),
-		memoryMb: figure.meta({ description: "MiB that the isolate's caches hold, as they count." }),
-	})
-	.meta({ id: "BenchmarkFigures" });
+		memoryMb: meta(figure, { description: "MiB that the isolate's caches hold, as they count." }),
+	}),
+	{ id: "BenchmarkFigures" },
+);
 export type Figures = z.infer<typeof figures>;
 
 export interface Measurement {

@@ -1,4 +1,5 @@
-import * as z from "zod";
+import * as z from "zod/mini";
+import { integer, meta } from "../lib/zod.ts";
 import { limits } from "../limits.ts";
 
 /**
@@ -10,8 +11,8 @@ type ObjectOf = typeof z.strictObject;
 
 const quotaOf = (object: ObjectOf) =>
 	object({
-		quota: z.int().min(1).max(limits.quotaMax),
-		window_seconds: z.int().min(1).max(limits.quotaWindowSecondsMax),
+		quota: integer(1, limits.quotaMax),
+		window_seconds: integer(1, limits.quotaWindowSecondsMax),
 	});
 
 /** `quota` operations in `window_seconds`: the size of a bucket, and the time in which it fills. */
@@ -21,106 +22,113 @@ const perMinute = (count: number): Quota => ({ quota: count, window_seconds: 60 
 
 /** Buckets that callers share. `null` sets no limit beyond that of the tenant. */
 function limitsOf(object: ObjectOf, quota: ReturnType<typeof quotaOf>) {
+	const quotaOrNull = (byDefault: Quota | null) => z._default(z.nullable(quota), byDefault);
 	return object({
-		tenant: quota
-			.default(perMinute(6_000_000))
-			.meta({ description: "What all callers of the tenant have together." }),
-		operations: object({
-			sign: quota.nullable().default(perMinute(6_000_000)),
-			verify: quota.nullable().default(perMinute(6_000_000)),
-			read: quota.nullable().default(perMinute(600_000)),
-			list: quota.nullable().default(perMinute(60_000)),
-			manage: quota.nullable().default(perMinute(60_000)),
-			revoke: quota.nullable().default(perMinute(6_000)),
-			configure: quota.default(perMinute(600)),
-		})
-			.prefault({})
-			.meta({
+		tenant: meta(z._default(quota, perMinute(6_000_000)), {
+			description: "What all callers of the tenant have together.",
+		}),
+		operations: meta(
+			z.prefault(
+				object({
+					sign: quotaOrNull(perMinute(6_000_000)),
+					verify: quotaOrNull(perMinute(6_000_000)),
+					read: quotaOrNull(perMinute(600_000)),
+					list: quotaOrNull(perMinute(60_000)),
+					manage: quotaOrNull(perMinute(60_000)),
+					revoke: quotaOrNull(perMinute(6_000)),
+					configure: z._default(quota, perMinute(600)),
+				}),
+				{},
+			),
+			{
 				description:
 					"By kind of operation; null for no limit beyond the tenant's. `revoke` and `configure` draw from their own limit alone, and `configure` always has one.",
-			}),
-		roles: object({
-			admin: quota.nullable().default(null),
-			signer: quota.nullable().default(null),
-			verifier: quota.nullable().default(null),
-			auditor: quota.nullable().default(null),
-		})
-			.prefault({})
-			.meta({ description: "By the token's role; null for no limit beyond the tenant's." }),
-		reserve_percent: z
-			.int()
-			.min(0)
-			.max(90)
-			.default(20)
-			.meta({ description: "The part of every bucket that only critical operations may take." }),
+			},
+		),
+		roles: meta(
+			z.prefault(
+				object({
+					admin: quotaOrNull(null),
+					signer: quotaOrNull(null),
+					verifier: quotaOrNull(null),
+					auditor: quotaOrNull(null),
+				}),
+				{},
+			),
+			{ description: "By the token's role; null for no limit beyond the tenant's." },
+		),
+		reserve_percent: meta(z._default(integer(0, 90), 20), {
+			description: "The part of every bucket that only critical operations may take.",
+		}),
 	});
 }
 
 function performanceOf(object: ObjectOf) {
 	return object({
-		enable_performance_mode: z.boolean().default(false),
-		memory_optimization: z.boolean().default(true),
-		cache_optimization: z.boolean().default(true),
+		enable_performance_mode: z._default(z.boolean(), false),
+		memory_optimization: z._default(z.boolean(), true),
+		cache_optimization: z._default(z.boolean(), true),
 	});
 }
 
 function scalingOf(object: ObjectOf) {
 	return object({
-		enable_horizontal_scaling: z.boolean().default(false),
-		worker_processes: z.int().min(1).max(64).default(1),
-		shared_memory_size: z
-			.string()
-			.regex(/^[1-9][0-9]{0,4}[kmg]$/, 'must be a size such as "64m"')
-			.default("64m")
-			.meta({ description: "A number with k, m or g: KiB, MiB or GiB." }),
-		coordinator_shards: z.int().min(1).max(limits.coordinatorShardsMax).default(1).meta({
+		enable_horizontal_scaling: z._default(z.boolean(), false),
+		worker_processes: z._default(integer(1, 64), 1),
+		shared_memory_size: meta(
+			z._default(
+				z.string().check(z.regex(/^[1-9][0-9]{0,4}[kmg]$/, 'must be a size such as "64m"')),
+				"64m",
+			),
+			{ description: "A number with k, m or g: KiB, MiB or GiB." },
+		),
+		coordinator_shards: meta(z._default(integer(1, limits.coordinatorShardsMax), 1), {
 			description:
 				"Objects among which the buckets of a busy tenant are divided. An isolate spends from one of them, so with more than one every limit must be 1,000 a shard.",
 		}),
-		audit_shards: z
-			.int()
-			.min(1)
-			.max(limits.auditShardsMax)
-			.default(1)
-			.meta({ description: "Objects in each region that a busy tenant's audit records go to." }),
+		audit_shards: meta(z._default(integer(1, limits.auditShardsMax), 1), {
+			description: "Objects in each region that a busy tenant's audit records go to.",
+		}),
 	});
 }
 
 function benchmarkingOf(object: ObjectOf) {
 	return object({
-		enable_benchmarks: z.boolean().default(false),
-		benchmark_interval_seconds: z.int().min(60).max(86_400).default(300),
-		performance_thresholds: object({
-			max_response_time_ms: z.int().min(1).max(60_000).default(100),
-			max_memory_usage_mb: z.int().min(1).max(128).default(128),
-			min_throughput_rps: z.int().min(1).max(1_000_000).default(1000),
-		}).prefault({}),
+		enable_benchmarks: z._default(z.boolean(), false),
+		benchmark_interval_seconds: z._default(integer(60, 86_400), 300),
+		performance_thresholds: z.prefault(
+			object({
+				max_response_time_ms: z._default(integer(1, 60_000), 100),
+				max_memory_usage_mb: z._default(integer(1, 128), 128),
+				min_throughput_rps: z._default(integer(1, 1_000_000), 1000),
+			}),
+			{},
+		),
 	});
 }
 
 function auditOf(object: ObjectOf) {
 	return object({
-		retention_days: z.int().min(1).max(limits.auditRetentionDaysMax).nullable().default(null).meta({
+		retention_days: meta(z._default(z.nullable(integer(1, limits.auditRetentionDaysMax)), null), {
 			description: "Archived days of the audit log older than this are deleted; null for never.",
 		}),
-		legal_hold: z
-			.boolean()
-			.default(false)
-			.meta({ description: "Nothing of the audit log is deleted, whatever retention_days says." }),
+		legal_hold: meta(z._default(z.boolean(), false), {
+			description: "Nothing of the audit log is deleted, whatever retention_days says.",
+		}),
 	});
 }
 
 function configOf(object: ObjectOf, quota: ReturnType<typeof quotaOf>) {
 	return object({
-		performance_config: performanceOf(object).prefault({}),
-		scaling_config: scalingOf(object).prefault({}),
-		benchmarking_config: benchmarkingOf(object).prefault({}),
-		limits_config: limitsOf(object, quota).prefault({}),
-		audit_config: auditOf(object).prefault({}),
+		performance_config: z.prefault(performanceOf(object), {}),
+		scaling_config: z.prefault(scalingOf(object), {}),
+		benchmarking_config: z.prefault(benchmarkingOf(object), {}),
+		limits_config: z.prefault(limitsOf(object, quota), {}),
+		audit_config: z.prefault(auditOf(object), {}),
 	});
 }
 
-const quota = quotaOf(z.strictObject).meta({
+const quota = meta(quotaOf(z.strictObject), {
 	id: "Quota",
 	description:
 		"`quota` operations in `window_seconds`: the size of a bucket, and the time in which it fills.",
@@ -130,17 +138,17 @@ const wholeConfig = configOf(z.strictObject, quota);
 export type TenantConfig = z.infer<typeof wholeConfig>;
 
 /** A tenant's whole configuration as it is sent. What is left out has its default; what is not known is refused. */
-export const tenantConfig = wholeConfig
-	.superRefine(keepTheWayBack)
-	.superRefine(keepShardsUseful)
-	.meta({ id: "TenantConfig" });
+export const tenantConfig = meta(
+	wholeConfig.check(z.superRefine(keepTheWayBack), z.superRefine(keepShardsUseful)),
+	{ id: "TenantConfig" },
+);
 
 /** The same as it is stored: fields that are younger than it get their defaults, unknown ones are passed over. */
 export const storedConfig = configOf(z.object, quotaOf(z.object));
 
 type Check = (quota: Quota | null, least: number, path: readonly string[], why: string) => void;
 
-function checkOf(context: z.RefinementCtx): Check {
+function checkOf(context: z.core.$RefinementCtx): Check {
 	return (quota, least, path, why) => {
 		if (quota === null || quota.quota >= least) return;
 		const message = `must be ${least} at least${why}`;
@@ -154,7 +162,7 @@ function checkOf(context: z.RefinementCtx): Check {
  */
 function keepTheWayBack(
 	{ limits_config, scaling_config }: TenantConfig,
-	context: z.RefinementCtx,
+	context: z.core.$RefinementCtx,
 ): void {
 	const { revoke, configure } = limits_config.operations;
 	const shards = scaling_config.coordinator_shards;
@@ -170,7 +178,7 @@ function keepTheWayBack(
  */
 function keepShardsUseful(
 	{ limits_config, scaling_config }: TenantConfig,
-	context: z.RefinementCtx,
+	context: z.core.$RefinementCtx,
 ): void {
 	const { tenant, operations, roles } = limits_config;
 	const shards = scaling_config.coordinator_shards;

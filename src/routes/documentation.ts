@@ -1,4 +1,4 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 import {
 	createDocument,
 	type ZodOpenApiOperationObject,
@@ -100,8 +100,8 @@ function takesKey({ permission, method }: Route): boolean {
 	return permission !== null && method !== "get";
 }
 
-function headersOf({ headers }: Route): z.ZodObject {
-	return headers ? idempotencyHeaders.extend(headers.shape) : idempotencyHeaders;
+function headersOf({ headers }: Route): z.ZodMiniObject {
+	return headers ? z.extend(idempotencyHeaders, headers.shape) : idempotencyHeaders;
 }
 
 /** The groups of the document, in their order. */
@@ -159,8 +159,8 @@ function operation(route: Route): ZodOpenApiOperationObject {
 		...(route.permission && { "x-roles": permissions[route.permission] }),
 		...((route.params || route.query || takesKey(route)) && {
 			requestParams: {
-				...(route.params && { path: route.params as z.ZodObject }),
-				...(route.query && { query: route.query as z.ZodObject }),
+				...(route.params && { path: route.params as z.ZodMiniObject }),
+				...(route.query && { query: route.query as z.ZodMiniObject }),
 				...(takesKey(route) && { header: headersOf(route) }),
 			},
 		}),

@@ -1,4 +1,4 @@
-import type * as z from "zod";
+import type * as z from "zod/mini";
 import { type ErrorCode, errorTable, type Failure, type FieldError, fail } from "../errors.ts";
 import { parseJson } from "../lib/json.ts";
 import { err, ok, type Result } from "../lib/result.ts";
@@ -94,7 +94,7 @@ async function drain({ body }: Request): Promise<void> {
 }
 
 /** Checks a value by its schema; a failure names every field that is wrong, and the first one's code. */
-export function check<T>(schema: z.ZodType<T>, value: unknown): Result<T, Failure> {
+export function check<T>(schema: z.ZodMiniType<T>, value: unknown): Result<T, Failure> {
 	const parsed = schema.safeParse(value);
 	if (parsed.success) return ok(parsed.data);
 	const errors = parsed.error.issues

@@ -1,4 +1,4 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 import { firstId, lastId, type Page } from "../db/columns.ts";
 import type { ConfigPage } from "../db/config.ts";
 import type { UsageQuery } from "../db/usage.ts";

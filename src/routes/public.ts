@@ -1,7 +1,8 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 import { publishedKeys } from "../db/keys.ts";
 import { type Failure, fail } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";
+import { meta } from "../lib/zod.ts";
 import { limits } from "../limits.ts";
 import { text } from "../schemas/fields.ts";
 import { jwks } from "../schemas/keys.ts";
@@ -24,7 +25,7 @@ export const getJwks = publicRoute(
 		description:
 			"A JWK Set (RFC 7517 section 5): every version that verifies of every enabled key, the newest first, up to 1,000.",
 		params: z.strictObject({
-			tenant: text(limits.tenantChars, 1).meta({
+			tenant: meta(text(limits.tenantChars, 1), {
 				description: "The tenant's id.",
 				example: "main",
 			}),

@@ -1,4 +1,4 @@
-import type * as z from "zod";
+import type * as z from "zod/mini";
 import type { Deed } from "../audit/deed.ts";
 import type { Permission } from "../auth/roles.ts";
 import type { Caller } from "../auth/tokens.ts";
@@ -30,7 +30,7 @@ export interface Answer {
 	readonly status: number;
 	readonly description: string;
 	/** Left out where the answer has no body. */
-	readonly schema?: z.ZodType;
+	readonly schema?: z.ZodMiniType;
 	readonly contentType?: string;
 	/** Other forms of the same, for those who ask. */
 	readonly otherContentTypes?: readonly string[];
@@ -62,11 +62,11 @@ interface Spec<Params, Query, Body> {
 		| "Service";
 	readonly summary: string;
 	readonly description?: string;
-	readonly params?: z.ZodType<Params>;
-	readonly query?: z.ZodType<Query>;
-	readonly body?: z.ZodType<Body>;
+	readonly params?: z.ZodMiniType<Params>;
+	readonly query?: z.ZodMiniType<Query>;
+	readonly body?: z.ZodMiniType<Body>;
 	/** Headers that its handler reads, for the OpenAPI document. */
-	readonly headers?: z.ZodObject;
+	readonly headers?: z.ZodMiniObject;
 	/** Bytes; limits.bodyBytesDefault where it is left out. */
 	readonly maxBodyBytes?: number;
 	readonly answer: Answer;

@@ -1,4 +1,4 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 import { AuditUnavailable } from "../audit/log.ts";
 import { AuditUnreadable } from "../audit/source.ts";
 import { allows } from "../auth/roles.ts";

@@ -1,4 +1,4 @@
-import type * as z from "zod";
+import type * as z from "zod/mini";
 import type { Deed } from "../audit/deed.ts";
 import type { Target } from "../audit/record.ts";
 import { type ErrorCode, type Failure, fail } from "../errors.ts";
@@ -327,7 +327,7 @@ function toSigned(
 }
 
 /** An item with its reference, which comes back even when the rest of the item is wrong. */
-function readItem<T>(itemSchema: z.ZodType<T>, item: unknown) {
+function readItem<T>(itemSchema: z.ZodMiniType<T>, item: unknown) {
 	const reference =
 		typeof item === "object" && item !== null && "reference" in item ? item.reference : undefined;
 	return {

@@ -1,85 +1,89 @@
-import * as z from "zod";
+import * as z from "zod/mini";
+import { meta } from "../lib/zod.ts";
 import { limits } from "../limits.ts";
 import { cursor, id, keyRef, nextCursor, pageSize, text, timestamp } from "./fields.ts";
 
-const time = z.iso.datetime({ offset: true }).transform((value) => Date.parse(value));
+const time = z.pipe(
+	z.iso.datetime({ offset: true }),
+	z.transform((value) => Date.parse(value)),
+);
 
 const filter = {
-	key: keyRef.optional().meta({
+	key: meta(z.optional(keyRef), {
 		description: "Only what was done to this key or token: its id, or its name as it was then.",
 	}),
-	token: id.optional().meta({ description: "Only what was done with this token: its id." }),
-	action: text(limits.auditActionChars, 1)
-		.optional()
-		.meta({ description: "Only this operation, by its operationId.", example: "sign" }),
-	from: time.optional().meta({ description: "Not before this time.", type: "string" }),
-	to: time.optional().meta({ description: "Before this time.", type: "string" }),
+	token: meta(z.optional(id), { description: "Only what was done with this token: its id." }),
+	action: meta(z.optional(text(limits.auditActionChars, 1)), {
+		description: "Only this operation, by its operationId.",
+		example: "sign",
+	}),
+	from: meta(z.optional(time), { description: "Not before this time.", type: "string" }),
+	to: meta(z.optional(time), { description: "Before this time.", type: "string" }),
 };
 
 export const exportAuditQuery = z.strictObject({
 	...filter,
-	format: z
-		.enum(["ndjson", "parquet"])
-		.optional()
-		.meta({ description: "What `Accept` says, else NDJSON, if it is left out." }),
+	format: meta(z.optional(z.enum(["ndjson", "parquet"])), {
+		description: "What `Accept` says, else NDJSON, if it is left out.",
+	}),
 });
 
 export const listAuditQuery = z.strictObject({
 	...filter,
-	limit: pageSize.optional(),
-	cursor: cursor.optional(),
+	limit: z.optional(pageSize),
+	cursor: z.optional(cursor),
 });
 
 export const recordParams = z.strictObject({ record: id });
 
-const sha256 = z
-	.string()
-	.meta({ description: "SHA-256 in base64.", example: `${"A".repeat(43)}=` });
+const sha256 = meta(z.string(), {
+	description: "SHA-256 in base64.",
+	example: `${"A".repeat(43)}=`,
+});
 
-const record = z
-	.object({
-		id: id.meta({ description: "A UUID of version 7: its first 48 bits are the time." }),
+const record = meta(
+	z.object({
+		id: meta(id, { description: "A UUID of version 7: its first 48 bits are the time." }),
 		at: timestamp,
 		requestId: id,
-		tokenId: id.nullable().meta({ description: "Who did it; null for the service itself." }),
-		action: z.string().meta({ description: "The operationId.", example: "sign" }),
-		target: z
-			.object({
-				id: id.nullable(),
-				name: z.string().nullable(),
-				version: z.int().nullable(),
-				algorithm: z.string().nullable(),
-			})
-			.meta({ description: "The key, token or configuration that it was done with or to." }),
-		address: z.string().nullable().meta({ description: "Of the caller." }),
-		input: z
-			.object({ kind: z.enum(["message", "digest"]), sha256 })
-			.nullable()
-			.meta({
-				description: "The digest of what was signed or verified, or of the digest that came.",
+		tokenId: meta(z.nullable(id), { description: "Who did it; null for the service itself." }),
+		action: meta(z.string(), { description: "The operationId.", example: "sign" }),
+		target: meta(
+			z.object({
+				id: z.nullable(id),
+				name: z.nullable(z.string()),
+				version: z.nullable(z.int()),
+				algorithm: z.nullable(z.string()),
 			}),
-		signatureSha256: sha256.nullable().meta({ description: "Of the signature in its raw form." }),
-		cost: z.number().meta({ description: "In tokens of the rate limits." }),
-		outcome: z.string().meta({
+			{ description: "The key, token or configuration that it was done with or to." },
+		),
+		address: meta(z.nullable(z.string()), { description: "Of the caller." }),
+		input: meta(z.nullable(z.object({ kind: z.enum(["message", "digest"]), sha256 })), {
+			description: "The digest of what was signed or verified, or of the digest that came.",
+		}),
+		signatureSha256: meta(z.nullable(sha256), { description: "Of the signature in its raw form." }),
+		cost: meta(z.number(), { description: "In tokens of the rate limits." }),
+		outcome: meta(z.string(), {
 			description:
 				"`ok`, `invalid` for a signature that did not verify, else the code of the refusal.",
 		}),
 		chain: id,
-		sequence: z.int().meta({ description: "Its number in the chain, from 1." }),
+		sequence: meta(z.int(), { description: "Its number in the chain, from 1." }),
 		link: sha256,
-	})
-	.meta({ id: "AuditRecord" });
+	}),
+	{ id: "AuditRecord" },
+);
 
-export const recordPage = z.object({ records: z.array(record), nextCursor }).meta({
+export const recordPage = meta(z.object({ records: z.array(record), nextCursor }), {
 	id: "AuditPage",
 });
 
 export const oneRecord = record;
 
-const jws = z.string().meta({ description: "A JWS in its compact form (RFC 7515), EdDSA." });
+const jws = meta(z.string(), { description: "A JWS in its compact form (RFC 7515), EdDSA." });
 
-export const checkpoint = z
-	.object({
+export const checkpoint = meta(
+	z.object({
 		checkpoint: z.object({
 			tenant: z.string(),
 			at: timestamp,
@@ -96,48 +100,57 @@ export const checkpoint = z
 			ended: z.array(id),
 			root: sha256,
 		}),
-		signed: jws.meta({ description: "The same, signed with the service's own key." }),
-	})
-	.meta({ id: "AuditCheckpoint" });
+		signed: meta(jws, { description: "The same, signed with the service's own key." }),
+	}),
+	{ id: "AuditCheckpoint" },
+);
 
-export const proof = z
-	.object({
+export const proof = meta(
+	z.object({
 		record,
-		canonical: z
-			.array(z.string())
-			.length(2)
-			.meta({ description: "The record's canonical bytes in base64, in two parts." }),
+		canonical: meta(z.array(z.string()).check(z.length(2)), {
+			description: "The record's canonical bytes in base64, in two parts.",
+		}),
 		leaf: sha256,
-		signed: jws.meta({
+		signed: meta(jws, {
 			description: "That this leaf stands there, signed with the service's own key.",
 		}),
-		path: z
-			.object({
-				previous: sha256.meta({ description: "The link before the record." }),
-				leaves: z
-					.array(sha256)
-					.meta({ description: "Of the records after it, to the chain's head." }),
-				checkpoint: jws,
-			})
-			.nullable()
-			.meta({
+		path: meta(
+			z.nullable(
+				z.object({
+					previous: meta(sha256, { description: "The link before the record." }),
+					leaves: meta(z.array(sha256), {
+						description: "Of the records after it, to the chain's head.",
+					}),
+					checkpoint: jws,
+				}),
+			),
+			{
 				description:
 					"Each link is SHA-256 of 0x02, the link before it and the leaf; the last one is the head in the checkpoint. null where the head is further away.",
-			}),
-		archived: z
-			.object({
-				manifest: jws.meta({ description: "Of the record's day; its `root` is that of the tree." }),
-				index: z.int().meta({ description: "Of the leaf in the tree, from 0." }),
-				records: z.int().meta({ description: "Leaves in the tree." }),
-				hashes: z.array(sha256).meta({ description: "The audit path of RFC 6962 section 2.1.1." }),
-			})
-			.nullable()
-			.meta({ description: "null where the record is not archived." }),
-	})
-	.meta({ id: "AuditProof" });
+			},
+		),
+		archived: meta(
+			z.nullable(
+				z.object({
+					manifest: meta(jws, {
+						description: "Of the record's day; its `root` is that of the tree.",
+					}),
+					index: meta(z.int(), { description: "Of the leaf in the tree, from 0." }),
+					records: meta(z.int(), { description: "Leaves in the tree." }),
+					hashes: meta(z.array(sha256), {
+						description: "The audit path of RFC 6962 section 2.1.1.",
+					}),
+				}),
+			),
+			{ description: "null where the record is not archived." },
+		),
+	}),
+	{ id: "AuditProof" },
+);
 
-export const auditKeys = z
-	.object({
+export const auditKeys = meta(
+	z.object({
 		keys: z.array(
 			z.object({
 				kty: z.literal("OKP"),
@@ -148,5 +161,6 @@ export const auditKeys = z
 				use: z.literal("sig"),
 			}),
 		),
-	})
-	.meta({ id: "AuditKeys" });
+	}),
+	{ id: "AuditKeys" },
+);

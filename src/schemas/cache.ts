@@ -1,15 +1,16 @@
-import * as z from "zod";
+import * as z from "zod/mini";
+import { meta } from "../lib/zod.ts";
 import { limits } from "../limits.ts";
 import { fence, keyRef } from "./fields.ts";
 
-const count = z.int().min(0);
-const bytes = z.number().min(0);
-const share = z.number().min(0).max(1);
+const count = z.int().check(z.minimum(0));
+const bytes = z.number().check(z.minimum(0));
+const share = z.number().check(z.minimum(0), z.maximum(1));
 
 const point = z.object({
-	bytes: bytes.meta({ description: "A size that the cache could have." }),
-	missRatio: share.meta({ description: "Part of the reads that it would miss, by simulation." }),
-	lruMissRatio: share.meta({
+	bytes: meta(bytes, { description: "A size that the cache could have." }),
+	missRatio: meta(share, { description: "Part of the reads that it would miss, by simulation." }),
+	lruMissRatio: meta(share, {
 		description: "The same if the least recently used entry went, by reuse distances.",
 	}),
 });
@@ -19,65 +20,68 @@ const cache = z.object({
 	maxBytes: bytes,
 	counts: z.object({
 		hits: count,
-		negativeHits: count.meta({ description: "Of names that are known not to be there." }),
+		negativeHits: meta(count, { description: "Of names that are known not to be there." }),
 		misses: count,
-		renewals: count.meta({ description: "Of the misses, those that renewed an aged entry." }),
-		evictions: count.meta({ description: "Entries that went for lack of room." }),
+		renewals: meta(count, { description: "Of the misses, those that renewed an aged entry." }),
+		evictions: meta(count, { description: "Entries that went for lack of room." }),
 		expirations: count,
-		drops: count.meta({ description: "Entries that went with a change of their tenant." }),
+		drops: meta(count, { description: "Entries that went with a change of their tenant." }),
 		entries: count,
 		bytes,
 	}),
-	hitRatio: share.nullable().meta({ description: "Of all reads; null before the first one." }),
+	hitRatio: meta(z.nullable(share), { description: "Of all reads; null before the first one." }),
 	reuse: z.object({
-		first: share.meta({ description: "Part of the reads that were of nothing read before." }),
-		distances: z.array(z.object({ fromBytes: bytes, toBytes: bytes, share })).meta({
+		first: meta(share, { description: "Part of the reads that were of nothing read before." }),
+		distances: meta(z.array(z.object({ fromBytes: bytes, toBytes: bytes, share })), {
 			description: "How much else was read since the last read of the same, in bytes.",
 		}),
 	}),
-	curve: z.array(point).meta({ description: "Estimated from a sample of the names." }),
+	curve: meta(z.array(point), { description: "Estimated from a sample of the names." }),
 	advice: z.string(),
 });
 
 const holder = z.object({ name: z.string(), bytes, shareBytes: bytes });
 
-export const cacheReport = z
-	.object({
+export const cacheReport = meta(
+	z.object({
 		caches: z.array(cache),
-		shared: z
-			.object({
+		shared: meta(
+			z.object({
 				hits: count,
 				misses: count,
-				failures: count.meta({ description: "Calls that failed, or took too long." }),
-				refused: count.meta({ description: "Values that were there and did not open." }),
+				failures: meta(count, { description: "Calls that failed, or took too long." }),
+				refused: meta(count, { description: "Values that were there and did not open." }),
 				writes: count,
-				skipped: count.meta({ description: "Calls that were not made after others had failed." }),
-			})
-			.meta({ description: "What this isolate has of Redis." }),
+				skipped: meta(count, { description: "Calls that were not made after others had failed." }),
+			}),
+			{ description: "What this isolate has of Redis." },
+		),
 		memory: z.object({
-			bytes: bytes.meta({ description: "What the isolate accounts for." }),
+			bytes: meta(bytes, { description: "What the isolate accounts for." }),
 			budgetBytes: bytes,
 			pressure: z.enum(["none", "evicting", "full", "shedding"]),
 			holders: z.array(holder),
 		}),
-	})
-	.meta({ id: "CacheReport" });
+	}),
+	{ id: "CacheReport" },
+);
 
-export const purgeQuery = z.strictObject({ fence: fence.optional() });
+export const purgeQuery = z.strictObject({ fence: z.optional(fence) });
 
-export const purged = z
-	.object({ droppedEntries: count.meta({ description: "That this isolate had of the tenant." }) })
-	.meta({ id: "CachePurge" });
+export const purged = meta(
+	z.object({
+		droppedEntries: meta(count, { description: "That this isolate had of the tenant." }),
+	}),
+	{ id: "CachePurge" },
+);
 
 export const warmBody = z.strictObject({
-	keys: z
-		.array(keyRef)
-		.min(1)
-		.max(limits.warmKeys)
-		.optional()
-		.meta({ description: "Ids or names; left out for the keys that are used most." }),
+	keys: meta(z.optional(z.array(keyRef).check(z.minLength(1), z.maxLength(limits.warmKeys))), {
+		description: "Ids or names; left out for the keys that are used most.",
+	}),
 });
 
-export const warmed = z
-	.object({ loadedKeys: z.array(z.string()), missingKeys: z.array(z.string()) })
-	.meta({ id: "CacheWarming" });
+export const warmed = meta(
+	z.object({ loadedKeys: z.array(z.string()), missingKeys: z.array(z.string()) }),
+	{ id: "CacheWarming" },
+);

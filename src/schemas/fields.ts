@@ -1,7 +1,8 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 import type { ErrorCode } from "../errors.ts";
 import { fromBase64 } from "../lib/bytes.ts";
 import { isUuid } from "../lib/uuid.ts";
+import { integer, meta } from "../lib/zod.ts";
 import { limits } from "../limits.ts";
 import type { Bytes } from "../signing/types.ts";
 
@@ -10,49 +11,53 @@ const refusal = (code: ErrorCode) => ({ code });
 
 /** base64 or base64url, padded or not; `maxBytes` of decoded bytes at the most. */
 function base64(maxBytes: number, tooLarge: ErrorCode = "invalid_request") {
-	return z.string().transform((text, context): Bytes => {
-		// Four characters hold three bytes: what is far too long is not decoded at all.
-		const bytes = text.length <= Math.ceil(maxBytes / 3) * 4 ? fromBase64(text) : undefined;
-		if (bytes && bytes.length <= maxBytes) return bytes;
-		const code = bytes === null ? "invalid_base64" : tooLarge;
-		const message =
-			bytes === null
-				? "must be base64 (RFC 4648 section 4 or 5)"
-				: `must be ${maxBytes} bytes at the most`;
-		context.issues.push({ code: "custom", params: refusal(code), message, input: text });
-		return z.NEVER;
-	});
+	return z.pipe(
+		z.string(),
+		z.transform((text, context): Bytes => {
+			// Four characters hold three bytes: what is far too long is not decoded at all.
+			const bytes = text.length <= Math.ceil(maxBytes / 3) * 4 ? fromBase64(text) : undefined;
+			if (bytes && bytes.length <= maxBytes) return bytes;
+			const code = bytes === null ? "invalid_base64" : tooLarge;
+			const message =
+				bytes === null
+					? "must be base64 (RFC 4648 section 4 or 5)"
+					: `must be ${maxBytes} bytes at the most`;
+			context.issues.push({ code: "custom", params: refusal(code), message, input: text });
+			return z.NEVER;
+		}),
+	);
 }
 
 /** Text that can be stored, shown and logged: no control characters, no half of a surrogate pair. */
 export function text(maxChars: number, minChars = 0) {
-	return z
-		.string()
-		.min(minChars)
-		.max(maxChars)
-		.refine(
+	return z.string().check(
+		z.minLength(minChars),
+		z.maxLength(maxChars),
+		z.refine(
 			(value) => !/\p{Cc}/u.test(value) && value.isWellFormed(),
 			"must have no control characters and be well-formed Unicode",
-		);
+		),
+	);
 }
 
 /** Any JSON object, taken as it is: a copy would lose a member called `__proto__`. */
 export function jsonObject() {
-	return z
-		.custom<Readonly<Record<string, unknown>>>(
+	return meta(
+		z.custom<Readonly<Record<string, unknown>>>(
 			(value) => typeof value === "object" && value !== null && !Array.isArray(value),
 			"must be an object",
-		)
-		.meta({ override: { type: "object", additionalProperties: true } });
+		),
+		{ override: { type: "object", additionalProperties: true } },
+	);
 }
 
-export const message = base64(limits.messageBytes, "message_too_large").meta({
+export const message = meta(base64(limits.messageBytes, "message_too_large"), {
 	description: "What is signed, in base64; at the most 1 MiB. Either this or `digest`.",
 	type: "string",
 });
 
 /** Looser than any digest, so that the algorithm says how long its own must be. */
-export const digest = base64(limits.messageBytes, "invalid_digest_length").meta({
+export const digest = meta(base64(limits.messageBytes, "invalid_digest_length"), {
 	type: "string",
 	description:
 		"The digest of what is signed, in base64: SHA-256 for ES256, ES256K and BIP340 (any 32 bytes), SHA-384 for ES384, SHA-512 for ES512.",
@@ -60,12 +65,17 @@ export const digest = base64(limits.messageBytes, "invalid_digest_length").meta(
 
 const keyNamePattern = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 
-export const keyName = z
-	.string()
-	.max(limits.keyNameChars)
-	.regex(keyNamePattern, "must begin with a letter or digit and have only letters, digits, . _ -")
-	.refine((name) => !isUuid(name.toLowerCase()), "must not have the form of an id")
-	.meta({ description: "Unique in the tenant.", example: "payments" });
+export const keyName = meta(
+	z.string().check(
+		z.maxLength(limits.keyNameChars),
+		z.regex(
+			keyNamePattern,
+			"must begin with a letter or digit and have only letters, digits, . _ -",
+		),
+		z.refine((name) => !isUuid(name.toLowerCase()), "must not have the form of an id"),
+	),
+	{ description: "Unique in the tenant.", example: "payments" },
+);
 
 /** An id is one id in either case (RFC 9562 section 4), and is compared as text; a name is not. */
 function inLowerCaseIfId(ref: string): string {
@@ -74,23 +84,27 @@ function inLowerCaseIfId(ref: string): string {
 }
 
 /** In a path: what no key can be called finds none, so any short text is let through. */
-export const keyRef = text(limits.keyNameChars, 1).overwrite(inLowerCaseIfId).meta({
+export const keyRef = meta(text(limits.keyNameChars, 1).check(z.overwrite(inLowerCaseIfId)), {
 	description: "The key's id or its name.",
 	example: "payments",
 });
 
-export const versionNumber = z
-	.int()
-	.min(1)
-	.max(limits.keyVersions)
-	.meta({ description: "A version of the key; the first is 1." });
+export const versionNumber = meta(integer(1, limits.keyVersions), {
+	description: "A version of the key; the first is 1.",
+});
 
 /** The same in a query, where everything is text. */
-export const versionText = z
-	.string()
-	.regex(/^[1-9][0-9]{0,3}$/, `must be a whole number from 1 to ${limits.keyVersions}`)
-	.transform(Number)
-	.meta({ description: "A version; the current one when it is left out." });
+export const versionText = meta(
+	z.pipe(
+		z
+			.string()
+			.check(
+				z.regex(/^[1-9][0-9]{0,3}$/, `must be a whole number from 1 to ${limits.keyVersions}`),
+			),
+		z.transform(Number),
+	),
+	{ description: "A version; the current one when it is left out." },
+);
 
 const tagNamePattern = new RegExp(`^[A-Za-z0-9][A-Za-z0-9._/-]{0,${limits.tagNameChars - 1}}$`);
 const tagValue = text(limits.tagValueChars);
@@ -99,25 +113,29 @@ function isTagValue(value: unknown): boolean {
 	return tagValue.safeParse(value).success;
 }
 
-export const tags = jsonObject()
-	.superRefine((value, context) => {
-		const entries = Object.entries(value);
-		if (entries.length > limits.tagsPerKey) {
-			const rule = `must have ${limits.tagsPerKey} tags at the most, not ${entries.length}`;
-			context.addIssue({ code: "custom", message: rule });
-		}
-		for (const [name, tag] of entries.slice(0, limits.tagsPerKey)) {
-			if (!tagNamePattern.test(name)) {
-				const rule = `the name of a tag must begin with a letter or digit and have 1 to ${limits.tagNameChars} letters, digits, . _ / -`;
-				context.addIssue({ code: "custom", path: [name], message: rule });
-			} else if (!isTagValue(tag)) {
-				const rule = `must be a text of ${limits.tagValueChars} characters at the most, without control characters`;
-				context.addIssue({ code: "custom", path: [name], message: rule });
-			}
-		}
-	})
-	.transform((value) => value as Readonly<Record<string, string>>)
-	.meta({
+export const tags = meta(
+	z.pipe(
+		jsonObject().check(
+			z.superRefine((value, context) => {
+				const entries = Object.entries(value);
+				if (entries.length > limits.tagsPerKey) {
+					const rule = `must have ${limits.tagsPerKey} tags at the most, not ${entries.length}`;
+					context.addIssue({ code: "custom", message: rule });
+				}
+				for (const [name, tag] of entries.slice(0, limits.tagsPerKey)) {
+					if (!tagNamePattern.test(name)) {
+						const rule = `the name of a tag must begin with a letter or digit and have 1 to ${limits.tagNameChars} letters, digits, . _ / -`;
+						context.addIssue({ code: "custom", path: [name], message: rule });
+					} else if (!isTagValue(tag)) {
+						const rule = `must be a text of ${limits.tagValueChars} characters at the most, without control characters`;
+						context.addIssue({ code: "custom", path: [name], message: rule });
+					}
+				}
+			}),
+		),
+		z.transform((value) => value as Readonly<Record<string, string>>),
+	),
+	{
 		description: `Your own labels, ${limits.tagsPerKey} at the most.`,
 		example: { team: "payments" },
 		override: {
@@ -125,35 +143,42 @@ export const tags = jsonObject()
 			additionalProperties: { type: "string", maxLength: limits.tagValueChars },
 			maxProperties: limits.tagsPerKey,
 		},
-	});
+	},
+);
 
 /** Either case comes in (RFC 9562 section 4); everything below compares ids as text. */
-export const id = z.uuid().toLowerCase().meta({ description: "A UUID of version 7 (RFC 9562)." });
+export const id = meta(z.uuid().check(z.toLowerCase()), {
+	description: "A UUID of version 7 (RFC 9562).",
+});
 
-export const timestamp = z.iso.datetime().meta({ example: "2026-11-21T10:00:00.000Z" });
+export const timestamp = meta(z.iso.datetime(), { example: "2026-11-21T10:00:00.000Z" });
 
-export const fence = z
-	.enum(["true", "false"])
-	.transform((value) => value === "true")
-	.meta({
+export const fence = meta(
+	z.pipe(
+		z.enum(["true", "false"]),
+		z.transform((value) => value === "true"),
+	),
+	{
 		description:
 			"`true`: answer only when nobody acts on what was before any more, a lease's life later (2 s).",
-	});
+	},
+);
 
 const pageSizeRule = `must be a whole number from 1 to ${limits.pageSizeMax}`;
 
-export const pageSize = z
-	.string()
-	.regex(/^[1-9][0-9]{0,2}$/, pageSizeRule)
-	.transform(Number)
-	.refine((size) => size <= limits.pageSizeMax, pageSizeRule)
-	.meta({
+export const pageSize = meta(
+	z
+		.pipe(z.string().check(z.regex(/^[1-9][0-9]{0,2}$/, pageSizeRule)), z.transform(Number))
+		.check(z.refine((size) => size <= limits.pageSizeMax, pageSizeRule)),
+	{
 		description: `Entries a page, 1 to ${limits.pageSizeMax}; ${limits.pageSizeDefault} when it is left out.`,
-	});
+	},
+);
 
-export const cursor = z.string().max(64).meta({ description: "`nextCursor` of the page before." });
+export const cursor = meta(z.string().check(z.maxLength(64)), {
+	description: "`nextCursor` of the page before.",
+});
 
-export const nextCursor = z
-	.string()
-	.nullable()
-	.meta({ description: "Send it as `cursor` for the next page; null on the last one." });
+export const nextCursor = meta(z.nullable(z.string()), {
+	description: "Send it as `cursor` for the next page; null on the last one.",
+});

@@ -1,37 +1,40 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 import { errorTable } from "../errors.ts";
+import { meta } from "../lib/zod.ts";
 
 const code = z.enum(Object.keys(errorTable) as [string, ...string[]]);
 
 /** Every refusal of the service (RFC 9457). */
-export const problem = z
-	.object({
-		type: z.string().meta({ description: "Where the code is explained." }),
+export const problem = meta(
+	z.object({
+		type: meta(z.string(), { description: "Where the code is explained." }),
 		title: z.string(),
 		status: z.int(),
-		detail: z.string().meta({ description: "The rule and the value." }),
-		code: code.meta({ description: "Stable; programs decide by it." }),
+		detail: meta(z.string(), { description: "The rule and the value." }),
+		code: meta(code, { description: "Stable; programs decide by it." }),
 		requestId: z.string(),
-		errors: z
-			.array(
+		errors: z.optional(
+			z.array(
 				z.object({
-					pointer: z.string().meta({ description: "JSON pointer (RFC 6901)." }),
+					pointer: meta(z.string(), { description: "JSON pointer (RFC 6901)." }),
 					code,
 					detail: z.string(),
 				}),
-			)
-			.optional(),
-	})
-	.meta({ id: "Problem" });
+			),
+		),
+	}),
+	{ id: "Problem" },
+);
 
-export const health = z.object({ status: z.literal("ok") }).meta({ id: "Health" });
+export const health = meta(z.object({ status: z.literal("ok") }), { id: "Health" });
 
 const dependency = z.object({ ok: z.boolean(), milliseconds: z.number() });
 
-export const readiness = z
-	.object({
+export const readiness = meta(
+	z.object({
 		ready: z.boolean(),
 		postgres: dependency,
 		redis: dependency,
-	})
-	.meta({ id: "Readiness" });
+	}),
+	{ id: "Readiness" },
+);

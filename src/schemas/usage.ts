@@ -1,49 +1,50 @@
-import * as z from "zod";
+import * as z from "zod/mini";
+import { meta } from "../lib/zod.ts";
 import { cursor, id, nextCursor, pageSize, timestamp } from "./fields.ts";
 
-const day = z.iso.date().meta({ example: "2026-11-21" });
-const count = z.int().min(0);
+const day = meta(z.iso.date(), { example: "2026-11-21" });
+const count = z.int().check(z.minimum(0));
 
 export const listUsageQuery = z.strictObject({
-	by: z
-		.enum(["day", "target"])
-		.optional()
-		.meta({ description: "A row a day (the default), or a row for each key or token of a day." }),
-	target: id.optional().meta({ description: "Only of the key or token with this id." }),
-	from: day.optional().meta({ description: "From this day (UTC) on; 30 days ago if left out." }),
-	to: day.optional().meta({ description: "Up to this day (UTC); today if left out." }),
-	limit: pageSize.optional(),
-	cursor: cursor.optional(),
+	by: meta(z.optional(z.enum(["day", "target"])), {
+		description: "A row a day (the default), or a row for each key or token of a day.",
+	}),
+	target: meta(z.optional(id), { description: "Only of the key or token with this id." }),
+	from: meta(z.optional(day), { description: "From this day (UTC) on; 30 days ago if left out." }),
+	to: meta(z.optional(day), { description: "Up to this day (UTC); today if left out." }),
+	limit: z.optional(pageSize),
+	cursor: z.optional(cursor),
 });
 
-export const usagePage = z
-	.object({
+export const usagePage = meta(
+	z.object({
 		usage: z.array(
 			z.object({
 				day,
-				targetId: id
-					.nullable()
-					.meta({ description: "null for all together, and for what named none by its id." }),
+				targetId: meta(z.nullable(id), {
+					description: "null for all together, and for what named none by its id.",
+				}),
 				signatures: count,
-				invalid: count.meta({
+				invalid: meta(count, {
 					description: "Signatures that did not verify; those that did have no record.",
 				}),
 				refused: count,
 				changes: count,
-				cost: z.number().meta({ description: "In tokens of the rate limits." }),
+				cost: meta(z.number(), { description: "In tokens of the rate limits." }),
 			}),
 		),
 		nextCursor,
-	})
-	.meta({ id: "UsagePage" });
+	}),
+	{ id: "UsagePage" },
+);
 
 export const listUsedKeysQuery = z.strictObject({
-	limit: pageSize.optional(),
-	cursor: cursor.optional(),
+	limit: z.optional(pageSize),
+	cursor: z.optional(cursor),
 });
 
-export const usedKeyPage = z
-	.object({
+export const usedKeyPage = meta(
+	z.object({
 		keys: z.array(
 			z.object({
 				id,
@@ -51,10 +52,11 @@ export const usedKeyPage = z
 				algorithm: z.string(),
 				state: z.string(),
 				currentVersion: z.int(),
-				rotatedAt: timestamp.meta({ description: "When the current version was made." }),
-				lastUsedOn: day.nullable().meta({ description: "The day (UTC) of its last record." }),
+				rotatedAt: meta(timestamp, { description: "When the current version was made." }),
+				lastUsedOn: meta(z.nullable(day), { description: "The day (UTC) of its last record." }),
 			}),
 		),
 		nextCursor,
-	})
-	.meta({ id: "UsedKeyPage" });
+	}),
+	{ id: "UsedKeyPage" },
+);
