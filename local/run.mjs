@@ -18,6 +18,7 @@ const commands = {
 	dev: ["local/dev.ts"],
 	test: ["node_modules/vitest/vitest.mjs", "run"],
 	check: ["scripts/check.ts"],
+	openapi: ["openapi/write.ts"],
 	bench: ["bench/run.ts"],
 	profile: ["profile/run.ts"],
 	validate: ["validate/run.ts"],

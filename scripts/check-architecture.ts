@@ -85,7 +85,7 @@ interface Source {
 	readonly imports: readonly Import[];
 }
 
-/** Checks the tree under `root`: src/, durable-objects/, local/ and scripts/, as far as they exist. */
+/** Checks the tree under `root`: src/, durable-objects/, openapi/, local/ and scripts/, as far as they exist. */
 export function checkArchitecture(root: string): { files: number; findings: Finding[] } {
 	const sources = readSources(root);
 	const service = sources.filter(({ file }) => /^(src|durable-objects)\//.test(file));
@@ -103,7 +103,7 @@ export function checkArchitecture(root: string): { files: number; findings: Find
 }
 
 function readSources(root: string): Source[] {
-	const folders = ["src", "durable-objects", "local", "scripts"];
+	const folders = ["src", "durable-objects", "openapi", "local", "scripts"];
 	const files = folders.flatMap((folder) => globSync(`${folder}/**/*.{ts,mjs}`, { cwd: root }));
 	return files.sort().map((path) => {
 		const file = path.replaceAll("\\", "/");

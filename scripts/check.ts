@@ -28,7 +28,7 @@ function stopAll(): void {
 	for (const group of running) process.kill(-group, "SIGKILL");
 }
 
-/** Runs a tool of node_modules/.bin, or a script of this folder, to its end. */
+/** Runs a command to its end. */
 function run(command: string, args: readonly string[]): Promise<Outcome> {
 	return new Promise((resolve) => {
 		// A group of its own, because the tools are launchers that leave their child behind when killed.
@@ -59,8 +59,18 @@ function run(command: string, args: readonly string[]): Promise<Outcome> {
 	});
 }
 
+/** Runs a tool of node_modules/.bin. */
 function tool(name: string, ...args: string[]): Promise<Outcome> {
 	return run(join(root, "node_modules", ".bin", name), args);
+}
+
+/** Runs a script of this repository. */
+function runScript(path: string, ...args: string[]): Promise<Outcome> {
+	return run(process.execPath, [
+		"--disable-warning=ExperimentalWarning",
+		join(root, path),
+		...args,
+	]);
 }
 
 /** Files of the repository that match, relative to its root; what is built or installed left out. */
@@ -93,7 +103,6 @@ function checkAllTyped(): Outcome {
 
 function listChecks(fix: boolean): Check[] {
 	const biome = fix ? ["check", "--write"] : ["ci"];
-	const architecture = join(import.meta.dirname, "check-architecture.ts");
 	const projects = find("**/tsconfig*.json");
 	return [
 		{
@@ -109,8 +118,12 @@ function listChecks(fix: boolean): Check[] {
 			run: () => tool("knip", "--no-progress", "--treat-config-hints-as-errors"),
 		},
 		{
+			name: "OpenAPI document",
+			run: () => runScript("openapi/write.ts", ...(fix ? [] : ["--check"])),
+		},
+		{
 			name: "architecture",
-			run: () => run(process.execPath, ["--disable-warning=ExperimentalWarning", architecture]),
+			run: () => runScript("scripts/check-architecture.ts"),
 		},
 	];
 }

@@ -17,7 +17,7 @@ import {
 import { listBenchmarkAlerts, listBenchmarks, runBenchmark } from "./routes/benchmarks.ts";
 import { getCache, purgeCache, warmCache } from "./routes/cache.ts";
 import { getConfig, listConfigVersions, putConfig, rollbackConfig } from "./routes/config.ts";
-import { documentation } from "./routes/documentation.ts";
+import { getDocs, getOpenApi } from "./routes/documentation.ts";
 import {
 	createKey,
 	deleteKey,
@@ -99,7 +99,8 @@ export const routes: readonly Route[] = [
 	getAuditKeys,
 	healthz,
 	readyz,
-	...documentation(() => routes),
+	getOpenApi,
+	getDocs,
 ];
 
 /**

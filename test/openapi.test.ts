@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { openApi } from "../openapi/document.ts";
 import { routes } from "../src/app.ts";
 import { errorTable } from "../src/errors.ts";
-import { openApi } from "../src/routes/documentation.ts";
 import { problem } from "../src/schemas/service.ts";
 import { exampleTenant, pathOf } from "./support/fixtures.ts";
 import { call } from "./support/tenant.ts";
@@ -9,10 +9,22 @@ import { call } from "./support/tenant.ts";
 const document = openApi(routes);
 
 describe("GET /openapi.json", () => {
-	it("serves the document that the routes make", async () => {
+	it("serves the document that the routes make, which `npm run openapi` writes", async () => {
 		const answer = await call("GET", "/openapi.json");
 		expect(answer.status).toBe(200);
 		expect(answer.json).toEqual(JSON.parse(JSON.stringify(document)));
+	});
+
+	it("may be kept by anyone for five minutes, and is not sent again to whoever has it", async () => {
+		const { headers } = await call("GET", "/openapi.json");
+		const etag = headers.get("etag") ?? "";
+		expect(etag).toMatch(/^"[\w-]{43}"$/);
+		expect(headers.get("content-type")).toBe("application/json");
+		expect(headers.get("cache-control")).toBe("public, max-age=300, stale-while-revalidate=300");
+		const again = await call("GET", "/openapi.json", { headers: { "If-None-Match": etag } });
+		expect([again.status, again.headers.get("etag")]).toEqual([304, etag]);
+		const head = await call("HEAD", "/openapi.json");
+		expect([head.status, head.headers.get("etag"), head.text]).toEqual([200, etag, ""]);
 	});
 
 	it("says OpenAPI 3.1 and has every route under its method", () => {

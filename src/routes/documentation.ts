@@ -1,211 +1,61 @@
 import * as z from "zod/mini";
-import {
-	createDocument,
-	type ZodOpenApiOperationObject,
-	type ZodOpenApiPathsObject,
-} from "zod-openapi";
-import { permissions } from "../auth/roles.ts";
-import { type ErrorCode, errorTable } from "../errors.ts";
 import { ok } from "../lib/result.ts";
 import { limits } from "../limits.ts";
-import { idempotencyHeaders } from "../schemas/headers.ts";
-import { problem } from "../schemas/service.ts";
-import { signItem, verifyItem } from "../schemas/signing.ts";
-import type { PublicDocument } from "../services.ts";
+import type { PublicDocument, Services } from "../services.ts";
 import { answerPublic, documentOf, notModified } from "./published.ts";
-import { type Answer, publicRoute, type Route } from "./route.ts";
+import { publicRoute } from "./route.ts";
 
-/** The OpenAPI document and the page that reads it. `routes` is asked late, because they are of the table too. */
-export function documentation(routes: () => readonly Route[]): Route[] {
-	let document: PublicDocument | undefined;
-	return [
-		publicRoute(
-			{
-				method: "get",
-				path: "/openapi.json",
-				id: "getOpenApi",
-				addressCost: 1,
-				tag: "Service",
-				summary: "This document (OpenAPI 3.1)",
-				answer: { status: 200, description: "The document", schema: z.looseObject({}) },
-				otherAnswers: [notModified],
-				failures: [],
-				examples: [{}],
-			},
-			async ({ raw }) => {
-				document ??= documentOf(JSON.stringify(openApi(routes())));
-				return answerPublic(raw, document, "application/json", limits.documentsMaxAgeSeconds);
-			},
-		),
-		publicRoute(
-			{
-				method: "get",
-				path: "/docs",
-				id: "getDocs",
-				addressCost: 1,
-				tag: "Service",
-				summary: "The documentation as an interactive page",
-				answer: { status: 200, description: "HTML", contentType: "text/html; charset=utf-8" },
-				failures: [],
-				examples: [{}],
-			},
-			async ({ services }) => {
-				const page = await services.assets.fetch("https://assets.local/docs/");
-				const headers = {
-					"Content-Type": "text/html; charset=utf-8",
-					"Cache-Control": `public, max-age=${limits.documentsMaxAgeSeconds}`,
-					"Content-Security-Policy": pagePolicy,
-				};
-				return ok(new Response(page.body, { status: page.status, headers }));
-			},
-		),
-	];
+let document: PublicDocument | undefined;
+
+/** The file that `npm run openapi` makes of the route table (openapi/), as it is. */
+export const getOpenApi = publicRoute(
+	{
+		method: "get",
+		path: "/openapi.json",
+		id: "getOpenApi",
+		addressCost: 1,
+		tag: "Service",
+		summary: "This document (OpenAPI 3.1)",
+		answer: { status: 200, description: "The document", schema: z.looseObject({}) },
+		otherAnswers: [notModified],
+		failures: [],
+		examples: [{}],
+	},
+	async ({ raw, services }) => {
+		document ??= await readDocument(services);
+		return answerPublic(raw, document, "application/json", limits.documentsMaxAgeSeconds);
+	},
+);
+
+async function readDocument({ assets }: Services): Promise<PublicDocument> {
+	const file = await assets.fetch("https://assets.local/openapi.json");
+	if (!file.ok) throw new Error(`the OpenAPI document is not there: status ${file.status}`);
+	return documentOf(await file.text());
 }
+
+export const getDocs = publicRoute(
+	{
+		method: "get",
+		path: "/docs",
+		id: "getDocs",
+		addressCost: 1,
+		tag: "Service",
+		summary: "The documentation as an interactive page",
+		answer: { status: 200, description: "HTML", contentType: "text/html; charset=utf-8" },
+		failures: [],
+		examples: [{}],
+	},
+	async ({ services }) => {
+		const page = await services.assets.fetch("https://assets.local/docs/");
+		const headers = {
+			"Content-Type": "text/html; charset=utf-8",
+			"Cache-Control": `public, max-age=${limits.documentsMaxAgeSeconds}`,
+			"Content-Security-Policy": pagePolicy,
+		};
+		return ok(new Response(page.body, { status: page.status, headers }));
+	},
+);
 
 /** The page runs what it brings, talks to its own origin and to no other. */
 const pagePolicy =
 	"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
-
-/** Codes that any route can answer, and those that any guarded route or any route with a body can. */
-const everyRoute: readonly ErrorCode[] = ["internal", "unavailable"];
-const guardedRoutes: readonly ErrorCode[] = [
-	"missing_token",
-	"invalid_token",
-	"role_forbidden",
-	"rate_limited",
-	"cost_above_limit",
-	"overloaded",
-	"lease_lapsed",
-	"audit_unavailable",
-	"audit_backlog_full",
-];
-const withInput: readonly ErrorCode[] = ["invalid_request", "unknown_field"];
-const withBody: readonly ErrorCode[] = [
-	"invalid_json",
-	"too_deep",
-	"body_too_large",
-	"unsupported_media_type",
-	"body_timeout",
-];
-
-const withKey: readonly ErrorCode[] = [
-	"invalid_idempotency_key",
-	"idempotency_key_reused",
-	"idempotency_running",
-	"idempotency_full",
-];
-
-/** Whether an Idempotency-Key means something to it (routes/idempotent.ts). */
-function takesKey({ permission, method }: Route): boolean {
-	return permission !== null && method !== "get";
-}
-
-function headersOf({ headers }: Route): z.ZodMiniObject {
-	return headers ? z.extend(idempotencyHeaders, headers.shape) : idempotencyHeaders;
-}
-
-/** The groups of the document, in their order. */
-const tags: Readonly<Record<Route["tag"], string>> = {
-	Signing: "The main job: sign and verify, one by one or in batches.",
-	Keys: "Make and import keys, and lead them through their life.",
-	Tokens: "Who may call: bearer tokens with a role, for some keys or for all.",
-	Configuration: "What a tenant sets for itself: limits first of all. Every version is kept.",
-	Audit: "What was done, by whom and with what: every record, and proof that none was changed.",
-	Usage: "What was done, counted by day and key.",
-	Caches: "What an isolate keeps in memory, and what more of it would bring.",
-	Benchmarks: "How fast the deployed service is, measured by itself, and what became slower.",
-	Public: "What anyone may read.",
-	Service: "Health, and this documentation.",
-};
-
-export function openApi(routes: readonly Route[]) {
-	const paths: ZodOpenApiPathsObject = {};
-	for (const route of routes) {
-		paths[route.path] = { ...paths[route.path], [route.method]: operation(route) };
-	}
-	return createDocument({
-		openapi: "3.1.0",
-		info: {
-			title: "edgesign",
-			version: "1",
-			description: "Keeps private keys, and signs and verifies at the edge.",
-			license: { name: "Apache-2.0", identifier: "Apache-2.0" },
-		},
-		servers: [{ url: "/" }],
-		tags: Object.entries(tags).map(([name, description]) => ({ name, description })),
-		paths,
-		components: {
-			schemas: { SignItem: signItem, VerifyItem: verifyItem },
-			securitySchemes: {
-				bearer: { type: "http", scheme: "bearer", description: "es_<tenant>_<secret>" },
-			},
-		},
-		"x-errors": errorTable,
-	});
-}
-
-function operation(route: Route): ZodOpenApiOperationObject {
-	const { answer, examples } = route;
-	const [first] = examples;
-	const bodies = examples.flatMap(({ body }, index) =>
-		body === undefined ? [] : [[`example${index + 1}`, { value: body }] as const],
-	);
-	return {
-		operationId: route.id,
-		tags: [route.tag],
-		summary: route.summary,
-		...(route.description && { description: route.description }),
-		security: route.permission === null ? [] : [{ bearer: [] }],
-		...(route.permission && { "x-roles": permissions[route.permission] }),
-		...((route.params || route.query || takesKey(route)) && {
-			requestParams: {
-				...(route.params && { path: route.params as z.ZodMiniObject }),
-				...(route.query && { query: route.query as z.ZodMiniObject }),
-				...(takesKey(route) && { header: headersOf(route) }),
-			},
-		}),
-		...(route.body && {
-			requestBody: {
-				required: true,
-				content: {
-					"application/json": { schema: route.body, examples: Object.fromEntries(bodies) },
-				},
-			},
-		}),
-		...(first && { "x-example": { params: first.params, query: first.query } }),
-		responses: {
-			...problems(route),
-			...Object.fromEntries([answer, ...(route.otherAnswers ?? [])].map(response)),
-		},
-	};
-}
-
-function response({ status, description, schema, contentType, otherContentTypes = [] }: Answer) {
-	const types = [contentType ?? "application/json", ...otherContentTypes];
-	const content = Object.fromEntries(types.map((type) => [type, { schema: schema ?? z.string() }]));
-	const body = schema || contentType ? { content } : {};
-	return [String(status), { description, ...body }] as const;
-}
-
-/** One response a status, which names its codes. */
-function problems(route: Route) {
-	const codes = [
-		...route.failures,
-		...(route.params || route.query || route.body ? withInput : []),
-		...(route.body ? withBody : []),
-		...(route.permission ? guardedRoutes : []),
-		...(route.permission === null && route.addressCost > 0 ? ["rate_limited" as const] : []),
-		...(takesKey(route) ? withKey : []),
-		...everyRoute,
-	];
-	const byStatus = Map.groupBy(new Set(codes), (code) => errorTable[code].status);
-	return Object.fromEntries(
-		[...byStatus].map(([status, of]) => [
-			String(status) as "400",
-			{
-				description: of.map((code) => `\`${code}\`: ${errorTable[code].title}.`).join("\n\n"),
-				content: { "application/problem+json": { schema: problem } },
-			},
-		]),
-	);
-}

@@ -3,10 +3,10 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, it } from "vitest";
+import { openApi } from "../../openapi/document.ts";
 import { routes } from "../../src/app.ts";
 import { errorTable } from "../../src/errors.ts";
 import { limits } from "../../src/limits.ts";
-import { openApi } from "../../src/routes/documentation.ts";
 import type { Route } from "../../src/routes/route.ts";
 
 const publicFolder = join(import.meta.dirname, "../../public");

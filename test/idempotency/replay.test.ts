@@ -1,9 +1,9 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
+import { openApi } from "../../openapi/document.ts";
 import { routes } from "../../src/app.ts";
 import { toBase64 } from "../../src/lib/bytes.ts";
 import { limits } from "../../src/limits.ts";
-import { openApi } from "../../src/routes/documentation.ts";
 import { createServices } from "../../src/services.ts";
 import { expectBaseHeaders, expectProblem } from "../support/answers.ts";
 import { exampleTenant, pathOf } from "../support/fixtures.ts";
