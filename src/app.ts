@@ -1,4 +1,5 @@
-import { type Context, Hono } from "hono";
+import type { Context } from "hono";
+import { HonoBase } from "hono/hono-base";
 import { TrieRouter } from "hono/router/trie-router";
 import type { Env } from "./env.ts";
 import { systemClock } from "./lib/clock.ts";
@@ -107,9 +108,9 @@ export const routes: readonly Route[] = [
  * The whole service. There is no chain of middleware: `serve` takes every request of a route through
  * the same steps (who calls, may they, is the input well formed, the handler), in the order of its text.
  */
-export function createApp(): Hono<{ Bindings: Env }> {
-	// Named, because Hono's default falls back to a slower router without a word when paths overlap.
-	const app = new Hono<{ Bindings: Env }>({ router: new TrieRouter() });
+export function createApp(): HonoBase<{ Bindings: Env }> {
+	// Hono itself brings two routers more, and falls back to a slower one without a word when paths overlap.
+	const app = new HonoBase<{ Bindings: Env }>({ router: new TrieRouter() });
 	for (const route of routes) {
 		const path = route.path.replace(/\{(\w+)\}/g, ":$1");
 		app.on(route.method.toUpperCase(), path, (context) =>
