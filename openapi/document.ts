@@ -11,8 +11,8 @@ import { idempotencyHeaders } from "../src/schemas/headers.ts";
 import { problem } from "../src/schemas/service.ts";
 import { signItem, verifyItem } from "../src/schemas/signing.ts";
 
-/** Codes that any route can answer, and those that any guarded route or any route with a body can. */
-const everyRoute: readonly ErrorCode[] = ["internal", "unavailable"];
+/** Codes that any route can answer (no parameter is passed over), and those of guarded routes, or with a body. */
+const everyRoute: readonly ErrorCode[] = ["unknown_field", "internal", "unavailable"];
 const guardedRoutes: readonly ErrorCode[] = [
 	"missing_token",
 	"invalid_token",
@@ -24,7 +24,6 @@ const guardedRoutes: readonly ErrorCode[] = [
 	"audit_unavailable",
 	"audit_backlog_full",
 ];
-const withInput: readonly ErrorCode[] = ["invalid_request", "unknown_field"];
 const withBody: readonly ErrorCode[] = [
 	"invalid_json",
 	"too_deep",
@@ -137,7 +136,7 @@ function response({ status, description, schema, contentType, otherContentTypes 
 function problems(route: Route) {
 	const codes = [
 		...route.failures,
-		...(route.params || route.query || route.body ? withInput : []),
+		...(route.params || route.query || route.body ? ["invalid_request" as const] : []),
 		...(route.body ? withBody : []),
 		...(route.permission ? guardedRoutes : []),
 		...(route.permission === null && route.addressCost > 0 ? ["rate_limited" as const] : []),

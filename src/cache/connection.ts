@@ -8,6 +8,7 @@ export function createRedis({ redis: { url, token } }: Pick<Config, "redis">): R
 		url,
 		token,
 		enableTelemetry: false,
+		enableAutoPipelining: false, // it joins calls of several requests into one, and none may wait for another's
 		retry: { retries: 0 }, // `false` would be one
 		signal: () => AbortSignal.timeout(limits.readinessTimeoutMs),
 	});

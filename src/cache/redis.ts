@@ -103,6 +103,7 @@ export function connectRedisStore(
 		url,
 		token,
 		enableTelemetry: false,
+		enableAutoPipelining: false, // it joins calls of several requests into one, and none may wait for another's
 		retry: { retries: 0 }, // `false` would be one
 		automaticDeserialization: false,
 		signal: () => AbortSignal.timeout(timeoutMs),

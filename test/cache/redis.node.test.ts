@@ -167,6 +167,13 @@ describe("a Redis that is not well", () => {
 		expect(await store.read("acme", 7, [key])).toEqual([null]);
 	});
 
+	it("is asked by each request for itself: none waits for what another one sent", async () => {
+		const { url, asked } = await serve(json({ result: [null] }));
+		const { store } = connect(url);
+		await Promise.all([store.read("acme", 7, [key]), store.read("acme", 7, [other])]);
+		expect(asked).toHaveLength(2);
+	});
+
 	it("is asked again when it is well, and answers", async () => {
 		const gateway = await startRedisGateway({ dataDir, token, redisUrl: "", inProcess: true });
 		const port = Number(new URL(gateway.url).port);
