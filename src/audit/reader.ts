@@ -17,15 +17,15 @@ export interface AuditPlaces {
 	readonly namespace: DurableObjectNamespace;
 	readonly coordinator: Pick<ReturnType<typeof createCoordinators>, "chains">;
 	readonly db: Database;
-	/** Where records go from Postgres, in this order. */
-	readonly further?: readonly RecordSource[];
+	/** Where records go from Postgres, in this order, as one request reads it. */
+	readonly further?: () => readonly RecordSource[];
 }
 
 export function createAuditReader({
 	namespace,
 	coordinator,
 	db,
-	further = [],
+	further = () => [],
 }: AuditPlaces): AuditReader {
 	// The binding does not know its class.
 	const objectAt = (place: string) => namespace.getByName(place) as unknown as AuditLogRpc;
@@ -42,7 +42,7 @@ export function createAuditReader({
 		async recordsOf(tenant) {
 			const { places } = await chainsOf(tenant);
 			const objects = atOnce(places.map(objectRecords), limits.auditObjectsAtOnce);
-			return inOrder([objects, storedRecords(db), ...further]);
+			return inOrder([objects, storedRecords(db), ...further()]);
 		},
 		async headsOf(tenant) {
 			const { chains, places } = await chainsOf(tenant);

@@ -1,4 +1,3 @@
-import { proveArchived } from "../audit/archive-proof.ts";
 import { leafOf } from "../audit/chain.ts";
 import { checkpointOf } from "../audit/checkpoint.ts";
 import { statementsOfExpired } from "../audit/expired.ts";
@@ -93,7 +92,7 @@ export const getAuditRecordProof = route(
 		const signed = await services.auditSigner.sign("edgesign-audit-record+jwt", statement);
 		const canonical = [encoded.head, encoded.item].map(toBase64);
 		const path = await provePath(services, caller.tenant, found.value);
-		const proof = await proveArchived(services, found.value);
+		const proof = await services.cold().prove(caller.tenant, record.id);
 		const archived = proof && { ...proof, hashes: proof.hashes.map(toBase64) };
 		return ok({ json: { record, canonical, leaf, signed, path, archived } });
 	},
@@ -147,16 +146,17 @@ export const exportAudit = route(
 	async ({ services, caller, query: { format, ...query }, raw }) => {
 		const refusal = refuseScoped(caller, whatScopedCanNot);
 		if (refusal) return refusal;
-		const { auditReader, auditSigner: signer, clock, random, db, archive } = services;
+		const { auditReader, auditSigner: signer, clock, random } = services;
 		const { tenant } = caller;
 		const checkpoint = checkpointOf(tenant, await auditReader.headsOf(tenant), clock());
 		const source = await auditReader.recordsOf(tenant);
 		const id = uuidv7(clock, random);
 		const filter = filterOf(tenant, query);
-		const expired = () => statementsOfExpired({ db, archive, signer }, id, filter);
+		const cold = services.cold();
+		const expired = () => statementsOfExpired(cold, signer, id, filter);
 		const request = { id, filter, checkpoint, source, signer, expired };
 		const isParquet = (format ?? formatAccepted(raw)) === "parquet";
-		const pieces = isParquet ? writeParquetExport(request) : writeExport(request);
+		const pieces = isParquet ? writeParquetExport(request, cold) : writeExport(request);
 		const headers = {
 			"Content-Type": isParquet ? parquet : ndjson,
 			"Content-Disposition": `attachment; filename="audit-${tenant}-${id}.${isParquet ? "parquet" : "ndjson"}"`,
