@@ -1,5 +1,5 @@
 import type { Redis } from "@upstash/redis/cloudflare";
-import { type ColdArchive, type ColdLogRpc, openCold } from "./audit/cold.ts";
+import { type ColdLogRpc, type OpenCold, openCold } from "./audit/cold.ts";
 import { type AuditLogs, createAuditLogs } from "./audit/log.ts";
 import { type AuditReader, createAuditReader } from "./audit/reader.ts";
 import { type AuditSigner, createAuditSigner } from "./audit/signer.ts";
@@ -65,7 +65,7 @@ export interface Services {
 	readonly auditReader: AuditReader;
 	readonly auditSigner: AuditSigner;
 	/** Where records go from Postgres, for one request: another worker has it. */
-	readonly cold: () => ColdArchive;
+	readonly cold: () => OpenCold;
 	readonly tokenCache: Store<CachedToken>;
 	readonly keyCache: Store<LoadedKey>;
 	readonly versionCache: Store<LoadedVersion>;
@@ -138,7 +138,6 @@ export function createServices(
 	const addresses = createAddressLimits(env.ADDRESSES, clock);
 	registerHolders(memory, leases, addresses);
 	const sharedCounts = noCounts();
-	const cold = coldOf(env.COLD_LOG);
 	return {
 		config,
 		db,
@@ -172,10 +171,9 @@ export function createServices(
 			namespace: env.AUDIT_LOG,
 			coordinator,
 			db,
-			further: () => [cold()],
 		}),
 		auditSigner: createAuditSigner(config.keyEncryptionKeys),
-		cold,
+		cold: coldOf(env.COLD_LOG),
 		...stores,
 		caches,
 		memory,
@@ -199,7 +197,7 @@ export function createServices(
 }
 
 /** The binding does not know its class; src/archive.ts has these methods. */
-function coldOf(binding: Service): () => ColdArchive {
+function coldOf(binding: Service): () => OpenCold {
 	return () => openCold(binding as unknown as ColdLogRpc);
 }
 

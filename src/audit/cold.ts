@@ -41,13 +41,18 @@ export interface ColdArchive extends RecordSource, ParquetEncoder {
 	expired(filter: RecordFilter, before: string | null): Promise<ExpiredPage>;
 }
 
+/** One that is held until it is closed. */
+export interface OpenCold extends ColdArchive {
+	close(): void;
+}
+
 export interface ColdFailure {
 	readonly kind: "unreadable" | "database";
 	readonly message: string;
 }
 
 /** The same over RPC, where an error would lose its class. */
-export type ColdSessionRpc = {
+export type ColdSessionRpc = Partial<Disposable> & {
 	readonly [Call in keyof ColdArchive]: (
 		...args: Parameters<ColdArchive[Call]>
 	) => Promise<Result<Awaited<ReturnType<ColdArchive[Call]>>, ColdFailure>>;
@@ -74,11 +79,11 @@ export async function told<T>(call: () => T | Promise<T>): Promise<Result<T, Col
 }
 
 /**
- * The archive for one request, with which its session ends. Throws AuditUnreadable or DatabaseUnavailable,
+ * The archive for one request, which closes it. Throws AuditUnreadable or DatabaseUnavailable,
  * in the words of the worker that has it: a file that is not what was written is told from one that does
  * not answer.
  */
-export function openCold(binding: ColdLogRpc): ColdArchive {
+export function openCold(binding: ColdLogRpc): OpenCold {
 	let session: Promise<ColdSessionRpc> | null = null;
 
 	async function ask<T>(
@@ -98,6 +103,12 @@ export function openCold(binding: ColdLogRpc): ColdArchive {
 		group: (rows) => ask((opened) => opened.group(rows)),
 		table: () => ask((opened) => opened.table()),
 		tail: (texts, body) => ask((opened) => opened.tail(texts, body)),
+		close() {
+			session?.then(
+				(opened) => opened[Symbol.dispose]?.(),
+				() => {}, // it was told to who asked
+			);
+		},
 	};
 }
 

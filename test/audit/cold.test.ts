@@ -3,6 +3,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type ColdLogRpc, openCold, told } from "../../src/audit/cold.ts";
 import { AuditUnreadable, newestFirst, type SourcedRecord } from "../../src/audit/source.ts";
 import { DatabaseUnavailable } from "../../src/db/client.ts";
+import { exportAudit, getAuditRecordProof } from "../../src/routes/audit.ts";
+import { serve } from "../../src/routes/serve.ts";
+import { inBackground } from "../support/background.ts";
 import { newTenant, type Tenant } from "../support/tenant.ts";
 import { archiveAll, dropDays, fill, keysUnder, newDay, services } from "./archive-support.ts";
 import { unfiltered } from "./support.ts";
@@ -37,13 +40,47 @@ describe("the archive in a worker of its own", () => {
 		const { id } = records[0]?.record ?? { id: "" };
 		expect(await cold.prove(tenant.id, id)).toMatchObject({ index: 19, records: 20 });
 		expect(await cold.prove("nobody", id)).toBeNull();
+		cold.close();
+		await expect(cold.prove(tenant.id, id)).rejects.toThrow(AuditUnreadable);
+	});
+
+	it("is asked in one session for a request, which ends with it however it ends", async () => {
+		const counts = { opened: 0, asked: 0, closed: 0 };
+		const answer = async () => {
+			counts.asked++;
+			return { ok: true, value: { records: [], reached: null, days: [], before: null } };
+		};
+		const [read, expired] = [answer, answer];
+		const session = { read, expired, prove: null, [Symbol.dispose]: () => counts.closed++ };
+		const open = async () => {
+			counts.opened++;
+			return session as never;
+		};
+		const using = { ...services, cold: () => openCold({ open }) };
+		const token = await tenant.token("admin");
+		const ask = async (path: string) => {
+			const headers = { Authorization: `Bearer ${token}` };
+			const raw = new Request(`https://edgesign.test${path}`, { headers });
+			const route = path.includes("export") ? exportAudit : getAuditRecordProof;
+			const params = { record: path.split("/")[4] ?? "" };
+			const response = await serve(route, using, raw, params, inBackground);
+			await response.text();
+			return response.status;
+		};
+		expect(await ask("/v1/audit/export")).toBe(200);
+		expect(counts).toEqual({ opened: 1, asked: 2, closed: 1 });
+		expect(await ask(`/v1/audit/records/${records[0]?.record.id}/proof`)).toBe(404);
+		expect(counts).toEqual({ opened: 2, asked: 3, closed: 2 });
 	});
 
 	it("tells a file that is another one from whatever else it may be that fails", async () => {
 		const key = (await keysUnder(`audit/${tenant.id}/`)).find((one) => one.endsWith(".parquet"));
 		const bytes = new Uint8Array((await (await env.ARCHIVE.get(key ?? ""))?.arrayBuffer()) ?? []);
-		const ask = () =>
-			services.cold().read({ tenant: tenant.id, ...unfiltered, before: null, limit: 100 });
+		const query = { tenant: tenant.id, ...unfiltered, before: null, limit: 100 };
+		const ask = async () => {
+			const cold = services.cold();
+			return cold.read(query).finally(() => cold.close());
+		};
 		await env.ARCHIVE.put(key ?? "", bytes.with(100, (bytes[100] ?? 0) ^ 1));
 		await expect(ask()).rejects.toThrow(
 			new AuditUnreadable(`${key} is not what its manifest says`),
