@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
@@ -31,6 +32,21 @@ export default defineConfig({
 	},
 });
 
+const bucket = "edgesign-audit";
+
+/** The archive's worker, as it was bundled for this run: the service has its own binding to it. */
+function archiveWorker(bundleDir: string, bindings: Record<string, string>) {
+	const modulesRoot = `${bundleDir}-archive`;
+	return {
+		name: "edgesign-archive",
+		compatibilityDate: "2026-11-01",
+		modules: [{ type: "ESModule" as const, path: join(modulesRoot, "archive.js") }],
+		modulesRoot,
+		bindings,
+		r2Buckets: { ARCHIVE: bucket },
+	};
+}
+
 function inWorkerd(
 	name: string,
 	files: { readonly isolate: boolean; readonly include: string[]; readonly exclude?: string[] },
@@ -39,7 +55,12 @@ function inWorkerd(
 		plugins: [
 			cloudflareTest(({ inject }) => ({
 				wrangler: { configPath: "./wrangler.toml" },
-				miniflare: { bindings: inject("bindings") },
+				miniflare: {
+					bindings: inject("bindings"),
+					// Of the archive's worker, for tests of what that does.
+					r2Buckets: { ARCHIVE: bucket },
+					workers: [archiveWorker(inject("bundleDir"), inject("bindings"))],
+				},
 			})),
 		],
 		test: {

@@ -1,6 +1,7 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { bundleWorker } from "../local/bundle.ts";
+import { archiveConfigOf, bundleWorkers, textElsewhere } from "../local/bundle.ts";
 import type { DataFolder } from "../local/folder.ts";
 import type { Guard } from "../local/guard.ts";
 import { freePort } from "../local/ports.ts";
@@ -45,29 +46,32 @@ export interface Variant {
 	readonly readable?: true;
 }
 
-/** The configuration of a project, changed: written into the folder, so its paths become absolute. */
+/**
+ * The configuration of a project, changed: written into the folder, so its paths become absolute. The
+ * archive's worker, where the project has one, stands beside it as it is.
+ */
 export async function variantConfig(
 	{ folder }: { readonly folder: Pick<DataFolder, "path"> },
 	name: string,
 	{ main, alias = {}, readable }: Variant,
 	root = projectRoot,
 ): Promise<string> {
-	const absolute = {
+	const path = join(folder.path, `${name}.toml`);
+	const source = join(root, "wrangler.toml");
+	let text = await textElsewhere(source, {
 		"src/index.ts": main ?? join(root, "src/index.ts"),
 		public: join(root, "public"),
-	};
-	const source = join(root, "wrangler.toml");
-	let text = await readFile(source, "utf8");
-	for (const [path, to] of Object.entries(absolute)) {
-		if (!text.includes(`= "${path}"`)) throw new Error(`${source} names no "${path}"`);
-		text = text.replace(`= "${path}"`, `= ${JSON.stringify(to)}`);
-	}
+	});
 	if (readable) text = text.replace(/^minify = true$/m, "minify = false");
 	const lines = Object.entries(alias).map((pair) =>
 		pair.map((end) => JSON.stringify(end)).join(" = "),
 	);
-	const path = join(folder.path, `${name}.toml`);
 	await writeFile(path, [text, "[alias]", ...lines, ""].join("\n"));
+	const archive = archiveConfigOf(source);
+	if (existsSync(archive)) {
+		const absolute = { "src/archive.ts": join(root, "src/archive.ts") };
+		await writeFile(archiveConfigOf(path), await textElsewhere(archive, absolute));
+	}
 	return path;
 }
 
@@ -85,7 +89,7 @@ export async function buildWorker(
 	configPath: string,
 ): Promise<Built> {
 	const bundleDir = join(folder.path, `bundle-${name}`);
-	await bundleWorker(configPath, bundleDir);
+	await bundleWorkers(configPath, bundleDir);
 	return { name, configPath, bundleDir };
 }
 

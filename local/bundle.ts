@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { dirname, extname, join } from "node:path";
+import { dirname, extname, join, relative } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { gzipSync } from "node:zlib";
 import { Problem } from "./problem.ts";
@@ -52,14 +53,68 @@ export async function bundleWorker(configPath: string, outDir: string): Promise<
 }
 
 /** The modules of a worker that was bundled into `outDir`, the worker itself first. */
-export async function bundledModules(outDir: string): Promise<BundledModule[]> {
+async function bundledModules(outDir: string): Promise<BundledModule[]> {
 	const files = (await readdir(outDir, { recursive: true })).sort();
 	const modules = files.flatMap((file): BundledModule[] => {
 		const type = moduleTypes[extname(file)];
 		return type ? [{ type, path: join(outDir, file) }] : [];
 	});
-	const isMain = (module: BundledModule) => module.path === join(outDir, "index.js");
+	// The worker itself is what wrangler made, and has a source map.
+	const maps = new Set(files.filter((file) => file.endsWith(".map")));
+	const isMain = ({ path }: BundledModule) => maps.has(`${relative(outDir, path)}.map`);
 	return [...modules.filter(isMain), ...modules.filter((module) => !isMain(module))];
+}
+
+/** A worker that is bundled, and the configuration that it was bundled from. */
+export interface BundledWorker {
+	readonly configPath: string;
+	/** The worker itself first. */
+	readonly modules: readonly BundledModule[];
+}
+
+/** Of the archive's worker, which stands beside the service's own: `NAME.archive.toml` beside `NAME.toml`. */
+export function archiveConfigOf(configPath: string): string {
+	return configPath.replace(/\.toml$/, ".archive.toml");
+}
+
+/** A configuration's text for a file in another folder, where its relative paths would lead nowhere. */
+export async function textElsewhere(
+	configPath: string,
+	absolute: Readonly<Record<string, string>>,
+): Promise<string> {
+	let text = await readFile(configPath, "utf8");
+	for (const [path, to] of Object.entries(absolute)) {
+		if (!text.includes(`= "${path}"`)) throw new Error(`${configPath} names no "${path}"`);
+		text = text.replace(`= "${path}"`, `= ${JSON.stringify(to)}`);
+	}
+	return text;
+}
+
+/** The configurations of a service's workers and their folders: its own first, the archive's where it has one. */
+function workersOf(configPath: string, outDir: string) {
+	const own = { configPath, outDir };
+	const archive = archiveConfigOf(configPath);
+	return existsSync(archive) ? [own, { configPath: archive, outDir: `${outDir}-archive` }] : [own];
+}
+
+/** Bundles a service: its own worker into `outDir`, the archive's into a folder beside it. */
+export function bundleWorkers(configPath: string, outDir: string): Promise<BundledWorker[]> {
+	return Promise.all(
+		workersOf(configPath, outDir).map(async (worker) => ({
+			configPath: worker.configPath,
+			modules: await bundleWorker(worker.configPath, worker.outDir),
+		})),
+	);
+}
+
+/** The workers of a service that was bundled into `outDir` before. */
+export function bundledWorkers(configPath: string, outDir: string): Promise<BundledWorker[]> {
+	return Promise.all(
+		workersOf(configPath, outDir).map(async (worker) => ({
+			configPath: worker.configPath,
+			modules: await bundledModules(worker.outDir),
+		})),
+	);
 }
 
 /** The size in bytes of what is uploaded, as it is and compressed as the platform counts it. */

@@ -2,14 +2,21 @@ import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { bundleWorker, sizeOf, wranglerEnvironment, wranglerProgram } from "./bundle.ts";
+import {
+	archiveConfigOf,
+	bundleWorkers,
+	sizeOf,
+	wranglerEnvironment,
+	wranglerProgram,
+} from "./bundle.ts";
 import { Problem, runCommand } from "./problem.ts";
 import { projectConfig } from "./stack.ts";
 
 const gzipBytesMax = 260 * 1024;
 const help = `npm run deploy -- [--dry-run] [FLAGS OF WRANGLER DEPLOY]
 
-Bundles the worker, checks its size and deploys it to Cloudflare.
+Bundles the workers, checks the size of the one that answers requests, and deploys both to Cloudflare:
+the archive's first, because the service binds to it.
   --dry-run   bundle and check only`;
 
 function kilobytes(bytes: number): string {
@@ -20,9 +27,13 @@ function kilobytes(bytes: number): string {
 async function checkSize(): Promise<void> {
 	const folder = await mkdtemp(join(tmpdir(), "edgesign-deploy-"));
 	try {
-		const { raw, gzip } = await sizeOf(await bundleWorker(projectConfig, folder));
-		console.log(`The worker is ${kilobytes(raw)}, compressed ${kilobytes(gzip)}.`);
-		if (gzip > gzipBytesMax) {
+		const bundled = await bundleWorkers(projectConfig, join(folder, "bundle"));
+		const sizes = await Promise.all(bundled.map(({ modules }) => sizeOf(modules)));
+		for (const [index, { raw, gzip }] of sizes.entries()) {
+			const which = index === 0 ? "The worker" : "The archive's worker";
+			console.log(`${which} is ${kilobytes(raw)}, compressed ${kilobytes(gzip)}.`);
+		}
+		if ((sizes[0]?.gzip ?? 0) > gzipBytesMax) {
 			throw new Problem(`the worker may be ${kilobytes(gzipBytesMax)} compressed, not more`);
 		}
 	} finally {
@@ -38,12 +49,19 @@ async function main(args: string[]): Promise<void> {
 	await checkSize();
 	if (args.includes("--dry-run")) return;
 	console.log("The schema comes first: DATABASE_URL=<the owner's> npm run migrate");
+	for (const config of [archiveConfigOf(projectConfig), projectConfig]) {
+		process.exitCode = await deploy(config, args);
+		if (process.exitCode !== 0) return;
+	}
+}
+
+function deploy(config: string, args: readonly string[]): Promise<number> {
 	const wrangler = spawn(
 		process.execPath,
-		[wranglerProgram(), "deploy", `--config=${projectConfig}`, ...args],
+		[wranglerProgram(), "deploy", `--config=${config}`, ...args],
 		{ stdio: "inherit", env: { ...process.env, ...wranglerEnvironment } },
 	);
-	process.exitCode = await new Promise<number>((resolve, reject) => {
+	return new Promise((resolve, reject) => {
 		wrangler.once("error", reject);
 		wrangler.once("exit", (code) => resolve(code ?? 1));
 	});

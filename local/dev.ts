@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { rm } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
-import { wranglerEnvironment, wranglerProgram } from "./bundle.ts";
+import { archiveConfigOf, textElsewhere, wranglerEnvironment, wranglerProgram } from "./bundle.ts";
 import { dataFolderPath } from "./connect.ts";
 import { openDataFolder, writePrivateFile } from "./folder.ts";
 import { startGuard } from "./guard.ts";
@@ -17,7 +17,7 @@ import { createUndo, type Undo } from "./undo.ts";
 
 const help = `npm run dev -- [--data DIR] [-- FLAGS OF WRANGLER DEV]
 
-Runs "wrangler dev", which reloads the worker when its source changes, with the same services that
+Runs "wrangler dev", which reloads the workers when their source changes, with the same services that
 npm start starts (not beside it on one data folder). Cron jobs do not run. PORT (environment) is
 its port, 8787 by default.`;
 
@@ -41,7 +41,11 @@ async function startDev(args: string[], undo: Undo): Promise<ChildProcess> {
 	undo.add(() => rm(envFile, { force: true }));
 	const lines = Object.entries(vars).map(([name, value]) => `${name}='${value}'\n`);
 	await writePrivateFile(envFile, lines.join(""));
-	const flags = [`--config=${projectConfig}`, `--ip=${loopback}`, `--port=${port}`];
+	const archiveDir = join(folder.path, "dev-archive");
+	undo.add(() => rm(archiveDir, { recursive: true, force: true }));
+	const archiveConfig = await archiveConfigWith(lines.join(""), archiveDir);
+	const configs = [projectConfig, archiveConfig].map((path) => `--config=${path}`);
+	const flags = [...configs, `--ip=${loopback}`, `--port=${port}`];
 	const state = `--persist-to=${join(folder.path, "dev")}`;
 	const wrangler = spawn(
 		process.execPath,
@@ -54,6 +58,17 @@ async function startDev(args: string[], undo: Undo): Promise<ChildProcess> {
 		undo.add(() => (isAlive(pid) ? endProcess(pid, stopSteps) : undefined));
 	}
 	return wrangler;
+}
+
+/** wrangler reads an env file for the first worker alone: for the second, what stands beside its configuration. */
+async function archiveConfigWith(env: string, dir: string): Promise<string> {
+	const config = archiveConfigOf(projectConfig);
+	const main = join(dirname(config), "src", "archive.ts");
+	await mkdir(dir, { recursive: true });
+	await writePrivateFile(join(dir, ".dev.vars"), env);
+	const path = join(dir, "wrangler.toml");
+	await writeFile(path, await textElsewhere(config, { "src/archive.ts": main }));
+	return path;
 }
 
 /** Ends with wrangler, or with Ctrl-C, which wrangler gets from the terminal too. */

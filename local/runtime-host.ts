@@ -1,10 +1,10 @@
 /**
  * Holds miniflare and workerd in a process group of their own: Ctrl-C in the terminal does not
  * reach them, and one signal to the group ends them together.
- * Arguments: wrangler.toml, the folder to bundle into, the storage folder; `bundled` where the worker is in
+ * Arguments: wrangler.toml, the folder to bundle into, the storage folder; `bundled` where the service is in
  * that folder already. Secrets come as a message.
  */
-import { bundledModules, bundleWorker } from "./bundle.ts";
+import { bundledWorkers, bundleWorkers } from "./bundle.ts";
 import { inOneLine, Problem } from "./problem.ts";
 import type { Runtime } from "./runtime.ts";
 import type { FromRuntime, ToRuntime } from "./runtime-messages.ts";
@@ -17,17 +17,18 @@ function send(message: FromRuntime): void {
 
 // Bundling is another process: it runs while this one loads its libraries.
 const bundling =
-	state === "bundled" ? bundledModules(bundleDir) : bundleWorker(configPath, bundleDir);
+	state === "bundled"
+		? bundledWorkers(configPath, bundleDir)
+		: bundleWorkers(configPath, bundleDir);
 bundling.catch(() => {}); // told when the runtime is to start
 const loading = import("./runtime.ts");
 let runtime: Runtime | undefined;
 
 async function start({ ports, vars, inspectorPort }: ToRuntime & { type: "start" }): Promise<void> {
-	const modules = await bundling;
-	const { cronsOf, startRuntime } = await loading;
+	const workers = await bundling;
+	const { startRuntime } = await loading;
 	runtime = await startRuntime({
-		configPath,
-		modules,
+		workers,
 		storageDir,
 		ports,
 		vars,
@@ -35,12 +36,17 @@ async function start({ ports, vars, inspectorPort }: ToRuntime & { type: "start"
 		onLog: (log) => send({ type: "log", log }),
 		onRestart: () => send({ type: "restarted" }),
 	});
-	send({ type: "started", urls: runtime.urls, crons: cronsOf(configPath) });
+	send({ type: "started", urls: runtime.urls, crons: runtime.crons });
 }
 
-async function scheduled({ id, cron, at }: ToRuntime & { type: "scheduled" }): Promise<void> {
+async function scheduled({
+	id,
+	cron,
+	at,
+	worker,
+}: ToRuntime & { type: "scheduled" }): Promise<void> {
 	try {
-		await runtime?.scheduled(cron, at);
+		await runtime?.scheduled(cron, at, worker);
 		send({ type: "scheduled", id, error: null });
 	} catch (error) {
 		send({ type: "scheduled", id, error: inOneLine(error) });

@@ -1,4 +1,5 @@
 import type { V4WorkerdStructuredLog } from "miniflare";
+import type { Runtime } from "./runtime.ts";
 
 /** From the stack to the process that holds the runtime. */
 export type ToRuntime =
@@ -8,7 +9,13 @@ export type ToRuntime =
 			readonly vars: Readonly<Record<string, string>>;
 			readonly inspectorPort?: number | undefined;
 	  }
-	| { readonly type: "scheduled"; readonly id: number; readonly cron: string; readonly at: number }
+	| {
+			readonly type: "scheduled";
+			readonly id: number;
+			readonly cron: string;
+			readonly at: number;
+			readonly worker?: string | undefined;
+	  }
 	| { readonly type: "stop" };
 
 /** From that process to the stack. */
@@ -16,7 +23,7 @@ export type FromRuntime =
 	| {
 			readonly type: "started";
 			readonly urls: readonly string[];
-			readonly crons: readonly string[];
+			readonly crons: Runtime["crons"];
 	  }
 	| { readonly type: "problem"; readonly line: string; readonly forPerson: boolean }
 	| { readonly type: "log"; readonly log: V4WorkerdStructuredLog }

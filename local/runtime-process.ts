@@ -13,7 +13,7 @@ export interface RuntimeProcessOptions {
 	readonly configPath: string;
 	readonly bundleDir: string;
 	readonly storageDir: string;
-	/** The worker is in `bundleDir` already, and is run as it is. */
+	/** The service is in `bundleDir` already, and is run as it is. */
 	readonly bundled?: boolean;
 	/** Told the process id, which is also its group's. */
 	readonly onSpawn?: (pid: number) => void;
@@ -27,7 +27,7 @@ export interface RuntimeProcess {
 		readonly ports: readonly number[];
 		readonly vars: Readonly<Record<string, string>>;
 		readonly inspectorPort?: number | undefined;
-	}): Promise<Pick<Runtime, "urls"> & { readonly crons: readonly string[] }>;
+	}): Promise<Pick<Runtime, "urls" | "crons">>;
 	readonly scheduled: Runtime["scheduled"];
 	/** Settles, with a line for a person, when the process ends without being told to. */
 	readonly died: Promise<string>;
@@ -85,12 +85,12 @@ export function prepareRuntime(options: RuntimeProcessOptions): RuntimeProcess {
 			tell(child, { type: "start", ...startOptions });
 			return answer;
 		},
-		scheduled(cron, at) {
+		scheduled(cron, at, worker) {
 			const id = ++lastRun;
 			return new Promise((resolve, reject) => {
 				if (hasEnded(child)) throw runtimeHasEnded();
 				runs.set(id, (error) => (error ? reject(error) : resolve()));
-				tell(child, { type: "scheduled", id, cron, at });
+				tell(child, { type: "scheduled", id, cron, at, worker });
 			});
 		},
 		async stop() {

@@ -7,14 +7,16 @@ import {
 	type V4WorkerOptions,
 } from "miniflare";
 import { unstable_getMiniflareWorkerOptions, unstable_readConfig } from "wrangler";
-import type { BundledModule } from "./bundle.ts";
+import type { BundledWorker } from "./bundle.ts";
 import { loopback } from "./ports.ts";
+import { allSettledOrThrow } from "./undo.ts";
 
 export interface RuntimeOptions {
-	/** wrangler.toml: date, flags, variables, Durable Objects, buckets, queues and assets. */
-	readonly configPath: string;
-	/** The bundled worker, the main module first. */
-	readonly modules: readonly BundledModule[];
+	/**
+	 * The service's worker, which is there once for each location, and those that it binds to. Each one's
+	 * wrangler.toml has its date, flags, variables, Durable Objects, buckets, queues and assets.
+	 */
+	readonly workers: readonly BundledWorker[];
 	/** Storage of Durable Objects, buckets and queues. */
 	readonly storageDir: string;
 	/** One location for each port of 127.0.0.1; all have the same Durable Objects. */
@@ -30,22 +32,25 @@ export interface RuntimeOptions {
 
 export interface Runtime {
 	readonly urls: readonly string[];
-	/** Runs the worker's scheduled handler once, at the first location. @throws when it failed */
-	scheduled(cron: string, scheduledTime: number): Promise<void>;
+	/** The cron lines of each worker. */
+	readonly crons: readonly { readonly worker: string; readonly lines: readonly string[] }[];
+	/** Runs a worker's scheduled handler once, or every worker's, at the first location. @throws when one failed */
+	scheduled(cron: string, scheduledTime: number, worker?: string): Promise<void>;
 	stop(): Promise<void>;
 }
 
-/** The configuration's cron lines. */
-export function cronsOf(configPath: string): string[] {
-	return unstable_readConfig({ config: configPath }, { hideWarnings: true }).triggers.crons ?? [];
-}
-
-/** Starts the bundled worker in workerd, once for each location, each with a memory of its own. */
-export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
-	const { name = "worker" } = unstable_readConfig(
-		{ config: options.configPath },
+/** A worker as its configuration names it. */
+function describeWorker({ configPath }: BundledWorker) {
+	const { name = "worker", triggers } = unstable_readConfig(
+		{ config: configPath },
 		{ hideWarnings: true },
 	);
+	return { worker: name, lines: triggers.crons ?? [] };
+}
+
+/** Starts the bundled workers in workerd: the service's own once for each location, with a memory of its own. */
+export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
+	const crons = options.workers.map(describeWorker);
 	const miniflare = new Miniflare(
 		convertV4MiniflareOptions({
 			host: loopback,
@@ -57,7 +62,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
 			handleStructuredLogs: options.onLog ?? (() => {}),
 			unsafeHandleRuntimeRestart: () => options.onRestart?.(),
 			...(options.inspectorPort === undefined ? {} : { inspectorPort: options.inspectorPort }),
-			workers: workersOf(options, name),
+			workers: workersOf(options),
 		}),
 	);
 	try {
@@ -68,11 +73,16 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
 	}
 	return {
 		urls: options.ports.map((port) => `http://${loopback}:${port}`),
-		async scheduled(cron, scheduledTime) {
-			// Asked for anew each time: after workerd was restarted an old handle is dead.
-			const first = await miniflare.getWorker(name);
-			const { outcome } = await first.scheduled({ cron, scheduledTime: new Date(scheduledTime) });
-			if (outcome !== "ok") throw new Error(`the scheduled handler ended with ${outcome}`);
+		crons,
+		async scheduled(cron, scheduledTime, worker) {
+			const names = worker === undefined ? crons.map((known) => known.worker) : [worker];
+			const runs = names.map(async (name) => {
+				// Asked for anew each time: after workerd was restarted an old handle is dead.
+				const one = await miniflare.getWorker(name);
+				const { outcome } = await one.scheduled({ cron, scheduledTime: new Date(scheduledTime) });
+				if (outcome !== "ok") throw new Error(`the scheduled handler ended with ${outcome}`);
+			});
+			await allSettledOrThrow(runs);
 		},
 		stop: () => miniflare.dispose(),
 	};
@@ -80,22 +90,70 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
 
 const assetsWorker = "static-assets";
 
+type StartOptions = Omit<RuntimeOptions, "workers">;
+
+function workersOf({ workers, ...options }: RuntimeOptions): V4WorkerOptions[] {
+	const [own, ...others] = workers;
+	if (!own) throw new Error("there is no worker to run");
+	const { worker: name } = describeWorker(own);
+	const beside = others.map((other) => besideLocations(options, other, name));
+	return [...locationsOf(options, own, name), ...beside];
+}
+
+/**
+ * A worker that the locations bind to. It has no socket, and no thread of its own: it is told who serves
+ * requests on the one that it has (`Neighbour` in src/index.ts).
+ */
+function besideLocations(
+	{ ports, vars }: StartOptions,
+	{ configPath, modules }: BundledWorker,
+	service: string,
+): V4WorkerOptions {
+	const { name } = unstable_readConfig({ config: configPath }, { hideWarnings: true });
+	const { workerOptions } = unstable_getMiniflareWorkerOptions(configPath);
+	const { cronTriggers: _, ...given }: Partial<V4WorkerOptions> = workerOptions;
+	const neighbours = ports.map((_, index) => [
+		`NEIGHBOUR_${index}`,
+		{ name: nameAt(service, index), entrypoint: "Neighbour" },
+	]);
+	return {
+		...given,
+		...(name !== undefined && { name }),
+		...modulesOf(modules),
+		bindings: { ...given.bindings, ...vars },
+		serviceBindings: { ...given.serviceBindings, ...Object.fromEntries(neighbours) },
+	};
+}
+
+function nameAt(service: string, location: number): string {
+	return location === 0 ? service : `${service}-${location}`;
+}
+
+function modulesOf(modules: BundledWorker["modules"]) {
+	return {
+		modules: modules.map(({ type, path }) => ({ type, path })),
+		modulesRoot: dirname(modules[0]?.path ?? "."),
+	};
+}
+
 /**
  * The first location owns the Durable Objects and consumes the queues; the others bind to its
  * objects. Static files are a worker of their own: an `assets` option on a location would put the
  * asset router before its socket, which costs four fifths of the requests per second.
  */
-function workersOf(options: RuntimeOptions, name: string): V4WorkerOptions[] {
-	const given: Partial<V4WorkerOptions> = unstable_getMiniflareWorkerOptions(
-		options.configPath,
-	).workerOptions;
+function locationsOf(
+	options: StartOptions,
+	{ configPath, modules }: BundledWorker,
+	name: string,
+): V4WorkerOptions[] {
+	const given: Partial<V4WorkerOptions> =
+		unstable_getMiniflareWorkerOptions(configPath).workerOptions;
 	const { assets, durableObjects = {}, queueConsumers, cronTriggers: _, ...common } = given;
 	const locations = options.ports.map(
 		(port, index): V4WorkerOptions => ({
 			...common,
-			name: index === 0 ? name : `${name}-${index}`,
-			modules: options.modules.map(({ type, path }) => ({ type, path })),
-			modulesRoot: dirname(options.modules[0]?.path ?? options.configPath),
+			name: nameAt(name, index),
+			...modulesOf(modules),
 			bindings: { ...common.bindings, ...options.vars },
 			serviceBindings: {
 				...common.serviceBindings,

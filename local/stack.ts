@@ -22,7 +22,7 @@ export interface StackOptions {
 	readonly edges?: number;
 	/** False gives up safety against a crash of the machine for speed: for tests only. */
 	readonly durable?: boolean;
-	/** Another wrangler.toml than the project's. */
+	/** Another wrangler.toml than the project's; the archive's stands beside it (bundle.ts). */
 	readonly configPath?: string;
 	/** A folder that has the worker bundled already (bundle.ts); it is bundled from `configPath` when left out. */
 	readonly bundleDir?: string | undefined;
@@ -46,7 +46,7 @@ export interface Stack extends Services {
 	/** Which tenant the admin token is for. */
 	readonly tenant: string;
 	readonly adminTokenFile: string;
-	/** Runs the worker's scheduled handler once. @throws when it failed */
+	/** Runs every worker's scheduled handler once. @throws when one failed */
 	scheduled(cron: string, scheduledTime: number): Promise<void>;
 	/** Stops everything; may be called twice. */
 	stop(): Promise<void>;
@@ -92,15 +92,18 @@ async function startParts(options: StackOptions, undo: Undo): Promise<Stack> {
 	const fillStock = async (cron: string) => {
 		if (spareKeys) await fillSpareKeys(vars).catch((error) => onError(cron, error));
 	};
-	const scheduled = async (cron: string, at: number) => {
-		await Promise.all([fillStock(cron), runtime.scheduled(cron, at)]);
-	};
-	const clock = startCronClock(crons, scheduled, onError);
-	undo.add(runtime.stop); // again: the worker has to go before what it works with
-	undo.add(clock.stop);
-	// Once at the start, in the background: the jobs make ready what requests would wait for.
-	for (const cron of new Set(crons)) {
-		runtime.scheduled(cron, Date.now()).catch((error) => onError(cron, error));
+	undo.add(runtime.stop); // again: the workers have to go before what they work with
+	// A clock for each: what one takes its time for holds up no other.
+	for (const [index, { worker, lines }] of crons.entries()) {
+		const run = (cron: string, at: number) => runtime.scheduled(cron, at, worker);
+		const fire = async (cron: string, at: number) => {
+			await Promise.all([index === 0 && fillStock(cron), run(cron, at)]);
+		};
+		undo.add(startCronClock(lines, fire, onError).stop);
+		// Once at the start, in the background: the jobs make ready what requests would wait for.
+		for (const cron of new Set(lines)) {
+			run(cron, Date.now()).catch((error) => onError(cron, error));
+		}
 	}
 	// Primes take every processor there is, and who has just started this is about to ask something.
 	const stock = setTimeout(() => void fillStock("at the start"), stockDelayMs);

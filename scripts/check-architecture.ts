@@ -34,6 +34,7 @@ const base = ["env", "errors", "lib", "limits", "model"];
  */
 const layers: Readonly<Record<string, readonly string[]>> = {
 	index: ["app", "durable-objects", "services", ...domains, ...base],
+	archive: [...domains, ...base],
 	app: ["routes", "schemas", "services", ...domains, ...base],
 	routes: ["routes", "schemas", "services", ...domains, ...base],
 	schemas: ["schemas", ...domains, ...base],
@@ -50,6 +51,14 @@ const layers: Readonly<Record<string, readonly string[]>> = {
 /** Packages that only some layers may import; any other package is free to all. */
 const packageLayers: Readonly<Record<string, readonly string[]>> = {
 	hono: ["index", "app", "routes"],
+};
+
+/** What the worker that answers requests is without: it is the archive's, whose entry is src/archive.ts. */
+const archiveOnly = {
+	entry: "src/index.ts",
+	packages: ["hyparquet", "hyparquet-writer"],
+	/** The bucket, and by it all that reads and writes there. */
+	file: "src/audit/archive-bucket.ts",
 };
 
 /** Reads of the surroundings that have one home each, so that a test can put its own in their place. */
@@ -72,7 +81,15 @@ const fileLinesMax = 400;
 export interface Finding {
 	readonly file: string;
 	readonly line: number;
-	readonly rule: "layer" | "package" | "cycle" | "ambient" | "late" | "length" | "syntax";
+	readonly rule:
+		| "layer"
+		| "package"
+		| "cycle"
+		| "archive"
+		| "ambient"
+		| "late"
+		| "length"
+		| "syntax";
 	/** What is wrong, and how to mend it. */
 	readonly message: string;
 }
@@ -92,6 +109,7 @@ export function checkArchitecture(root: string): { files: number; findings: Find
 	const findings = [
 		...service.flatMap(checkLayers),
 		...service.flatMap(checkPackages),
+		...checkArchiveOnly(service),
 		...service.flatMap(checkAmbient),
 		...service.flatMap(checkLate),
 		...checkFileCycles(sources),
@@ -155,6 +173,27 @@ function checkPackages(source: Source): Finding[] {
 		const message = `${layer} may not import ${specifier}, only ${allowed.join(", ")} may. Return a result, and let a route turn it into a response`;
 		return [{ file: source.file, line, rule: "package", message }];
 	});
+}
+
+/** Nothing that the service's entry reaches, for a value or for a type, imports what only the archive has. */
+function checkArchiveOnly(service: readonly Source[]): Finding[] {
+	const { entry, packages, file: bucket } = archiveOnly;
+	const sources = new Map(service.map((source) => [source.file, source]));
+	const reached = new Set([entry]);
+	const findings: Finding[] = [];
+	for (const file of reached) {
+		const source = sources.get(file);
+		for (const imported of source?.imports ?? []) {
+			const to = source ? target(source, imported) : null;
+			const { specifier, line } = imported;
+			const isPackage = packages.some((name) => `${specifier}/`.startsWith(`${name}/`));
+			if (isPackage || to === bucket) {
+				const message = `${entry} reaches ${specifier} by this, which only the archive's worker has. Ask that one, by src/audit/cold.ts`;
+				findings.push({ file, line, rule: "archive", message });
+			} else if (to !== null) reached.add(to);
+		}
+	}
+	return findings;
 }
 
 function checkAmbient(source: Source): Finding[] {

@@ -24,31 +24,48 @@ export interface Env {
 	AUDIT_LOG: DurableObjectNamespace;
 	/** One object, which measures the service. */
 	BENCHMARK: DurableObjectNamespace;
-	/** Files of the audit log's days that are no longer in Postgres. */
-	ARCHIVE: R2Bucket;
-	/** Days that records of the audit log stay in Postgres before they are archived. */
-	AUDIT_HOT_DAYS?: string;
+	/** The worker that has the days of the audit log that are no longer in Postgres (src/archive.ts). */
+	COLD_LOG: Service;
 	/** `elsewhere` where another process fills the stock of RSA keys: the local stack. */
 	SPARE_RSA_KEYS?: string;
 	/** The platform's own limiter, for callers who are not signed in. */
 	ADDRESSES: RateLimit;
 }
 
+/** The same for the archive's worker. */
+export interface ArchiveEnv
+	extends Pick<Env, "DATABASE_URL" | "NEON_GATEWAY" | "KEY_ENCRYPTION_KEYS" | "LOG_LEVEL"> {
+	/** Files of the audit log's days that are no longer in Postgres. */
+	ARCHIVE: R2Bucket;
+	/** Days that records of the audit log stay in Postgres before they are archived. */
+	AUDIT_HOT_DAYS?: string;
+	/** Whose requests are served on this worker's thread: the local stack's locations. */
+	[neighbour: `NEIGHBOUR_${number}`]: Service;
+}
+
 export const logLevels = ["debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-/** The checked form, and the only one that the rest of the service sees. */
-export interface Config {
+/** What every worker has of it. */
+interface CommonConfig {
 	readonly databaseUrl: string;
-	readonly replicaUrl: string | null;
 	readonly neonGateway: string | null;
-	readonly redis: { readonly url: string; readonly token: string };
 	/** At least one, newest first. */
 	readonly keyEncryptionKeys: readonly [KeyEncryptionKey, ...KeyEncryptionKey[]];
 	readonly logLevel: LogLevel;
-	readonly auditHotDays: number;
+}
+
+/** The checked form, and the only one that the rest of the service sees. */
+export interface Config extends CommonConfig {
+	readonly replicaUrl: string | null;
+	readonly redis: { readonly url: string; readonly token: string };
 	/** Whether the cron job fills the stock of RSA keys. */
 	readonly makesSpareKeys: boolean;
+}
+
+/** The same of the archive's worker. */
+export interface ArchiveConfig extends CommonConfig {
+	readonly auditHotDays: number;
 }
 
 const postgresProtocols = ["postgres:", "postgresql:"];
@@ -56,34 +73,49 @@ const postgresProtocols = ["postgres:", "postgresql:"];
 /** Reads and checks the environment. Called once per isolate. */
 export function readConfig(env: Env): Config {
 	return {
-		databaseUrl: urlOf(env, "DATABASE_URL", postgresProtocols),
+		...readCommon(env),
 		replicaUrl: env.DATABASE_REPLICA_URL
 			? urlOf(env, "DATABASE_REPLICA_URL", postgresProtocols)
 			: null,
-		neonGateway: env.NEON_GATEWAY ? urlOf(env, "NEON_GATEWAY", ["http:", "https:"]) : null,
 		redis: {
 			url: urlOf(env, "UPSTASH_REDIS_REST_URL", ["http:", "https:"]),
 			token: required(env, "UPSTASH_REDIS_REST_TOKEN"),
 		},
-		keyEncryptionKeys: parseKeyEncryptionKeys(required(env, "KEY_ENCRYPTION_KEYS")),
-		logLevel: parseLogLevel(env.LOG_LEVEL),
-		auditHotDays: parseHotDays(env.AUDIT_HOT_DAYS),
 		makesSpareKeys: env.SPARE_RSA_KEYS !== "elsewhere",
 	};
 }
 
-type TextVariable = Exclude<
-	keyof Env,
-	"ASSETS" | "COORDINATOR" | "IDEMPOTENCY" | "AUDIT_LOG" | "BENCHMARK" | "ARCHIVE" | "ADDRESSES"
->;
+/** The same for the archive's worker. */
+export function readArchiveConfig(env: ArchiveEnv): ArchiveConfig {
+	return { ...readCommon(env), auditHotDays: parseHotDays(env.AUDIT_HOT_DAYS) };
+}
 
-function required(env: Env, name: TextVariable): string {
+function readCommon(env: Env | ArchiveEnv): CommonConfig {
+	return {
+		databaseUrl: urlOf(env, "DATABASE_URL", postgresProtocols),
+		neonGateway: env.NEON_GATEWAY ? urlOf(env, "NEON_GATEWAY", ["http:", "https:"]) : null,
+		keyEncryptionKeys: parseKeyEncryptionKeys(required(env, "KEY_ENCRYPTION_KEYS")),
+		logLevel: parseLogLevel(env.LOG_LEVEL),
+	};
+}
+
+type TextVariable =
+	| "DATABASE_URL"
+	| "DATABASE_REPLICA_URL"
+	| "NEON_GATEWAY"
+	| "UPSTASH_REDIS_REST_URL"
+	| "UPSTASH_REDIS_REST_TOKEN"
+	| "KEY_ENCRYPTION_KEYS";
+
+type Texts = { readonly [Name in TextVariable]?: string };
+
+function required(env: Texts, name: TextVariable): string {
 	const value = env[name];
 	if (typeof value !== "string" || value === "") throw new ConfigError(`${name} is not set`);
 	return value;
 }
 
-function urlOf(env: Env, name: TextVariable, protocols: readonly string[]): string {
+function urlOf(env: Texts, name: TextVariable, protocols: readonly string[]): string {
 	const value = required(env, name);
 	const protocol = URL.canParse(value) ? new URL(value).protocol : "";
 	if (!protocols.includes(protocol)) {

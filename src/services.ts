@@ -1,6 +1,5 @@
 import type { Redis } from "@upstash/redis/cloudflare";
-import { type Archive, inTime } from "./audit/archive-bucket.ts";
-import { archiveSource } from "./audit/archive-source.ts";
+import { type ColdLogRpc, type OpenCold, openCold } from "./audit/cold.ts";
 import { type AuditLogs, createAuditLogs } from "./audit/log.ts";
 import { type AuditReader, createAuditReader } from "./audit/reader.ts";
 import { type AuditSigner, createAuditSigner } from "./audit/signer.ts";
@@ -20,6 +19,7 @@ import { type Config, type Env, readConfig } from "./env.ts";
 import type { EntryObject, EntryObjects } from "./idempotency/entry.ts";
 import { createEntrySeals, type EntrySeals } from "./idempotency/seal.ts";
 import { type Clock, systemClock } from "./lib/clock.ts";
+import { createRest, type Rest, type RestBounds } from "./lib/pace.ts";
 import { type Random, systemRandom } from "./lib/random.ts";
 import { Semaphore } from "./lib/semaphore.ts";
 import { sleep } from "./lib/sleep.ts";
@@ -64,8 +64,8 @@ export interface Services {
 	/** What the log has, wherever it is; and the key that says so. */
 	readonly auditReader: AuditReader;
 	readonly auditSigner: AuditSigner;
-	/** Where records of the audit log go from Postgres. */
-	readonly archive: Archive;
+	/** Where records go from Postgres, for one request: another worker has it. */
+	readonly cold: () => OpenCold;
 	readonly tokenCache: Store<CachedToken>;
 	readonly keyCache: Store<LoadedKey>;
 	readonly versionCache: Store<LoadedVersion>;
@@ -83,6 +83,8 @@ export interface Services {
 	readonly coordinator: ReturnType<typeof createCoordinators>;
 	readonly leases: LeaseBook;
 	readonly shedder: Shedder;
+	/** For who shares the thread: a moment between this isolate's requests. */
+	readonly betweenRequests: Rest;
 	readonly addresses: AddressLimits;
 	/** Drops what this isolate remembers of a tenant, its lease too, because something of it was changed. */
 	readonly forgetTenant: (tenant: string, epoch?: number) => void;
@@ -100,6 +102,13 @@ const batchBounds = {
 	holdMs: limits.batchHoldMs,
 	waitMs: limits.batchWaitMs,
 	checkMs: limits.batchCheckMs,
+};
+
+const restBounds: RestBounds = {
+	restRequests: limits.auditArchiveRestRequests,
+	restMs: limits.auditArchiveRestMs,
+	lookMs: limits.auditArchiveLookMs,
+	looksMax: limits.auditArchiveLooks,
 };
 
 /** The composition root. Nothing in it belongs to a request, so an isolate keeps it for its life. */
@@ -129,7 +138,6 @@ export function createServices(
 	const addresses = createAddressLimits(env.ADDRESSES, clock);
 	registerHolders(memory, leases, addresses);
 	const sharedCounts = noCounts();
-	const archive = inTime(env.ARCHIVE);
 	return {
 		config,
 		db,
@@ -157,16 +165,15 @@ export function createServices(
 		entries: (object) => env.IDEMPOTENCY.getByName(object) as unknown as EntryObject,
 		entrySeals: createEntrySeals(config.keyEncryptionKeys, random),
 		audit: createAuditLogs(env.AUDIT_LOG),
-		archive,
 		auditShard: (tenant) =>
 			draw % (leases.termNow(tenant)?.config.scaling_config.audit_shards ?? 1),
 		auditReader: createAuditReader({
 			namespace: env.AUDIT_LOG,
 			coordinator,
 			db,
-			further: [archiveSource({ db, archive })],
 		}),
 		auditSigner: createAuditSigner(config.keyEncryptionKeys),
+		cold: coldOf(env.COLD_LOG),
 		...stores,
 		caches,
 		memory,
@@ -181,11 +188,17 @@ export function createServices(
 		coordinator,
 		leases,
 		shedder,
+		betweenRequests: createRest(restBounds, clock, shedder),
 		addresses,
 		clock,
 		random,
 		log,
 	};
+}
+
+/** The binding does not know its class; src/archive.ts has these methods. */
+function coldOf(binding: Service): () => OpenCold {
+	return () => openCold(binding as unknown as ColdLogRpc);
 }
 
 /** The primary, and a replica beside it for what may lag, where there is one. */

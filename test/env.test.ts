@@ -1,6 +1,6 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
-import { type Env, readConfig } from "../src/env.ts";
+import { type Env, readArchiveConfig, readConfig } from "../src/env.ts";
 import { toBase64, toBase64Url } from "../src/lib/bytes.ts";
 import { ConfigError, parseKeyEncryptionKeys } from "../src/lib/keks.ts";
 
@@ -16,7 +16,7 @@ const whole: Env = {
 	IDEMPOTENCY: env.IDEMPOTENCY,
 	AUDIT_LOG: env.AUDIT_LOG,
 	BENCHMARK: env.BENCHMARK,
-	ARCHIVE: env.ARCHIVE,
+	COLD_LOG: env.COLD_LOG,
 	ADDRESSES: env.ADDRESSES,
 };
 
@@ -43,7 +43,6 @@ describe("readConfig", () => {
 				{ id: "old", bytes: new Uint8Array(32).fill(2) },
 			],
 			logLevel: "info",
-			auditHotDays: 30,
 			makesSpareKeys: true,
 		});
 	});
@@ -92,6 +91,25 @@ describe("readConfig", () => {
 		expect(message).toContain(name);
 		expect(message).toContain(rule);
 		expect(message).not.toContain("hunter2");
+	});
+});
+
+describe("readArchiveConfig", () => {
+	const { DATABASE_URL, KEY_ENCRYPTION_KEYS } = whole;
+	const own = { DATABASE_URL, KEY_ENCRYPTION_KEYS, ARCHIVE: env.ARCHIVE };
+
+	it("needs a database and keys, and has defaults for the rest", () => {
+		expect(readArchiveConfig(own)).toMatchObject({ auditHotDays: 30, logLevel: "info" });
+		expect(readArchiveConfig({ ...own, AUDIT_HOT_DAYS: "1" }).auditHotDays).toBe(1);
+		expect(refusalOf(() => readArchiveConfig({ ...own, DATABASE_URL: "" }))).toBe(
+			"DATABASE_URL is not set",
+		);
+	});
+
+	it.each(["0", "3651", "1.5", "many"])("refuses %s days", (AUDIT_HOT_DAYS) => {
+		expect(refusalOf(() => readArchiveConfig({ ...own, AUDIT_HOT_DAYS }))).toBe(
+			"AUDIT_HOT_DAYS must be a whole number from 1 to 3650",
+		);
 	});
 });
 

@@ -2,25 +2,12 @@ import { archivedDays } from "../db/audit-archives.ts";
 import { fromHex, toHex } from "../lib/bytes.ts";
 import { type ArchiveReader, daysOf, openArchived } from "./archive-source.ts";
 import { leafOf } from "./chain.ts";
+import type { ArchiveProof } from "./cold.ts";
 import { loadSigned } from "./manifest.ts";
 import { pathTo, rootBy } from "./merkle.ts";
 import { readRecords } from "./parquet.ts";
-import { canonicalRecord, timeOf } from "./record.ts";
-import { AuditUnreadable, type SourcedRecord } from "./source.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
-
-/** What leads from a record to the manifest of its day, which was signed when the day was archived. */
-export interface ArchiveProof {
-	/** The JWS. */
-	readonly manifest: string;
-	/** Of the record among those of the day, from 0. */
-	readonly index: number;
-	/** How many those are. */
-	readonly records: number;
-	/** The path of RFC 6962 section 2.1.1. */
-	readonly hashes: readonly Bytes[];
-}
+import { type AuditRecord, canonicalRecord, timeOf } from "./record.ts";
+import { AuditUnreadable } from "./source.ts";
 
 /**
  * The path of an archived record; null for one that is not archived. Files but the last have the same
@@ -28,9 +15,8 @@ export interface ArchiveProof {
  */
 export async function proveArchived(
 	{ db, archive }: ArchiveReader,
-	{ record }: SourcedRecord,
+	{ tenant, id }: Pick<AuditRecord, "tenant" | "id">,
 ): Promise<ArchiveProof | null> {
-	const { id, tenant } = record;
 	const at = timeOf({ id });
 	const range = daysOf({ from: at, to: at + 1, before: null });
 	const [day] = range ? await archivedDays(db, tenant, range, 1) : [];

@@ -15,7 +15,7 @@ import type { Database } from "../db/client.ts";
 import { firstId } from "../db/columns.ts";
 import { toHex } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
-import { createPace, type Others, type Pace, type PaceBounds } from "../lib/pace.ts";
+import { createPace, type Pace, type Rest } from "../lib/pace.ts";
 import { limits } from "../limits.ts";
 import { type Archive, bytesIn } from "./archive-bucket.ts";
 import { deleteUnder } from "./archive-delete.ts";
@@ -44,7 +44,8 @@ export interface ArchiveServices {
 	readonly archive: Archive;
 	readonly auditSigner: AuditSigner;
 	readonly clock: Clock;
-	readonly shedder: Others;
+	/** After each turn of a millisecond or less. */
+	readonly rest: Rest;
 }
 
 /** How much goes into a file, and how much is done in a run. */
@@ -60,14 +61,6 @@ const usualBounds: ArchiveBounds = {
 	pageRecords: limits.auditArchivePageRecords,
 	filesPerRun: limits.auditArchiveFilesPerRun,
 	runMs: limits.auditArchiveRunMs,
-};
-
-const paceBounds: PaceBounds = {
-	each: limits.auditArchivePaceValues,
-	restRequests: limits.auditArchiveRestRequests,
-	restMs: limits.auditArchiveRestMs,
-	lookMs: limits.auditArchiveLookMs,
-	looksMax: limits.auditArchiveLooks,
 };
 
 /** What a run has left to do. */
@@ -120,7 +113,7 @@ async function archiveTenant(
 	bounds: ArchiveBounds,
 ): Promise<number> {
 	const opened = await openArchive(services.db, of);
-	const pace = createPace(paceBounds, services.clock, services.shedder);
+	const pace = createPace(limits.auditArchivePaceValues, services.rest);
 	let state: ArchiveRow = opened;
 	while (hasLeft(budget, services.clock)) {
 		budget.files--;

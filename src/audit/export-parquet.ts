@@ -1,4 +1,3 @@
-import type { KeyValue } from "hyparquet";
 import { limits } from "../limits.ts";
 import {
 	beginExport,
@@ -8,17 +7,22 @@ import {
 	type ExportSeal,
 	exportedRows,
 } from "./export.ts";
-import { type Column, digest, recordColumns, required } from "./parquet.ts";
-import { type ParquetBody, ParquetStream, tailOf } from "./parquet-stream.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** What is signed at the end of an export as Parquet. */
-export interface ParquetSeal extends ExportSeal {
-	readonly body: ParquetBody;
+/** What a row of an export as Parquet is made of. */
+export type ParquetRow = Pick<ExportRow, "n" | "found" | "running">;
+
+/** All of a Parquet file but its tail. */
+export interface ParquetBody {
+	readonly bytes: number;
+	/** Where in it the footer begins. */
+	readonly footer: number;
+	/** Of these bytes, in hexadecimal. */
+	readonly sha256: string;
 }
 
-/** Texts that the file has beside its rows, all of them in its tail. */
+/** Texts that an export as Parquet has beside its rows, all of them in its tail. */
 export interface ExportTexts {
 	/** The first line of the same export as NDJSON. */
 	readonly header: string;
@@ -27,75 +31,51 @@ export interface ExportTexts {
 	readonly end: string;
 }
 
-/** Each record in its place: what a line of an export as NDJSON says. */
-export const exportColumns: readonly Column<ExportRow>[] = [
-	{ element: { name: "n", type: "INT64", ...required }, read: ({ n }) => BigInt(n) },
-	...recordColumns.map(
-		({ read, ...column }): Column<ExportRow> => ({ ...column, read: ({ found }) => read(found) }),
-	),
-	{
-		element: { name: "running", ...digest, ...required },
-		read: ({ running }) => running,
-		isRandom: true,
-	},
-];
+/** Makes one Parquet file from its beginning to its end: each answers the next bytes of it. */
+export interface ParquetEncoder {
+	/** A row group with these rows, of which there is one at least. */
+	group(rows: readonly ParquetRow[]): Promise<Bytes>;
+	/** What comes behind the last row group; then the body is whole. */
+	table(): Promise<{ readonly bytes: Bytes; readonly body: ParquetBody }>;
+	tail(texts: ExportTexts, body: ParquetBody): Promise<Bytes>;
+}
+
+/** What is signed at the end of an export as Parquet. */
+export interface ParquetSeal extends ExportSeal {
+	readonly body: ParquetBody;
+}
 
 /**
  * The export as a Parquet file, a row group at a time. Its end signs the running digest and the bytes of
  * the body; the tail has nothing that a reader could not write anew from the texts in it.
  */
-export async function* writeParquetExport(request: ExportRequest): AsyncGenerator<Bytes> {
+export async function* writeParquetExport(
+	request: ExportRequest,
+	encoder: ParquetEncoder,
+): AsyncGenerator<Bytes> {
 	const { id, signer } = request;
 	const header = await beginExport(request);
 	const progress = new ExportProgress(header);
-	const stream = await ParquetStream.open(exportColumns);
 	const size = limits.auditExportGroupRecords;
 	const waiting: ExportRow[] = [];
 	for await (const rows of exportedRows(request, progress)) {
 		waiting.push(...rows);
-		while (waiting.length >= size) yield stream.group(waiting.splice(0, size));
+		while (waiting.length >= size) yield encoder.group(encodable(waiting.splice(0, size)));
 	}
-	if (waiting.length > 0) yield stream.group(waiting);
+	if (waiting.length > 0) yield encoder.group(encodable(waiting));
 	const expired: string[] = [];
 	for await (const day of request.expired()) {
 		progress.pass(day);
 		expired.push(day);
 	}
-	const body = yield* stream.table();
+	const { bytes, body } = await encoder.table();
+	yield bytes;
 	const said: ParquetSeal = { ...progress.seal(id), body };
 	const end = await signer.sign("edgesign-audit-export+jwt", said);
-	yield parquetTail({ header, expired, end }, body);
+	yield encoder.tail({ header, expired, end }, body);
 }
 
-const names = { header: "edgesign.export", expired: "edgesign.expired", end: "edgesign.end" };
-
-/** The bytes behind the body, which the texts and its length alone decide. */
-export function parquetTail(
-	{ header, expired, end }: ExportTexts,
-	body: Pick<ParquetBody, "bytes" | "footer">,
-): Promise<Bytes> {
-	const texts = [
-		{ key: names.header, value: header },
-		{ key: names.expired, value: JSON.stringify(expired) },
-		{ key: names.end, value: end },
-	];
-	return tailOf(exportColumns, texts, body);
-}
-
-/** The texts of a file; null where it has not all of them. */
-export function textsOf(found: readonly KeyValue[]): ExportTexts | null {
-	const [header, expired, end] = [names.header, names.expired, names.end].map(
-		(name) => found.find(({ key }) => key === name)?.value,
-	);
-	const days = expired === undefined ? null : listIn(expired);
-	return header === undefined || end === undefined || !days ? null : { header, expired: days, end };
-}
-
-function listIn(text: string): string[] | null {
-	try {
-		const list: unknown = JSON.parse(text);
-		return Array.isArray(list) && list.every((one) => typeof one === "string") ? list : null;
-	} catch {
-		return null;
-	}
+/** Without what can be made of the rest: rows go to another worker. */
+function encodable(rows: readonly ExportRow[]) {
+	return rows.map(({ n, found, running }) => ({ n, found, running }));
 }

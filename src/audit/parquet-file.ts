@@ -1,4 +1,5 @@
 import type { RowGroup } from "hyparquet";
+import { ByteWriter, ParquetWriter } from "hyparquet-writer";
 import { equalConstantTime } from "../lib/bytes.ts";
 import type { Pace } from "../lib/pace.ts";
 import { limits } from "../limits.ts";
@@ -18,8 +19,6 @@ type Bytes = Uint8Array<ArrayBuffer>;
 
 /** The records as a file, a column of a row group at a time. What is done is counted in values. */
 export async function encodeParquet(records: readonly SourcedRecord[], pace: Pace): Promise<Bytes> {
-	// The libraries are loaded when an archive is written or read, which few isolates ever do.
-	const { ByteWriter, ParquetWriter } = await import("./parquet-library.ts");
 	const writer = new ByteWriter();
 	const schema = schemaOf(recordColumns);
 	const parquet = new ParquetWriter({ writer, schema, ...writerOptions });
@@ -27,14 +26,14 @@ export async function encodeParquet(records: readonly SourcedRecord[], pace: Pac
 	for (let from = 0; from < records.length; from += limits.auditArchiveGroupRecords) {
 		const rows = records.slice(from, from + limits.auditArchiveGroupRecords);
 		for (const column of recordColumns) {
-			parquet.write({ columnData: columnData([column], rows), rowGroupSize: rows.length });
+			await parquet.write({ columnData: columnData([column], rows), rowGroupSize: rows.length });
 			await pace(rows.length);
 		}
 		groups.push(joined(parquet.row_groups.splice(0), rows.length));
 	}
 	parquet.row_groups.push(...groups);
 	parquet.num_rows = BigInt(records.length);
-	parquet.finish();
+	await parquet.finish();
 	return new Uint8Array(writer.getBytes());
 }
 

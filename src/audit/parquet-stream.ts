@@ -1,19 +1,12 @@
 import type { FileMetaData, KeyValue, RowGroup } from "hyparquet";
+import { ByteWriter, ParquetWriter } from "hyparquet-writer";
+import { writeMetadata } from "hyparquet-writer/src/metadata.js";
 import { concat, toHex } from "../lib/bytes.ts";
 import { beginSha256 } from "../lib/sha256.ts";
+import type { ParquetBody } from "./export-parquet.ts";
 import { type Column, columnData, schemaOf, writerOptions } from "./parquet.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
-type Library = typeof import("./parquet-library.ts");
-
-/** All of a file but its tail. */
-export interface ParquetBody {
-	readonly bytes: number;
-	/** Where in it the footer begins. */
-	readonly footer: number;
-	/** Of these bytes, in hexadecimal. */
-	readonly sha256: string;
-}
 
 /**
  * A Parquet file that is written from its beginning to its end and never held. What grows is the table
@@ -21,47 +14,41 @@ export interface ParquetBody {
  * have, some 2 KB for each.
  */
 export class ParquetStream<Row> {
-	readonly #library: Library;
 	readonly #columns: readonly Column<Row>[];
-	readonly #writer: InstanceType<Library["ByteWriter"]>;
-	readonly #parquet: InstanceType<Library["ParquetWriter"]>;
+	readonly #writer = new ByteWriter();
+	readonly #parquet: ParquetWriter;
 	readonly #groups: Bytes[] = [];
 	readonly #hash = beginSha256();
 	#bytes = 0;
 	#rows = 0;
 
-	private constructor(library: Library, columns: readonly Column<Row>[]) {
-		this.#library = library;
+	constructor(columns: readonly Column<Row>[]) {
 		this.#columns = columns;
-		this.#writer = new library.ByteWriter();
 		const schema = schemaOf(columns);
-		this.#parquet = new library.ParquetWriter({ writer: this.#writer, schema, ...writerOptions });
-	}
-
-	static async open<Row>(columns: readonly Column<Row>[]): Promise<ParquetStream<Row>> {
-		return new ParquetStream(await import("./parquet-library.ts"), columns);
+		this.#parquet = new ParquetWriter({ writer: this.#writer, schema, ...writerOptions });
 	}
 
 	/** A row group with these rows, of which there is one at least. */
 	group(rows: readonly Row[]): Bytes {
 		const columns = columnData(this.#columns, rows);
-		this.#parquet.write({ columnData: columns, rowGroupSize: rows.length });
+		void this.#parquet.write({ columnData: columns, rowGroupSize: rows.length }); // done: it writes to memory
 		this.#parquet.pendingIndexes.length = 0; // the columns have none
 		for (const group of this.#parquet.row_groups.splice(0)) {
-			this.#groups.push(footerOf(this.#library, this.#columns, 0, [], group).group);
+			this.#groups.push(footerOf(this.#columns, 0, [], group).group);
 		}
 		this.#rows += rows.length;
 		return this.#counted(this.#written());
 	}
 
 	/** What comes behind the last row group; then the body is whole. */
-	*table(): Generator<Bytes, ParquetBody> {
-		yield this.#counted(this.#written()); // the magic number, where there was no row group
+	table(): { readonly bytes: Bytes; readonly body: ParquetBody } {
+		const start = this.#counted(this.#written()); // the magic number, where there was no row group
 		const footer = this.#bytes;
-		yield this.#counted(footerOf(this.#library, this.#columns, this.#rows, []).head);
-		yield this.#counted(listHeader(this.#groups.length));
-		for (const group of this.#groups) yield this.#counted(group);
-		return { bytes: this.#bytes, footer, sha256: toHex(this.#hash.done()) };
+		const { head } = footerOf(this.#columns, this.#rows, []);
+		const table = concat(head, listHeader(this.#groups.length), ...this.#groups);
+		this.#counted(table);
+		const body = { bytes: this.#bytes, footer, sha256: toHex(this.#hash.done()) };
+		return { bytes: concat(start, table), body };
 	}
 
 	/** What the writer has, and no longer. */
@@ -79,13 +66,12 @@ export class ParquetStream<Row> {
 }
 
 /** The last bytes of a file: texts by their names, the length of the footer, the magic number. */
-export async function tailOf<Row>(
+export function tailOf<Row>(
 	columns: readonly Column<Row>[],
 	texts: readonly KeyValue[],
 	{ bytes, footer }: Pick<ParquetBody, "bytes" | "footer">,
-): Promise<Bytes> {
-	const library = await import("./parquet-library.ts");
-	const { tail } = footerOf(library, columns, 0, texts);
+): Bytes {
+	const { tail } = footerOf(columns, 0, texts);
 	const length = new Uint8Array(4);
 	new DataView(length.buffer).setUint32(0, bytes - footer + tail.length, true);
 	return concat(tail, length, magic);
@@ -98,14 +84,13 @@ const magic = Uint8Array.of(0x50, 0x41, 0x52, 0x31); // PAR1
  * piece. A list of none and one of one are the same up to their header, a byte in both.
  */
 function footerOf<Row>(
-	library: Library,
 	columns: readonly Column<Row>[],
 	rows: number,
 	texts: readonly KeyValue[],
 	group: RowGroup = { columns: [], total_byte_size: 0n, num_rows: 0n },
 ) {
 	const written = (groups: RowGroup[]) => {
-		const writer = new library.ByteWriter();
+		const writer = new ByteWriter();
 		const metadata: Omit<FileMetaData, "metadata_length"> = {
 			version: 2,
 			created_by: writerOptions.createdBy,
@@ -115,7 +100,7 @@ function footerOf<Row>(
 			...(texts.length > 0 && { key_value_metadata: [...texts] }),
 		};
 		const all = { ...metadata, metadata_length: 0 };
-		library.writeMetadata(writer, all, writerOptions.statisticsTruncateLength);
+		writeMetadata(writer, all, writerOptions.statisticsTruncateLength);
 		return new Uint8Array(writer.getBytes()).subarray(0, -4); // without its length
 	};
 	const [none, one] = [written([]), written([group])];

@@ -1,4 +1,11 @@
-import type { AsyncBuffer, FileMetaData, ParquetParsers, SchemaElement } from "hyparquet";
+import {
+	type AsyncBuffer,
+	type FileMetaData,
+	type ParquetParsers,
+	parquetMetadataAsync,
+	parquetReadObjects,
+	type SchemaElement,
+} from "hyparquet";
 import { uuidBytes, uuidText } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
 import { numberOf, timeOf } from "./record.ts";
@@ -116,7 +123,6 @@ export interface OpenParquet {
 }
 
 export async function openParquet(file: AsyncBuffer): Promise<OpenParquet> {
-	const { parquetMetadataAsync } = await import("./parquet-library.ts");
 	const options = { initialFetchSize: limits.auditArchiveTailBytes, parsers };
 	return { file, metadata: await parquetMetadataAsync(file, options) };
 }
@@ -166,7 +172,6 @@ export async function readRows(
 	rowEnd: number,
 	names?: readonly string[],
 ): Promise<ColumnRow[]> {
-	const { parquetReadObjects } = await import("./parquet-library.ts");
 	const some = names && { columns: [...names] };
 	return parquetReadObjects({ file, metadata, rowStart, rowEnd, parsers, ...some });
 }

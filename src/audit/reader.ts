@@ -8,8 +8,8 @@ import { AuditUnreadable, type RecordSource } from "./source.ts";
 import { storedRecords } from "./stored.ts";
 
 export interface AuditReader {
-	/** Every record of the tenant, wherever it is. */
-	recordsOf(tenant: string): Promise<RecordSource>;
+	/** Every record of the tenant, wherever it is: `further` has those that Postgres has no more. */
+	recordsOf(tenant: string, further?: RecordSource): Promise<RecordSource>;
 	headsOf(tenant: string): Promise<ChainHeads>;
 }
 
@@ -17,16 +17,9 @@ export interface AuditPlaces {
 	readonly namespace: DurableObjectNamespace;
 	readonly coordinator: Pick<ReturnType<typeof createCoordinators>, "chains">;
 	readonly db: Database;
-	/** Where records go from Postgres, in this order. */
-	readonly further?: readonly RecordSource[];
 }
 
-export function createAuditReader({
-	namespace,
-	coordinator,
-	db,
-	further = [],
-}: AuditPlaces): AuditReader {
+export function createAuditReader({ namespace, coordinator, db }: AuditPlaces): AuditReader {
 	// The binding does not know its class.
 	const objectAt = (place: string) => namespace.getByName(place) as unknown as AuditLogRpc;
 	const objectRecords = (place: string): RecordSource => ({
@@ -39,10 +32,10 @@ export function createAuditReader({
 	}
 
 	return {
-		async recordsOf(tenant) {
+		async recordsOf(tenant, further) {
 			const { places } = await chainsOf(tenant);
 			const objects = atOnce(places.map(objectRecords), limits.auditObjectsAtOnce);
-			return inOrder([objects, storedRecords(db), ...further]);
+			return inOrder([objects, storedRecords(db), ...(further ? [further] : [])]);
 		},
 		async headsOf(tenant) {
 			const { chains, places } = await chainsOf(tenant);

@@ -2,7 +2,8 @@ import type { AsyncBuffer } from "hyparquet";
 import { toHex } from "../lib/bytes.ts";
 import { beginSha256 } from "../lib/sha256.ts";
 import { limits } from "../limits.ts";
-import { type ParquetSeal, parquetTail, textsOf } from "./export-parquet.ts";
+import { parquetTail, textsOf } from "./export-columns.ts";
+import type { ParquetSeal } from "./export-parquet.ts";
 import {
 	bytesOrNull,
 	type ColumnRow,
@@ -42,7 +43,7 @@ export async function verifyParquet(
 		verifier.find("changed", "the file is not in every byte what the service wrote", null);
 		return;
 	}
-	const tail = end?.body && (await parquetTail(texts, end.body));
+	const tail = end?.body && parquetTail(texts, end.body);
 	if (tail && !(await endsWith(file, tail))) {
 		verifier.find("changed", "behind its rows the file has what the service did not write", null);
 	}

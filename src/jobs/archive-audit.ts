@@ -1,10 +1,10 @@
 import { type ArchiveServices, archiveSlice } from "../audit/archive.ts";
 import { type ExpireServices, expireSlice } from "../audit/expire.ts";
-import type { Config } from "../env.ts";
+import type { ArchiveConfig } from "../env.ts";
 
 /** Brings days of the audit log that are old enough from Postgres to R2; how many records. */
 export async function archiveAudit(
-	services: ArchiveServices & { readonly config: Pick<Config, "auditHotDays"> },
+	services: ArchiveServices & { readonly config: Pick<ArchiveConfig, "auditHotDays"> },
 ): Promise<number> {
 	return archiveSlice(services, services.config.auditHotDays);
 }

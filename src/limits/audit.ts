@@ -54,15 +54,19 @@ export const auditLimits = {
 	auditArchiveFilesPerRun: 20,
 	/** Values (a record has 19, and is gone through some four times) that are worked on in one go, a millisecond or less. */
 	auditArchivePaceValues: 512,
-	/** That is done for some 6 records: a fifth more than come with single signatures, whatever their rate. */
+	/** A turn is done for some 6 records: a fifth more than come with single signatures, whatever their rate. */
 	auditArchiveRestRequests: 5,
 	/** 230 records a second where less comes; with nothing beside it some 6,000. */
 	auditArchiveRestMs: 30,
 	/** Then it waits for a moment without a request under way, and for no longer than so many looks. */
 	auditArchiveLookMs: 2,
 	auditArchiveLooks: 10,
+	/** Of a rest, for who shares the thread; a turn that took long may have several in one. */
+	auditArchiveRestTimeoutMs: 5_000,
 	/** Of one call of R2, to put a file with its rests too. */
 	archiveTimeoutMs: 30_000,
+	/** Of a call of the archive's worker, which looks into many files for one page. */
+	auditColdTimeoutMs: 60_000,
 	/** Of a file, that goes to R2 or comes from there at once. */
 	auditArchivePieceBytes: 128 * 1024,
 	/** No file is begun later than this in a run: the next one begins after a minute. */

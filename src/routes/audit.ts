@@ -1,6 +1,6 @@
-import { proveArchived } from "../audit/archive-proof.ts";
 import { leafOf } from "../audit/chain.ts";
 import { checkpointOf } from "../audit/checkpoint.ts";
+import type { ColdArchive, OpenCold } from "../audit/cold.ts";
 import { statementsOfExpired } from "../audit/expired.ts";
 import { writeExport } from "../audit/export.ts";
 import { writeParquetExport } from "../audit/export-parquet.ts";
@@ -41,9 +41,11 @@ export const listAudit = route(
 		const filter = filterOf(caller.tenant, query);
 		const before = await readCursor(filter, query.cursor);
 		if (!before.ok) return before;
-		const source = await services.auditReader.recordsOf(caller.tenant);
 		const limit = query.limit ?? limits.pageSizeDefault;
-		const { records, reached } = await source.read({ ...filter, before: before.value, limit });
+		const { records, reached } = await withCold(services, async (cold) => {
+			const source = await services.auditReader.recordsOf(caller.tenant, cold);
+			return source.read({ ...filter, before: before.value, limit });
+		});
 		const nextCursor = reached === null ? null : await cursorOf(filter, reached);
 		return ok({ json: { records: records.map(showRecord), nextCursor } });
 	},
@@ -62,7 +64,8 @@ export const getAuditRecord = route(
 		examples: [{ params: { record: "01900000-0000-7000-8000-000000000002" } }],
 	},
 	async ({ services, caller, params }) => {
-		const found = await findRecord(services, caller, params.record);
+		const find = (cold: ColdArchive) => findRecord(services, cold, caller, params.record);
+		const found = await withCold(services, find);
 		return found.ok ? ok({ json: showRecord(found.value) }) : found;
 	},
 );
@@ -81,22 +84,23 @@ export const getAuditRecordProof = route(
 		failures: ["audit_record_not_found", "scoped_token_forbidden"],
 		examples: [{ params: { record: "01900000-0000-7000-8000-000000000002" } }],
 	},
-	async ({ services, caller, params }) => {
-		const found = await findRecord(services, caller, params.record);
-		if (!found.ok) return found;
-		const record = showRecord(found.value);
-		const encoded = canonicalRecord(found.value.record);
-		const leaf = toBase64(leafOf(encoded));
-		const { id, chain, sequence, link } = record;
-		const at = new Date(services.clock()).toISOString();
-		const statement = { tenant: caller.tenant, id, chain, sequence, link, leaf, at };
-		const signed = await services.auditSigner.sign("edgesign-audit-record+jwt", statement);
-		const canonical = [encoded.head, encoded.item].map(toBase64);
-		const path = await provePath(services, caller.tenant, found.value);
-		const proof = await proveArchived(services, found.value);
-		const archived = proof && { ...proof, hashes: proof.hashes.map(toBase64) };
-		return ok({ json: { record, canonical, leaf, signed, path, archived } });
-	},
+	({ services, caller, params }) =>
+		withCold(services, async (cold) => {
+			const found = await findRecord(services, cold, caller, params.record);
+			if (!found.ok) return found;
+			const record = showRecord(found.value);
+			const encoded = canonicalRecord(found.value.record);
+			const leaf = toBase64(leafOf(encoded));
+			const { id, chain, sequence, link } = record;
+			const at = new Date(services.clock()).toISOString();
+			const statement = { tenant: caller.tenant, id, chain, sequence, link, leaf, at };
+			const signed = await services.auditSigner.sign("edgesign-audit-record+jwt", statement);
+			const canonical = [encoded.head, encoded.item].map(toBase64);
+			const path = await provePath(services, cold, caller.tenant, found.value);
+			const proof = await cold.prove(caller.tenant, record.id);
+			const archived = proof && { ...proof, hashes: proof.hashes.map(toBase64) };
+			return ok({ json: { record, canonical, leaf, signed, path, archived } });
+		}),
 );
 
 export const getAuditCheckpoint = route(
@@ -147,21 +151,22 @@ export const exportAudit = route(
 	async ({ services, caller, query: { format, ...query }, raw }) => {
 		const refusal = refuseScoped(caller, whatScopedCanNot);
 		if (refusal) return refusal;
-		const { auditReader, auditSigner: signer, clock, random, db, archive } = services;
+		const { auditReader, auditSigner: signer, clock, random } = services;
 		const { tenant } = caller;
 		const checkpoint = checkpointOf(tenant, await auditReader.headsOf(tenant), clock());
-		const source = await auditReader.recordsOf(tenant);
+		const cold = services.cold();
+		const source = await auditReader.recordsOf(tenant, cold);
 		const id = uuidv7(clock, random);
 		const filter = filterOf(tenant, query);
-		const expired = () => statementsOfExpired({ db, archive, signer }, id, filter);
+		const expired = () => statementsOfExpired(cold, signer, id, filter);
 		const request = { id, filter, checkpoint, source, signer, expired };
 		const isParquet = (format ?? formatAccepted(raw)) === "parquet";
-		const pieces = isParquet ? writeParquetExport(request) : writeExport(request);
+		const pieces = isParquet ? writeParquetExport(request, cold) : writeExport(request);
 		const headers = {
 			"Content-Type": isParquet ? parquet : ndjson,
 			"Content-Disposition": `attachment; filename="audit-${tenant}-${id}.${isParquet ? "parquet" : "ndjson"}"`,
 		};
-		return ok(new Response(streamOf(pieces), { headers }));
+		return ok(new Response(streamOf(closing(cold, pieces)), { headers }));
 	},
 );
 
@@ -218,12 +223,36 @@ function filterOf(tenant: string, query: FilterQuery): RecordFilter {
 	return { tenant, ...target, tokenId: token, action, from, to };
 }
 
+/** A request asks the archive in one session, which ends with it. */
+async function withCold<T>(services: Services, use: (cold: ColdArchive) => Promise<T>): Promise<T> {
+	const cold = services.cold();
+	try {
+		return await use(cold);
+	} finally {
+		cold.close();
+	}
+}
+
+/** The pieces of an export, whose session ends with it: sent, failed or not wanted any more. */
+async function* closing(cold: OpenCold, pieces: AsyncGenerator<string | Uint8Array>) {
+	try {
+		yield* pieces;
+	} finally {
+		cold.close();
+	}
+}
+
 /** The way to a checkpoint of this moment, where it is short enough to be shown. */
-async function provePath(services: Services, tenant: string, found: SourcedRecord) {
+async function provePath(
+	services: Services,
+	cold: ColdArchive,
+	tenant: string,
+	found: SourcedRecord,
+) {
 	const { auditReader, auditSigner, clock } = services;
 	const heads = await auditReader.headsOf(tenant);
 	const head = heads.heads.find(({ id }) => id === found.chain);
-	const path = head && (await pathToHead(await auditReader.recordsOf(tenant), found, head));
+	const path = head && (await pathToHead(await auditReader.recordsOf(tenant, cold), found, head));
 	if (!path) return null;
 	const checkpoint = checkpointOf(tenant, heads, clock());
 	return {
@@ -235,6 +264,7 @@ async function provePath(services: Services, tenant: string, found: SourcedRecor
 
 async function findRecord(
 	{ auditReader }: Services,
+	cold: ColdArchive,
 	caller: Caller,
 	id: string,
 ): Promise<Result<SourcedRecord, Failure>> {
@@ -245,7 +275,7 @@ async function findRecord(
 		...filterOf(caller.tenant, { from: at, to: at + 1 }),
 		limit: limits.pageSizeMax,
 	};
-	const source = await auditReader.recordsOf(caller.tenant);
+	const source = await auditReader.recordsOf(caller.tenant, cold);
 	for (let before: string | null = after(id); ; ) {
 		const { records, reached } = await source.read({ ...filter, before });
 		const found = records.find(({ record }) => record.id === id);

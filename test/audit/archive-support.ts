@@ -1,6 +1,6 @@
 import { env } from "cloudflare:workers";
 import { type ArchiveBounds, type ArchiveServices, archiveSlice } from "../../src/audit/archive.ts";
-import type { Archive } from "../../src/audit/archive-bucket.ts";
+import { type Archive, inTime } from "../../src/audit/archive-bucket.ts";
 import type { LinkedRecord } from "../../src/audit/block.ts";
 import { chainStart, leafOf, linked } from "../../src/audit/chain.ts";
 import { loadManifest, type Manifest } from "../../src/audit/manifest.ts";
@@ -13,6 +13,7 @@ import { insertEvents } from "../../src/db/audit-events.ts";
 import type { Database, Param, Statement } from "../../src/db/client.ts";
 import { toHex } from "../../src/lib/bytes.ts";
 import { systemClock } from "../../src/lib/clock.ts";
+import { restFor } from "../../src/lib/neighbour.ts";
 import { systemRandom } from "../../src/lib/random.ts";
 import { uuidv7 } from "../../src/lib/uuid.ts";
 import { createServices } from "../../src/services.ts";
@@ -21,7 +22,12 @@ import { ownerSql } from "../support/tenant.ts";
 /** Days of this file: each file of tests has a year of its own, and archives nothing of the others. */
 const ownDays: string[] = [];
 
-export const everything = createServices(env);
+/** Of the service and of the archive's worker together. */
+export const everything = {
+	...createServices(env),
+	archive: inTime(env.ARCHIVE),
+	rest: restFor([], 1_000),
+};
 const { db } = everything;
 export const services = {
 	...everything,

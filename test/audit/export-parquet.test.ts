@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { joinAppends } from "../../src/audit/block.ts";
 import { ExportProgress, type ExportRow } from "../../src/audit/export.ts";
-import { exportColumns, parquetTail, textsOf } from "../../src/audit/export-parquet.ts";
+import { exportColumns, parquetTail, textsOf } from "../../src/audit/export-columns.ts";
 import {
 	bytesOrNull,
 	fromColumnRow,
@@ -83,12 +83,10 @@ async function read(bytes: Bytes) {
 /** The same file with other rows: as somebody would make it who can do everything but sign. */
 async function rewritten(edit: (rows: ExportRow[]) => readonly ExportRow[]): Promise<Bytes> {
 	const { rows, texts } = await read(file);
-	const stream = await ParquetStream.open(exportColumns);
-	const pieces = [stream.group(edit(rows))];
-	const table = stream.table();
-	let next = table.next();
-	for (; !next.done; next = table.next()) pieces.push(next.value);
-	return concat(...pieces, await parquetTail(texts, next.value));
+	const stream = new ParquetStream(exportColumns);
+	const group = stream.group(edit(rows));
+	const { bytes, body } = stream.table();
+	return concat(group, bytes, parquetTail(texts, body));
 }
 
 /** Digests and numbers made anew. */
@@ -203,10 +201,10 @@ describe("the verifier names in a Parquet file", () => {
 	it("the end of another export", async () => {
 		const again = await read(await exported("?format=parquet"));
 		const { texts } = await read(file);
-		const stream = await ParquetStream.open(exportColumns);
-		const pieces = [stream.group((await read(file)).rows), ...stream.table()];
+		const stream = new ParquetStream(exportColumns);
+		const pieces = [stream.group((await read(file)).rows), stream.table().bytes];
 		const body = { bytes: concat(...pieces).length, footer: pieces[0]?.length ?? 0 };
-		const tail = await parquetTail({ ...texts, end: again.texts.end }, body);
+		const tail = parquetTail({ ...texts, end: again.texts.end }, body);
 		expect(kindsOf(await verify(concat(...pieces, tail)))).toContain("forged");
 	});
 

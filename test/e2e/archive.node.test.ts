@@ -26,7 +26,7 @@ beforeAll(async () => {
 		if (!line.startsWith("the cron run")) restarts++;
 	};
 	const known = { dataDir, bundleDir: inject("bundleDir"), spareKeys: false, durable: false };
-	stack = await startStack({ ...known, port: 0, onEvent });
+	stack = await startStack({ ...known, port: 0, edges: 2, onEvent });
 	database = new pg.Client(stack.databaseUrl);
 	await database.connect();
 	await database.query(
@@ -108,3 +108,30 @@ it("an archiver whose runtime is killed archives every record once", async () =>
 	}
 	expect(archived).toEqual(ids.map(({ id }) => id));
 }, 180_000);
+
+interface Page {
+	readonly records: readonly { readonly id: string }[];
+	readonly nextCursor: string | null;
+}
+
+it("what it has archived is told at every location, each record once", async () => {
+	const found: string[] = [];
+	let asked = 0;
+	const ask = async <Answer>(path: string) => {
+		const headers = { authorization: `Bearer ${stack.adminToken}` };
+		const answer = await fetch(`${stack.urls[asked++ % 2]}${path}`, { headers });
+		expect(answer.status).toBe(200);
+		return (await answer.json()) as Answer;
+	};
+	for (let query: string | null = "limit=200&to=2025-01-02T00:00:00Z"; query !== null; ) {
+		const page: Page = await ask<Page>(`/v1/audit?${query}`);
+		for (const { id } of page.records) found.push(id);
+		const next: string | null = page.nextCursor;
+		query = next && `limit=200&to=2025-01-02T00:00:00Z&cursor=${encodeURIComponent(next)}`;
+	}
+	expect(found.length).toBe(records);
+	expect(found).toEqual(found.toSorted().reverse());
+	expect(new Set(found).size).toBe(records);
+	const { archived } = await ask<{ archived: unknown }>(`/v1/audit/records/${found[0]}/proof`);
+	expect(archived).toMatchObject({ index: records - 1, records });
+}, 120_000);

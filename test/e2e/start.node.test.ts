@@ -217,15 +217,22 @@ test("npm run dev serves the worker through wrangler, and ends with exit code 0"
 	await running.says(/Ready on http/);
 	const response = await fetch(`http://127.0.0.1:${port}/readyz`);
 	expect(await response.json()).toMatchObject({ ready: true });
+	// The archive's worker, with variables of its own: before the first record there was none.
+	const token = readFileSync(join(folder, "admin-token"), "utf8").trim();
+	const cold = await fetch(`http://127.0.0.1:${port}/v1/audit?to=2020-01-01T00:00:00Z`, {
+		headers: { authorization: `Bearer ${token}` },
+	});
+	expect(await cold.json()).toEqual({ records: [], nextCursor: null });
 	process.kill(-running.pid, "SIGINT");
 	expect(await running.ended).toBe(0);
 	await expectNothingLeft(running);
-	expect(readdirSync(folder)).not.toContain("dev.env");
+	for (const kept of ["dev.env", "dev-archive"]) expect(readdirSync(folder)).not.toContain(kept);
 });
 
-test("npm run deploy -- --dry-run bundles the worker and tells its size", async () => {
+test("npm run deploy -- --dry-run bundles the workers and tells their sizes", async () => {
 	const output = await run("npm", ["run", "--silent", "deploy", "--", "--dry-run"]);
-	expect(output).toMatch(/^The worker is \d+\.\d KB, compressed \d+\.\d KB\.\n$/);
+	const size = "is \\d+\\.\\d KB, compressed \\d+\\.\\d KB\\.\n";
+	expect(output).toMatch(new RegExp(`^The worker ${size}The archive's worker ${size}$`));
 });
 
 describe("npm start is refused in one line, with exit code 1 and nothing left running", () => {

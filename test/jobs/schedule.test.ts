@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { runScheduled, schedule } from "../../src/jobs/schedule.ts";
+import { runScheduled } from "../../src/jobs/run.ts";
+import { schedule } from "../../src/jobs/schedule.ts";
 import type { LogEvent } from "../../src/observe/log.ts";
 import type { Services } from "../../src/services.ts";
 import { type OwnSchema, ownSchema } from "../support/schema.ts";
@@ -32,7 +33,7 @@ describe("the schedule", () => {
 			from generate_series(1, 3) n`,
 		);
 		const { services, events } = logging();
-		await runScheduled(services, "* * * * *");
+		await runScheduled(schedule, services, "* * * * *");
 		const names = Object.keys(schedule["* * * * *"] ?? {});
 		expect(events.map((event) => event.event === "job_done" && event.job)).toEqual(names);
 		expect(events).toContainEqual({
@@ -53,7 +54,7 @@ describe("the schedule", () => {
 	it("goes on with the other jobs when one fails, and logs the failure", async () => {
 		await schema.query("alter table keys rename to keys_gone");
 		const { services, events } = logging();
-		await runScheduled(services, "* * * * *");
+		await runScheduled(schedule, services, "* * * * *");
 		await schema.query("alter table keys_gone rename to keys");
 		expect(events[0]).toMatchObject({ event: "job_failed", job: "purgeDueKeys" });
 		expect(events.slice(1).every(({ event }) => event === "job_done")).toBe(true);
@@ -62,7 +63,7 @@ describe("the schedule", () => {
 
 	it("does nothing at a tick that it does not know", async () => {
 		const { services, events } = logging();
-		await runScheduled(services, "0 0 1 1 *");
+		await runScheduled(schedule, services, "0 0 1 1 *");
 		expect(events).toEqual([]);
 	});
 });

@@ -1,7 +1,8 @@
 import { expect, it } from "vitest";
-import { createPace } from "../../src/lib/pace.ts";
+import { createPace, createRest } from "../../src/lib/pace.ts";
 
-const bounds = { each: 10, restRequests: 4, restMs: 50, lookMs: 2, looksMax: 3 };
+const each = 10;
+const bounds = { restRequests: 4, restMs: 50, lookMs: 2, looksMax: 3 };
 
 /** The pauses that a pace has made. */
 function newRests() {
@@ -13,7 +14,10 @@ it("rests for as long as others need to begin so much, and only gives way when i
 	let now = 1_000;
 	const others = { begun: 5, inFlight: 0 };
 	const { made, rest } = newRests();
-	const pace = createPace(bounds, () => now, others, rest);
+	const pace = createPace(
+		each,
+		createRest(bounds, () => now, others, rest),
+	);
 	await pace(9);
 	expect(made).toEqual([]);
 	await pace(1);
@@ -40,7 +44,10 @@ it("goes on between the requests of others, and does not wait for ever for that"
 		},
 	};
 	const { made, rest } = newRests();
-	const pace = createPace(bounds, () => 0, others, rest);
+	const pace = createPace(
+		each,
+		createRest(bounds, () => 0, others, rest),
+	);
 	await pace(10);
 	expect(made).toEqual([0, 2, 2]);
 	looks = Number.NEGATIVE_INFINITY;

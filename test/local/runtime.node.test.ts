@@ -76,7 +76,7 @@ let folder: string;
 let configPath: string;
 let runtime: RuntimeProcess;
 let urls: readonly string[];
-let crons: readonly string[];
+let crons: readonly { worker: string; lines: readonly string[] }[];
 
 async function start(): Promise<void> {
 	runtime = prepareRuntime({
@@ -135,7 +135,7 @@ test("static files are there for the worker, and do not answer before it", async
 });
 
 test("the cron lines are the configuration's, and a run reaches the worker with its time", async () => {
-	expect(crons).toEqual(["*/5 * * * *"]);
+	expect(crons).toEqual([{ worker: "fixture", lines: ["*/5 * * * *"] }]);
 	await runtime.scheduled("*/5 * * * *", 1_795_000_000_000);
 	await expect.poll(() => logs).toContain("cron */5 * * * * of 1795000000000");
 	await expect(runtime.scheduled("bad", 0)).rejects.toThrow(/ended with exception/);

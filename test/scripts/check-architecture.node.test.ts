@@ -54,6 +54,31 @@ const cleanTree = {
 	"local/start.ts": `import { app } from "../src/app.ts";\nexport const at = [Date.now(), app];\n`,
 };
 
+describe("what only the archive's worker has", () => {
+	const archive = {
+		...cleanTree,
+		"src/archive.ts": `import { read } from "./audit/read.ts";\nexport default read;\n`,
+		"src/audit/read.ts": `import { parquetRead } from "hyparquet";\nimport { get } from "./archive-bucket.ts";\nexport const read = () => parquetRead(get);\n`,
+		"src/audit/archive-bucket.ts": "export const get = 1;\n",
+	};
+
+	it("is reached from its own entry", () => {
+		expect(check(archive)).toEqual([]);
+	});
+
+	it("is not reached from the service's, not by a type either", () => {
+		const sign = `import type { read } from "../audit/read.ts";\nexport type Name = typeof read;\nexport const sign = 1;\n`;
+		expect(check({ ...archive, "src/signing/sign.ts": sign })).toEqual([
+			"src/audit/read.ts:1 archive",
+			"src/audit/read.ts:2 archive",
+		]);
+		const writer = `export { writeMetadata as Name } from "hyparquet-writer/src/metadata.js";\nexport const sign = 1;\n`;
+		expect(check({ ...cleanTree, "src/signing/sign.ts": writer })).toEqual([
+			"src/signing/sign.ts:1 archive",
+		]);
+	});
+});
+
 describe("the direction of imports", () => {
 	it("passes a tree whose imports all run down", () => {
 		expect(check(cleanTree)).toEqual([]);

@@ -21,6 +21,8 @@ declare global {
 			IDEMPOTENCY: DurableObjectNamespace;
 			AUDIT_LOG: DurableObjectNamespace;
 			BENCHMARK: DurableObjectNamespace;
+			COLD_LOG: Service;
+			/** The bucket of the archive's worker, for tests of what that does. */
 			ARCHIVE: R2Bucket;
 			ADDRESSES: RateLimit;
 		}

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
-import { bundleWorker } from "../../../local/bundle.ts";
+import { bundleWorkers } from "../../../local/bundle.ts";
 import { openDataFolder } from "../../../local/folder.ts";
 import { startGuard } from "../../../local/guard.ts";
 import { startServices } from "../../../local/services.ts";
@@ -25,7 +25,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 		const bundleDir = join(dataDir, "bundle");
 		const [services] = await Promise.all([
 			startServices({ folder, guard, undo, durable: false, urls: [] }),
-			bundleWorker(projectConfig, bundleDir),
+			bundleWorkers(projectConfig, bundleDir),
 		]);
 		project.provide("bindings", { ...services.vars, OWNER_DATABASE_URL: services.databaseUrl });
 		project.provide("bundleDir", bundleDir);
