@@ -27,6 +27,9 @@ export interface BundledModule {
 	readonly path: string;
 }
 
+/** Where the bundler lists what it bundled, beside the modules. */
+export const metafileName = "bundle-meta.json";
+
 /** How wrangler's default rules read a file that was bundled beside the worker. */
 const moduleTypes: Readonly<Record<string, BundledModule["type"]>> = {
 	".js": "ESModule",
@@ -46,6 +49,7 @@ const moduleTypes: Readonly<Record<string, BundledModule["type"]>> = {
 export async function bundleWorker(configPath: string, outDir: string): Promise<BundledModule[]> {
 	await rm(outDir, { recursive: true, force: true });
 	const args = ["deploy", "--dry-run", "--outdir", outDir, "--config", configPath];
+	args.push("--metafile", join(outDir, metafileName));
 	const { code, output } = await runWrangler(args);
 	if (code !== 0) throw new Problem(`the worker does not build:\n${readable(output)}`);
 	return bundledModules(outDir);

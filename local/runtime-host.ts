@@ -4,7 +4,8 @@
  * Arguments: wrangler.toml, the folder to bundle into, the storage folder; `bundled` where the worker is in
  * that folder already. Secrets come as a message.
  */
-import { bundledModules, bundleWorker } from "./bundle.ts";
+import { bundledModules } from "./bundle.ts";
+import { workerBundle, workerConfig } from "./kept.ts";
 import { inOneLine, Problem } from "./problem.ts";
 import type { Runtime } from "./runtime.ts";
 import type { FromRuntime, ToRuntime } from "./runtime-messages.ts";
@@ -17,16 +18,19 @@ function send(message: FromRuntime): void {
 
 // Bundling is another process: it runs while this one loads its libraries.
 const bundling =
-	state === "bundled" ? bundledModules(bundleDir) : bundleWorker(configPath, bundleDir);
+	state === "bundled" ? bundledModules(bundleDir) : workerBundle(configPath, bundleDir);
 bundling.catch(() => {}); // told when the runtime is to start
+const reading = workerConfig(configPath);
+reading.catch(() => {});
 const loading = import("./runtime.ts");
 let runtime: Runtime | undefined;
 
 async function start({ ports, vars, inspectorPort }: ToRuntime & { type: "start" }): Promise<void> {
 	const modules = await bundling;
-	const { cronsOf, startRuntime } = await loading;
+	const config = await reading;
+	const { startRuntime } = await loading;
 	runtime = await startRuntime({
-		configPath,
+		config,
 		modules,
 		storageDir,
 		ports,
@@ -35,7 +39,7 @@ async function start({ ports, vars, inspectorPort }: ToRuntime & { type: "start"
 		onLog: (log) => send({ type: "log", log }),
 		onRestart: () => send({ type: "restarted" }),
 	});
-	send({ type: "started", urls: runtime.urls, crons: cronsOf(configPath) });
+	send({ type: "started", urls: runtime.urls, crons: config.crons });
 }
 
 async function scheduled({ id, cron, at }: ToRuntime & { type: "scheduled" }): Promise<void> {

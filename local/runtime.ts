@@ -6,13 +6,13 @@ import {
 	type V4WorkerdStructuredLog,
 	type V4WorkerOptions,
 } from "miniflare";
-import { unstable_getMiniflareWorkerOptions, unstable_readConfig } from "wrangler";
 import type { BundledModule } from "./bundle.ts";
+import type { WorkerConfig } from "./kept.ts";
 import { loopback } from "./ports.ts";
 
 export interface RuntimeOptions {
 	/** wrangler.toml: date, flags, variables, Durable Objects, buckets, queues and assets. */
-	readonly configPath: string;
+	readonly config: WorkerConfig;
 	/** The bundled worker, the main module first. */
 	readonly modules: readonly BundledModule[];
 	/** Storage of Durable Objects, buckets and queues. */
@@ -35,17 +35,9 @@ export interface Runtime {
 	stop(): Promise<void>;
 }
 
-/** The configuration's cron lines. */
-export function cronsOf(configPath: string): string[] {
-	return unstable_readConfig({ config: configPath }, { hideWarnings: true }).triggers.crons ?? [];
-}
-
 /** Starts the bundled worker in workerd, once for each location, each with a memory of its own. */
 export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
-	const { name = "worker" } = unstable_readConfig(
-		{ config: options.configPath },
-		{ hideWarnings: true },
-	);
+	const { name } = options.config;
 	const miniflare = new Miniflare(
 		convertV4MiniflareOptions({
 			host: loopback,
@@ -57,7 +49,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
 			handleStructuredLogs: options.onLog ?? (() => {}),
 			unsafeHandleRuntimeRestart: () => options.onRestart?.(),
 			...(options.inspectorPort === undefined ? {} : { inspectorPort: options.inspectorPort }),
-			workers: workersOf(options, name),
+			workers: workersOf(options),
 		}),
 	);
 	try {
@@ -85,17 +77,15 @@ const assetsWorker = "static-assets";
  * objects. Static files are a worker of their own: an `assets` option on a location would put the
  * asset router before its socket, which costs four fifths of the requests per second.
  */
-function workersOf(options: RuntimeOptions, name: string): V4WorkerOptions[] {
-	const given: Partial<V4WorkerOptions> = unstable_getMiniflareWorkerOptions(
-		options.configPath,
-	).workerOptions;
+function workersOf(options: RuntimeOptions): V4WorkerOptions[] {
+	const { name, options: given } = options.config;
 	const { assets, durableObjects = {}, queueConsumers, cronTriggers: _, ...common } = given;
 	const locations = options.ports.map(
 		(port, index): V4WorkerOptions => ({
 			...common,
 			name: index === 0 ? name : `${name}-${index}`,
 			modules: options.modules.map(({ type, path }) => ({ type, path })),
-			modulesRoot: dirname(options.modules[0]?.path ?? options.configPath),
+			modulesRoot: dirname(options.modules[0]?.path ?? ""),
 			bindings: { ...common.bindings, ...options.vars },
 			serviceBindings: {
 				...common.serviceBindings,
