@@ -118,7 +118,10 @@ async function keptAs<Value>(configPath: string, kind: string): Promise<Kept<Val
 	if (!existsSync(modules)) return { value: undefined, keep: async () => {} };
 	const key = await keyOf(configPath);
 	const folder = join(modules, ".cache", "edgesign");
-	const file = join(folder, `${kind}-${digestOf(configPath).slice(0, 16)}`);
+	const file = join(
+		folder,
+		`${kind}-${digestOf(JSON.stringify(ofCaller(configPath))).slice(0, 16)}`,
+	);
 	return {
 		value: await readKept<Value>(file, key),
 		async keep(value) {
@@ -154,10 +157,13 @@ async function keyOf(configPath: string): Promise<string> {
 		join(import.meta.dirname, "bundle.ts"),
 	];
 	const texts = paths.map((path) => readFile(path, "utf8").catch(() => ""));
+	return digestOf(JSON.stringify([...ofCaller(configPath), ...(await Promise.all(texts))]));
+}
+
+/** What differs between those who use one project: what is kept for one does not push out the other's. */
+function ofCaller(configPath: string): unknown[] {
 	const environment = ["CLOUDFLARE_ENV", "NODE_ENV"].map((name) => process.env[name] ?? null);
-	return digestOf(
-		JSON.stringify([configPath, process.version, environment, ...(await Promise.all(texts))]),
-	);
+	return [configPath, process.version, ...environment];
 }
 
 function digestOf(content: string | Uint8Array): string {
