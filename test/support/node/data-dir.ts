@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtemp } from "node:fs/promises";
+import { mkdir, mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -11,7 +11,13 @@ import { inject } from "vitest";
  */
 export async function newDataDir(): Promise<string> {
 	const dataDir = await mkdtemp(join(tmpdir(), "edgesign-data-"));
+	await fillDataDir(dataDir);
+	return dataDir;
+}
+
+/** The same where it is to be. */
+export async function fillDataDir(dataDir: string): Promise<void> {
+	await mkdir(dataDir, { recursive: true });
 	// Not `fs.cp`: the files are of PostgreSQL's own user where root runs the tests.
 	await promisify(execFile)("cp", ["-Rp", `${inject("unusedDataDir")}/.`, dataDir]);
-	return dataDir;
 }
