@@ -126,6 +126,7 @@ async function keptAs<Value>(configPath: string, kind: string): Promise<Kept<Val
 		value: await readKept<Value>(file, key),
 		async keep(value) {
 			const draft = `${file}.${process.pid}`;
+			if ((await keyOf(configPath)) !== key) return; // it was changed while it was read
 			try {
 				await mkdir(folder, { recursive: true });
 				await writeFile(draft, serialize({ key, value }), { mode: 0o600 });
