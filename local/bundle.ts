@@ -28,6 +28,9 @@ export interface BundledModule {
 	readonly path: string;
 }
 
+/** Where the bundler lists what it bundled, beside the modules. */
+export const metafileName = "bundle-meta.json";
+
 /** How wrangler's default rules read a file that was bundled beside the worker. */
 const moduleTypes: Readonly<Record<string, BundledModule["type"]>> = {
 	".js": "ESModule",
@@ -47,13 +50,14 @@ const moduleTypes: Readonly<Record<string, BundledModule["type"]>> = {
 export async function bundleWorker(configPath: string, outDir: string): Promise<BundledModule[]> {
 	await rm(outDir, { recursive: true, force: true });
 	const args = ["deploy", "--dry-run", "--outdir", outDir, "--config", configPath];
+	args.push("--metafile", join(outDir, metafileName));
 	const { code, output } = await runWrangler(args);
 	if (code !== 0) throw new Problem(`the worker does not build:\n${readable(output)}`);
 	return bundledModules(outDir);
 }
 
 /** The modules of a worker that was bundled into `outDir`, the worker itself first. */
-async function bundledModules(outDir: string): Promise<BundledModule[]> {
+export async function bundledModules(outDir: string): Promise<BundledModule[]> {
 	const files = (await readdir(outDir, { recursive: true })).sort();
 	const modules = files.flatMap((file): BundledModule[] => {
 		const type = moduleTypes[extname(file)];
@@ -91,7 +95,7 @@ export async function textElsewhere(
 }
 
 /** The configurations of a service's workers and their folders: its own first, the archive's where it has one. */
-function workersOf(configPath: string, outDir: string) {
+export function workersOf(configPath: string, outDir: string) {
 	const own = { configPath, outDir };
 	const archive = archiveConfigOf(configPath);
 	return existsSync(archive) ? [own, { configPath: archive, outDir: `${outDir}-archive` }] : [own];
@@ -103,16 +107,6 @@ export function bundleWorkers(configPath: string, outDir: string): Promise<Bundl
 		workersOf(configPath, outDir).map(async (worker) => ({
 			configPath: worker.configPath,
 			modules: await bundleWorker(worker.configPath, worker.outDir),
-		})),
-	);
-}
-
-/** The workers of a service that was bundled into `outDir` before. */
-export function bundledWorkers(configPath: string, outDir: string): Promise<BundledWorker[]> {
-	return Promise.all(
-		workersOf(configPath, outDir).map(async (worker) => ({
-			configPath: worker.configPath,
-			modules: await bundledModules(worker.outDir),
 		})),
 	);
 }

@@ -19,7 +19,6 @@ import {
 	type RedisEngine,
 	type Reply,
 } from "./redis-engine.ts";
-import { createMemoryEngine } from "./redis-memory.ts";
 import {
 	commandFromBody,
 	commandFromPath,
@@ -122,6 +121,8 @@ async function startBackend(options: RedisGatewayOptions): Promise<Backend> {
 		const server = await startRedisServer({ program, dataDir, onSpawn });
 		return Object.assign(server, { name: "redis-server" as const });
 	}
+	// Only then: it brings an interpreter of Lua with it.
+	const { createMemoryEngine } = await import("./redis-memory.ts");
 	const engine = await createMemoryEngine();
 	return { name: "in-process", engine, stop: () => engine.close() };
 }

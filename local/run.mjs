@@ -105,6 +105,8 @@ function run(program, args, stdio) {
 		...process.env,
 		PATH: path,
 		EDGESIGN_PARENT: String(process.pid), // the child ends when this process is gone
+		// What Node compiled once it need not compile again: half of what a short command takes.
+		NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(modules, ".cache", "node"),
 		WRANGLER_SEND_METRICS: "false",
 		NO_UPDATE_NOTIFIER: "1",
 	};

@@ -4,7 +4,7 @@
  * Arguments: wrangler.toml, the folder to bundle into, the storage folder; `bundled` where the service is in
  * that folder already. Secrets come as a message.
  */
-import { bundledWorkers, bundleWorkers } from "./bundle.ts";
+import { readyWorkers } from "./kept.ts";
 import { inOneLine, Problem } from "./problem.ts";
 import type { Runtime } from "./runtime.ts";
 import type { FromRuntime, ToRuntime } from "./runtime-messages.ts";
@@ -16,10 +16,7 @@ function send(message: FromRuntime): void {
 }
 
 // Bundling is another process: it runs while this one loads its libraries.
-const bundling =
-	state === "bundled"
-		? bundledWorkers(configPath, bundleDir)
-		: bundleWorkers(configPath, bundleDir);
+const bundling = readyWorkers(configPath, bundleDir, state === "bundled");
 bundling.catch(() => {}); // told when the runtime is to start
 const loading = import("./runtime.ts");
 let runtime: Runtime | undefined;

@@ -6,17 +6,16 @@ import {
 	type V4WorkerdStructuredLog,
 	type V4WorkerOptions,
 } from "miniflare";
-import { unstable_getMiniflareWorkerOptions, unstable_readConfig } from "wrangler";
-import type { BundledWorker } from "./bundle.ts";
+import type { ReadyWorker } from "./kept.ts";
 import { loopback } from "./ports.ts";
 import { allSettledOrThrow } from "./undo.ts";
 
 export interface RuntimeOptions {
 	/**
 	 * The service's worker, which is there once for each location, and those that it binds to. Each one's
-	 * wrangler.toml has its date, flags, variables, Durable Objects, buckets, queues and assets.
+	 * configuration has its date, flags, variables, Durable Objects, buckets, queues and assets.
 	 */
-	readonly workers: readonly BundledWorker[];
+	readonly workers: readonly ReadyWorker[];
 	/** Storage of Durable Objects, buckets and queues. */
 	readonly storageDir: string;
 	/** One location for each port of 127.0.0.1; all have the same Durable Objects. */
@@ -39,18 +38,9 @@ export interface Runtime {
 	stop(): Promise<void>;
 }
 
-/** A worker as its configuration names it. */
-function describeWorker({ configPath }: BundledWorker) {
-	const { name = "worker", triggers } = unstable_readConfig(
-		{ config: configPath },
-		{ hideWarnings: true },
-	);
-	return { worker: name, lines: triggers.crons ?? [] };
-}
-
 /** Starts the bundled workers in workerd: the service's own once for each location, with a memory of its own. */
 export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
-	const crons = options.workers.map(describeWorker);
+	const crons = options.workers.map(({ config }) => ({ worker: config.name, lines: config.crons }));
 	const miniflare = new Miniflare(
 		convertV4MiniflareOptions({
 			host: loopback,
@@ -95,9 +85,8 @@ type StartOptions = Omit<RuntimeOptions, "workers">;
 function workersOf({ workers, ...options }: RuntimeOptions): V4WorkerOptions[] {
 	const [own, ...others] = workers;
 	if (!own) throw new Error("there is no worker to run");
-	const { worker: name } = describeWorker(own);
-	const beside = others.map((other) => besideLocations(options, other, name));
-	return [...locationsOf(options, own, name), ...beside];
+	const beside = others.map((other) => besideLocations(options, other, own.config.name));
+	return [...locationsOf(options, own), ...beside];
 }
 
 /**
@@ -106,19 +95,17 @@ function workersOf({ workers, ...options }: RuntimeOptions): V4WorkerOptions[] {
  */
 function besideLocations(
 	{ ports, vars }: StartOptions,
-	{ configPath, modules }: BundledWorker,
+	{ config, modules }: ReadyWorker,
 	service: string,
 ): V4WorkerOptions {
-	const { name } = unstable_readConfig({ config: configPath }, { hideWarnings: true });
-	const { workerOptions } = unstable_getMiniflareWorkerOptions(configPath);
-	const { cronTriggers: _, ...given }: Partial<V4WorkerOptions> = workerOptions;
+	const { cronTriggers: _, ...given } = config.options;
 	const neighbours = ports.map((_, index) => [
 		`NEIGHBOUR_${index}`,
 		{ name: nameAt(service, index), entrypoint: "Neighbour" },
 	]);
 	return {
 		...given,
-		...(name !== undefined && { name }),
+		name: config.name,
 		...modulesOf(modules),
 		bindings: { ...given.bindings, ...vars },
 		serviceBindings: { ...given.serviceBindings, ...Object.fromEntries(neighbours) },
@@ -129,7 +116,7 @@ function nameAt(service: string, location: number): string {
 	return location === 0 ? service : `${service}-${location}`;
 }
 
-function modulesOf(modules: BundledWorker["modules"]) {
+function modulesOf(modules: ReadyWorker["modules"]) {
 	return {
 		modules: modules.map(({ type, path }) => ({ type, path })),
 		modulesRoot: dirname(modules[0]?.path ?? "."),
@@ -141,13 +128,8 @@ function modulesOf(modules: BundledWorker["modules"]) {
  * objects. Static files are a worker of their own: an `assets` option on a location would put the
  * asset router before its socket, which costs four fifths of the requests per second.
  */
-function locationsOf(
-	options: StartOptions,
-	{ configPath, modules }: BundledWorker,
-	name: string,
-): V4WorkerOptions[] {
-	const given: Partial<V4WorkerOptions> =
-		unstable_getMiniflareWorkerOptions(configPath).workerOptions;
+function locationsOf(options: StartOptions, { config, modules }: ReadyWorker): V4WorkerOptions[] {
+	const { name, options: given } = config;
 	const { assets, durableObjects = {}, queueConsumers, cronTriggers: _, ...common } = given;
 	const locations = options.ports.map(
 		(port, index): V4WorkerOptions => ({

@@ -19,8 +19,9 @@ import { uuidv7 } from "../../src/lib/uuid.ts";
 import { createServices } from "../../src/services.ts";
 import { ownerSql } from "../support/tenant.ts";
 
-/** Days of this file: each file of tests has a year of its own, and archives nothing of the others. */
-const ownDays: string[] = [];
+/** Days of this file that there is still something of: each has a year of its own, and archives nothing of the others. */
+let ownDays: string[] = [];
+let daysMade = 0;
 
 /** Of the service and of the archive's worker together. */
 export const everything = {
@@ -67,7 +68,7 @@ export const small: ArchiveBounds = {
 
 /** A day of its own, long over, with a partition. */
 export async function newDay(year = 1980): Promise<string> {
-	const begin = Date.UTC(year, 0, 1 + ownDays.length);
+	const begin = Date.UTC(year, 0, 1 + daysMade++);
 	const [day, next] = [begin, begin + 24 * 3600 * 1000].map((at) => new Date(at).toISOString());
 	await ownerSql().query(
 		`create table ${partitionOf(String(day))} partition of audit_events
@@ -88,7 +89,9 @@ export async function isThere(day: string): Promise<boolean> {
 
 /** Whatever is left of the days that tests made. */
 export async function dropDays(): Promise<void> {
-	for (const day of ownDays) await ownerSql().query(`drop table if exists ${partitionOf(day)}`);
+	const names = ownDays.map(partitionOf);
+	ownDays = [];
+	if (names.length > 0) await ownerSql().query(`drop table if exists ${names.join(", ")}`);
 }
 
 export function newTenantName(): string {

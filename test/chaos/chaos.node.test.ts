@@ -1,6 +1,6 @@
 import { rm } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
-import { newDataDir } from "../support/node/stack.ts";
+import { newDataDir } from "../support/node/data-dir.ts";
 import { runChaos } from "./chaos.ts";
 import { killSchedule } from "./schedule.ts";
 

@@ -3,12 +3,13 @@
  * that the seed decides, and looks whether the audit log has every signature that was given out once.
  */
 import { randomInt } from "node:crypto";
-import { rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { wholeNumber } from "../../local/options.ts";
 import { Problem, runCommand } from "../../local/problem.ts";
 import { onEndRequest } from "../../local/signals.ts";
-import { newDataDir } from "../support/node/stack.ts";
 import { type Outcome, runChaos } from "./chaos.ts";
 
 const usage = `npm run chaos [-- --kills N] [--seed S]
@@ -33,7 +34,7 @@ async function main(args: string[]): Promise<void> {
 	console.log(`npm run chaos -- --kills ${kills} --seed ${seed}`);
 	const ending = new AbortController();
 	onEndRequest(() => ending.abort(new Problem("stopped before the end")));
-	const dataDir = await newDataDir();
+	const dataDir = await mkdtemp(join(tmpdir(), "edgesign-chaos-"));
 	const begun = performance.now();
 	const onProgress = (line: string) => showProgress(`${seconds(begun)} s  ${line}`);
 	try {

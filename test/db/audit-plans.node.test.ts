@@ -1,6 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { seedRecords } from "../../bench/audit-records.ts";
@@ -11,6 +9,7 @@ import { insertEvents } from "../../src/db/audit-events.ts";
 import { settleOutbox } from "../../src/db/audit-outbox.ts";
 import { type EventQuery, selectEvents } from "../../src/db/audit-reads.ts";
 import type { Database } from "../../src/db/client.ts";
+import { newDataDir } from "../support/node/data-dir.ts";
 
 const dayMs = 24 * 3600 * 1000;
 const hourMs = 3600 * 1000;
@@ -25,7 +24,7 @@ let owner: pg.Client;
 let targetId: string;
 
 beforeAll(async () => {
-	dataDir = await mkdtemp(join(tmpdir(), "edgesign-plans-"));
+	dataDir = await newDataDir();
 	postgres = await startPostgres({ dataDir, durable: false });
 	await migrate(postgres.url);
 	const [onProgress, { signal }] = [() => {}, new AbortController()];

@@ -1,10 +1,9 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { grantApplicationRights, migrate, schemaVersion } from "../../local/migrate.ts";
 import { type RunningPostgres, startPostgres, workerRole } from "../../local/postgres.ts";
+import { newDataDir } from "../support/node/data-dir.ts";
 
 let dataDir: string;
 let postgres: RunningPostgres;
@@ -12,7 +11,7 @@ let owner: pg.Client;
 let worker: pg.Client;
 
 beforeAll(async () => {
-	dataDir = await mkdtemp(join(tmpdir(), "edgesign-migrations-"));
+	dataDir = await newDataDir();
 	postgres = await startPostgres({ dataDir, durable: false });
 	owner = new pg.Client(postgres.url);
 	await owner.connect();

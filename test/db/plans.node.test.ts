@@ -1,6 +1,5 @@
 import { globSync, readFileSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -9,6 +8,7 @@ import { seedSkewed } from "../../bench/skewed-data.ts";
 import { migrate } from "../../local/migrate.ts";
 import { type RunningPostgres, startPostgres } from "../../local/postgres.ts";
 import { allStatements } from "../../src/db/all.ts";
+import { newDataDir } from "../support/node/data-dir.ts";
 import { planCases } from "./plan-cases.ts";
 
 const file = join(import.meta.dirname, "plans.json");
@@ -36,7 +36,7 @@ let owner: pg.Client;
 const found = new Map<string, Explained>();
 
 beforeAll(async () => {
-	dataDir = await mkdtemp(join(tmpdir(), "edgesign-gate-"));
+	dataDir = await newDataDir();
 	postgres = await startPostgres({ dataDir, durable: false });
 	await migrate(postgres.url);
 	owner = new pg.Client(postgres.url);

@@ -1,6 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -13,6 +11,7 @@ import { systemClock } from "../../src/lib/clock.ts";
 import { systemRandom } from "../../src/lib/random.ts";
 import { limits } from "../../src/limits.ts";
 import type { LogEvent } from "../../src/observe/log.ts";
+import { newDataDir } from "../support/node/data-dir.ts";
 
 let dataDir: string;
 let postgres: RunningPostgres;
@@ -22,7 +21,7 @@ let db: PooledDatabase;
 let events: LogEvent[] = [];
 
 beforeAll(async () => {
-	dataDir = await mkdtemp(join(tmpdir(), "edgesign-pool-"));
+	dataDir = await newDataDir();
 	postgres = await startPostgres({ dataDir, durable: false });
 	gateway = await startNeonGateway({ databaseUrl: postgres.url });
 	await migrate(postgres.url);

@@ -1,6 +1,4 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFile, rm } from "node:fs/promises";
 import { neon, neonConfig } from "@neondatabase/serverless";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -8,6 +6,7 @@ import { grantApplicationRights, migrate, workerTimeouts } from "../../local/mig
 import { type NeonGateway, startNeonGateway } from "../../local/neon.ts";
 import { type RunningPostgres, startPostgres, workerRole } from "../../local/postgres.ts";
 import { limits } from "../../src/limits.ts";
+import { newDataDir } from "../support/node/data-dir.ts";
 
 const keyId = "01900000-0000-7000-8000-000000000001";
 const disable = "update keys set state = 'disabled' where tenant_id = 'main'";
@@ -18,7 +17,7 @@ let gateway: NeonGateway;
 let owner: pg.Client;
 
 beforeAll(async () => {
-	dataDir = await mkdtemp(join(tmpdir(), "edgesign-timeouts-"));
+	dataDir = await newDataDir();
 	postgres = await startPostgres({ dataDir, durable: false });
 	gateway = await startNeonGateway({ databaseUrl: postgres.url });
 	neonConfig.fetchEndpoint = () => `${gateway.url}/sql`;

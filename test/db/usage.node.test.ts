@@ -1,17 +1,16 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import pg from "pg";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { migrate } from "../../local/migrate.ts";
 import { type RunningPostgres, startPostgres } from "../../local/postgres.ts";
+import { newDataDir } from "../support/node/data-dir.ts";
 
 let dataDir: string;
 let postgres: RunningPostgres;
 let owner: pg.Client;
 
 beforeAll(async () => {
-	dataDir = await mkdtemp(join(tmpdir(), "edgesign-usage-"));
+	dataDir = await newDataDir();
 	postgres = await startPostgres({ dataDir, durable: false });
 	await migrate(postgres.url, 7);
 	owner = new pg.Client(postgres.url);

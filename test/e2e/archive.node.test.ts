@@ -8,8 +8,8 @@ import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { type Stack, startStack } from "../../local/stack.ts";
 import { type Manifest, payloadOf } from "../../src/audit/manifest.ts";
 import { openParquet, readRecords } from "../../src/audit/parquet.ts";
+import { newDataDir } from "../support/node/data-dir.ts";
 import { processWith } from "../support/node/processes.ts";
-import { newDataDir } from "../support/node/stack.ts";
 
 const records = 40_000;
 const kills = 2;

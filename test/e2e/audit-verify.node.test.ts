@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { withDatabase } from "../../local/database.ts";
+import { fillDataDir } from "../support/node/data-dir.ts";
 import { startTestStack, type TestStack } from "../support/node/stack.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -19,6 +20,7 @@ let folder: string;
 let stack: TestStack;
 beforeAll(async () => {
 	folder = await mkdtemp(join(tmpdir(), "edgesign-audit-"));
+	await fillDataDir(join(folder, ".data"));
 	stack = await startTestStack({ dataDir: join(folder, ".data") });
 	// Else the records of what the stack made at its start would come in between, within two minutes.
 	await withDatabase(stack.databaseUrl, (client) => client.query("delete from audit_outbox"));

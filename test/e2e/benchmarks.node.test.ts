@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { fillDataDir } from "../support/node/data-dir.ts";
 import { startTestStack, type TestStack } from "../support/node/stack.ts";
 import { type StatementGate, startStatementGate } from "../support/node/statement-gate.ts";
 
@@ -15,6 +16,7 @@ beforeAll(async () => {
 	folder = await mkdtemp(join(tmpdir(), "edgesign-benchmarks-"));
 	const { promise: gateway, resolve } = Promise.withResolvers<string>();
 	gate = await startStatementGate(gateway);
+	await fillDataDir(join(folder, ".data"));
 	stack = await startTestStack({
 		dataDir: join(folder, ".data"),
 		vars: { NEON_GATEWAY: gate.url },

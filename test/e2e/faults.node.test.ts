@@ -9,8 +9,9 @@ import { type RunningPostgres, startPostgres, workerRole } from "../../local/pos
 import { endProcess } from "../../local/processes.ts";
 import { limits } from "../../src/limits.ts";
 import { send } from "../support/node/caller.ts";
+import { newDataDir } from "../support/node/data-dir.ts";
 import { type RedisFault, type RedisProxy, startRedisProxy } from "../support/node/redis-proxy.ts";
-import { newDataDir, startTestStack, type TestStack } from "../support/node/stack.ts";
+import { startTestStack, type TestStack } from "../support/node/stack.ts";
 
 /** Signed with all the time, at both locations; the last one is the one that is disabled now and then. */
 const keys = ["a", "b", "c", "flip"] as const;

@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { limits } from "../../src/limits.ts";
+import { newDataDir } from "../support/node/data-dir.ts";
 import { processWith } from "../support/node/processes.ts";
-import { newDataDir, startTestStack, type TestStack } from "../support/node/stack.ts";
+import { startTestStack, type TestStack } from "../support/node/stack.ts";
 
 /** In the environment of all that is started here. */
 const tag = randomUUID();

@@ -159,14 +159,21 @@ interface Stopped {
 
 async function killAtEveryStep(): Promise<Stopped[]> {
 	const cases = await newCases(steps.length * casesPerStep, () => "disable");
-	const held = await Promise.all(
-		cases.map(async (of, index) => {
-			const step = steps[index % steps.length] as Step;
-			const hold = gate.hold(of.tenant.id, step.statement, step.when);
-			void change(of, true);
-			return { step, of, hold, reachedAt: await hold.reached };
-		}),
-	);
+	const changeUntil = async (step: Step, of: Case) => {
+		const hold = gate.hold(of.tenant.id, step.statement, step.when);
+		void change(of, true);
+		return { step, of, hold, reachedAt: await hold.reached };
+	};
+	const until = (which: readonly Step[]) =>
+		Promise.all(
+			which.flatMap((step) => cases.splice(0, casesPerStep).map((of) => changeUntil(step, of))),
+		);
+	// Those that come furthest begin first: one that waited for them would be held until its time-out, which is
+	// an answer.
+	const [far, near] = [true, false].map((is) =>
+		steps.filter(({ statement }) => (statement === "keys.move") === is),
+	) as [Step[], Step[]];
+	const held = [...(await until(far)), ...(await until(near))];
 	const at = (name: Step["name"]) => held.filter(({ step }) => step.name === name);
 	for (const { hold } of at("after the confirmation")) hold.release();
 	await sleep(confirmedMs);

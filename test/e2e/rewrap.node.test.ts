@@ -6,7 +6,8 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runningStack } from "../../local/connect.ts";
 import { newKeyEncryptionKey } from "../../local/folder.ts";
-import { newDataDir, startTestStack, type TestStack } from "../support/node/stack.ts";
+import { newDataDir } from "../support/node/data-dir.ts";
+import { startTestStack, type TestStack } from "../support/node/stack.ts";
 
 const run = promisify(execFile);
 const project = join(import.meta.dirname, "..", "..");

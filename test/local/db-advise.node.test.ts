@@ -1,6 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import pg from "pg";
@@ -12,6 +11,7 @@ import { migrate } from "../../local/migrate.ts";
 import { type RunningPostgres, startPostgres } from "../../local/postgres.ts";
 import { labelled } from "../../src/db/client.ts";
 import { statements as tokens } from "../../src/db/tokens.ts";
+import { newDataDir } from "../support/node/data-dir.ts";
 
 const execute = promisify(execFile);
 const command = join(import.meta.dirname, "..", "..", "local", "db-advise.ts");
@@ -21,7 +21,7 @@ let postgres: RunningPostgres;
 let owner: pg.Client;
 
 beforeAll(async () => {
-	dataDir = await mkdtemp(join(tmpdir(), "edgesign-advise-"));
+	dataDir = await newDataDir();
 	postgres = await startPostgres({ dataDir, durable: false });
 	await migrate(postgres.url);
 	owner = new pg.Client(postgres.url);

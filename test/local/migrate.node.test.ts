@@ -1,18 +1,18 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { withDatabase } from "../../local/database.ts";
 import { startGuard } from "../../local/guard.ts";
 import { grantApplicationRights, migrate, schemaVersion } from "../../local/migrate.ts";
 import { type RunningPostgres, startPostgres, workerRole } from "../../local/postgres.ts";
+import { newDataDir } from "../support/node/data-dir.ts";
 
 const guard = startGuard();
 let dataDir: string;
 let postgres: RunningPostgres;
 
 beforeAll(async () => {
-	dataDir = await mkdtemp(join(tmpdir(), "edgesign-migrate-"));
+	dataDir = await newDataDir();
 	const onSpawn = (pid: number) => guard.watch(pid, "SIGQUIT");
 	postgres = await startPostgres({ dataDir, durable: false, onSpawn });
 });

@@ -1,8 +1,6 @@
 import { createHash } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { Agent, request as httpRequest } from "node:http";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, NeonDbError, neon, neonConfig, Pool } from "@neondatabase/serverless";
 import pg from "pg";
@@ -11,6 +9,7 @@ import { WebSocket } from "ws";
 import { type NeonGateway, startNeonGateway } from "../../local/neon.ts";
 import { type RunningPostgres, startPostgres } from "../../local/postgres.ts";
 import { endProcess } from "../../local/processes.ts";
+import { newDataDir } from "../support/node/data-dir.ts";
 
 let dataDir: string;
 let postgres: RunningPostgres;
@@ -33,7 +32,7 @@ async function connectOwner(): Promise<pg.Client> {
 }
 
 beforeAll(async () => {
-	dataDir = await mkdtemp(join(tmpdir(), "neon-gateway-"));
+	dataDir = await newDataDir();
 	postgres = await startPostgres({ dataDir, durable: false });
 	gateway = await startNeonGateway({ databaseUrl: postgres.url });
 	pointDriverAt(gateway);

@@ -1,16 +1,15 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { withDatabase } from "../../local/database.ts";
 import { migrate } from "../../local/migrate.ts";
 import { type RunningPostgres, startPostgres } from "../../local/postgres.ts";
 import { ensureAdmin } from "../../local/tenants.ts";
+import { newDataDir } from "../support/node/data-dir.ts";
 
 let dataDir: string;
 let postgres: RunningPostgres;
 beforeAll(async () => {
-	dataDir = await mkdtemp(join(tmpdir(), "edgesign-tenants-"));
+	dataDir = await newDataDir();
 	postgres = await startPostgres({ dataDir, durable: false });
 	await migrate(postgres.url);
 });

@@ -6,5 +6,7 @@ declare module "vitest" {
 		bindings: Record<string, string>;
 		/** The folder with the worker, bundled once for all stacks of the run. */
 		bundleDir: string;
+		/** A data folder with PostgreSQL's files, which newDataDir copies. */
+		unusedDataDir: string;
 	}
 }

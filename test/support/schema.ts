@@ -40,10 +40,12 @@ export interface OwnSchema {
 export async function ownSchema(): Promise<OwnSchema> {
 	const name = `test_${toHex(systemRandom(8))}`;
 	const sql = ownerSql();
-	await sql.query(`create schema ${name}`);
-	for (const table of tables) {
-		await sql.query(`create table ${name}.${table} (like public.${table} including all)`);
-	}
+	const statements = [
+		`create schema ${name}`,
+		...tables.map((table) => `create table ${name}.${table} (like public.${table} including all)`),
+	];
+	// One block: the gateway keeps no connection on which something was defined.
+	await sql.query(`do $$ begin ${statements.join("; ")}; end $$`);
 	const databaseUrl = new URL(env.OWNER_DATABASE_URL);
 	databaseUrl.searchParams.set("options", `-c search_path=${name}`);
 	const db = createDatabase({ databaseUrl: databaseUrl.href, neonGateway: env.NEON_GATEWAY });

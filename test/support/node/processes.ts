@@ -82,11 +82,11 @@ export function processesWith(text: string): { pid: number; command: string }[] 
 		.filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
 		.flatMap((pid) => {
 			const command = tryRead(() => readFileSync(`/proc/${pid}/cmdline`, "utf8"));
-			const rest = [
-				tryRead(() => readFileSync(`/proc/${pid}/environ`, "utf8")),
-				tryRead(() => readlinkSync(`/proc/${pid}/cwd`)),
-			];
-			const found = command !== "" && [command, ...rest].some((part) => part.includes(text));
+			if (command === "") return []; // the kernel's own, or over
+			const found =
+				command.includes(text) ||
+				tryRead(() => readFileSync(`/proc/${pid}/environ`, "utf8")).includes(text) ||
+				tryRead(() => readlinkSync(`/proc/${pid}/cwd`)).includes(text);
 			return found ? [{ pid: Number(pid), command: command.replaceAll("\0", " ").trim() }] : [];
 		});
 }

@@ -270,14 +270,23 @@ export class World {
 		const [way, back] = [this.#delay(), this.#delay()];
 		const { life } = coordinator;
 		return new Promise((resolve, reject) => {
-			const fail = () => reject(new CoordinatorUnavailable("lost"));
+			let isOver = false;
+			const fail = () => {
+				// An error has its stack written down: none is made where nobody waits any more.
+				if (!isOver) reject(new CoordinatorUnavailable("lost"));
+				isOver = true;
+			};
 			this.time.after(limits.leaseTimeoutMs, fail);
 			if (lost) return;
 			this.time.after(way, () => {
 				if (coordinator.life !== life) return fail();
 				const answer = this.#lease(coordinator, ask, index);
-				if (!answerLost) this.time.after(back, () => resolve(answer));
-				else if (this.#draw() < 0.5) this.time.after(back, fail);
+				if (!answerLost) {
+					this.time.after(back, () => {
+						isOver = true;
+						resolve(answer);
+					});
+				} else if (this.#draw() < 0.5) this.time.after(back, fail);
 			});
 		});
 	}

@@ -1,8 +1,7 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFile, rm } from "node:fs/promises";
 import { inject } from "vitest";
 import { startStack } from "../../../local/stack.ts";
+import { newDataDir } from "./data-dir.ts";
 
 export interface TestStack {
 	readonly url: string;
@@ -21,10 +20,6 @@ export interface TestStack {
 	/** Runs the worker's scheduled handler once, as the cron clock does. */
 	scheduled(cron: string): Promise<void>;
 	stop(): Promise<void>;
-}
-
-export function newDataDir(): Promise<string> {
-	return mkdtemp(join(tmpdir(), "edgesign-e2e-"));
 }
 
 export interface TestStackOptions {
