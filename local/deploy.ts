@@ -12,7 +12,7 @@ import {
 import { Problem, runCommand } from "./problem.ts";
 import { projectConfig } from "./stack.ts";
 
-const gzipBytesMax = 260 * 1024;
+const gzipBytesMax = 200 * 1024;
 const help = `npm run deploy -- [--dry-run] [FLAGS OF WRANGLER DEPLOY]
 
 Bundles the workers, checks the size of the one that answers requests, and deploys both to Cloudflare:
