@@ -11,8 +11,7 @@ import { LongestFirst } from "./test/support/node/longest-first.ts";
 export default defineConfig({
 	test: {
 		// Of the whole run, not of the workerd project, whose modules are resolved as a worker's.
-		// Many files wait for a while: a machine of two processors has something to do for three.
-		maxWorkers: 3,
+		maxWorkers: 2,
 		sequence: { sequencer: LongestFirst },
 		globalSetup: ["test/support/node/global-setup.ts"],
 		projects: [

@@ -67,7 +67,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 	}
 
 	async lease(tenant: string, shard: number, ask: LeaseAsk): Promise<LeaseAnswer> {
-		const tenancy = await this.#tenancyOf(tenant, shard, ask.epoch);
+		const tenancy = await this.#tenancyNow(tenant, shard, ask.epoch);
 		if (!tenancy) return { kind: "unknown_tenant" };
 		const { config } = tenancy;
 		const ledger = this.#books();
@@ -81,7 +81,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 	}
 
 	async term(tenant: string, configVersion: number): Promise<LeaseAnswer> {
-		const tenancy = await this.#tenancyOf(tenant, 0);
+		const tenancy = await this.#tenancyNow(tenant, 0);
 		if (!tenancy) return { kind: "unknown_tenant" };
 		this.#keep({ lastLeaseAt: this.#clock() });
 		return answer(tenancy, this.#isChanging(0), configVersion, limits.leaseTtlMs, []);
@@ -149,6 +149,21 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 				await this.ctx.storage.setAlarm(Math.max(at, now + limits.changeRetryMs));
 			}
 		}
+	}
+
+	/** As it may be lent: under no epoch that should have ended, however late the alarm is that ends it too. */
+	async #tenancyNow(tenant: string, shard: number, leastEpoch = 0): Promise<Tenancy | null> {
+		const tenancy = await this.#tenancyOf(tenant, shard, leastEpoch);
+		if (!tenancy || shard !== 0) return tenancy;
+		const overdue = "select id from changes where kind = 'state' and due_at <= ?";
+		const ids = this.#sql.exec(overdue, this.#clock()).toArray();
+		if (ids.length > 0)
+			await this.#moveOn(
+				tenant,
+				ids.map(({ id }) => String(id)),
+				false,
+			);
+		return this.#tenancy;
 	}
 
 	/** Answers the new epoch, with the newest configuration where that has changed. All of it or nothing. */

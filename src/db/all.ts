@@ -4,7 +4,7 @@ import { statements as auditEvents } from "./audit-events.ts";
 import { statements as auditOutbox } from "./audit-outbox.ts";
 import { statements as auditReads } from "./audit-reads.ts";
 import { statements as benchmarks } from "./benchmarks.ts";
-import { pingStatement, type Statement } from "./client.ts";
+import { closingStatements, pingStatement, type Statement } from "./client.ts";
 import { statements as config } from "./config.ts";
 import { statements as effects } from "./effects.ts";
 import { statements as keys } from "./keys.ts";
@@ -17,6 +17,7 @@ import { statements as usage } from "./usage.ts";
 /** Every statement of the service. Tools read it; the worker does not. */
 export const allStatements: readonly Statement[] = [
 	pingStatement,
+	...Object.values(closingStatements),
 	...Object.values(alerts),
 	...Object.values(auditArchives),
 	...Object.values(auditEvents),

@@ -80,20 +80,38 @@ export function isCheckViolation(error: unknown, constraint: string): boolean {
 	);
 }
 
-/** The same database, for calls that begin before that time: what is not done by then is not done at all. */
+/** Fails where it is later than that by the clock of Postgres, and with it the transaction that it stands in. */
+const inTimeStatement: Statement = {
+	name: "changes.inTime",
+	text: `select 1 / (clock_timestamp() < 'epoch'::timestamptz + $1::bigint * interval '1 millisecond')::integer`,
+};
+export const closingStatements = { inTime: inTimeStatement };
+const divisionByZero = "22012";
+
+/**
+ * The same database, for calls that begin before that time: what is not done by then is not done at all.
+ * Whoever asks looks at it, and Postgres does too: a call may wait on its way for longer than its sender lives.
+ */
 export function closingAt(db: Database, clock: Clock, time: number): Database {
-	const stillOpen = () => {
-		if (clock() >= time) throw new DatabaseUnavailable("the time for this change is over");
+	const over = () => new DatabaseUnavailable("the time for this change is over");
+	const transaction: Database["transaction"] = async (calls) => {
+		if (clock() >= time) throw over();
+		const first = { statement: inTimeStatement, params: [time] };
+		try {
+			return (await db.transaction([first, ...calls])).slice(1);
+		} catch (error) {
+			const isLate = error instanceof DatabaseError && error.sqlState === divisionByZero;
+			throw isLate ? over() : error;
+		}
 	};
 	return {
-		async query(statement, params) {
-			stillOpen();
-			return db.query(statement, params);
+		async query<Row>(statement: Statement, params: readonly Param[]) {
+			if (clock() >= time) throw over();
+			if (!statement.effect) return db.query<Row>(statement, params);
+			const [rows = []] = await transaction([{ statement, params }]);
+			return rows as Row[];
 		},
-		async transaction(calls) {
-			stillOpen();
-			return db.transaction(calls);
-		},
+		transaction,
 	};
 }
 

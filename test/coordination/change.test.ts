@@ -2,7 +2,7 @@ import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
 import { changing } from "../../src/coordination/change.ts";
-import { type Database, DatabaseUnavailable } from "../../src/db/client.ts";
+import { closingAt, type Database, DatabaseUnavailable } from "../../src/db/client.ts";
 import type { Coordinator } from "../../src/index.ts";
 import { ok } from "../../src/lib/result.ts";
 import { limits } from "../../src/limits.ts";
@@ -147,6 +147,19 @@ describe("a crash in the middle of a change", () => {
 		expect(await other.sign()).toBe(409);
 	});
 
+	it("after the commit: the first lease after its time has the new epoch, though no alarm rang", async () => {
+		const other = isolate();
+		expect(await other.sign()).toBe(200);
+		await coordinatorOf(tenant).announce(tenant.id, "state");
+		await commit("disabled");
+		await runInDurableObject(coordinatorOf(tenant), async (_, { storage }) => {
+			await storage.deleteAlarm();
+			storage.sql.exec("update changes set due_at = ?", Date.now());
+		});
+		other.pass(limits.leaseTtlMs);
+		expect(await other.sign()).toBe(409);
+	});
+
 	it("and none, but a commit later than the alarm: its confirmation moves the epoch once more", async () => {
 		const other = isolate();
 		const change = await coordinatorOf(tenant).announce(tenant.id, "state");
@@ -208,6 +221,27 @@ describe("a change that takes too long", () => {
 		expect(await state(services.db)).toEqual([{ state: "enabled" }]);
 		const ends = limits.changeWriteMs + limits.databaseTransactionMs;
 		expect(ends).toBeLessThan(limits.changeTimeoutMs);
+	});
+});
+
+describe("a change that waits on its way to Postgres", () => {
+	const write = {
+		name: "test.write",
+		text: "update keys set state = 'disabled' where tenant_id = $1 and id = $2 returning id",
+		effect: "id",
+	};
+	const sent = (endsInMs: number) => {
+		const db = closingAt(isolate().services.db, () => 0, Date.now() + endsInMs);
+		return db.query<{ id: string }>(write, [tenant.id, key.id]);
+	};
+
+	it("is made when it comes in time", async () => {
+		expect(await sent(60_000)).toEqual([{ id: key.id }]);
+	});
+
+	it("is not made when it comes too late, whatever its sender's clock said", async () => {
+		await expect(sent(0)).rejects.toThrow(DatabaseUnavailable);
+		expect((await tenant.call("GET", `/v1/keys/${key.id}`)).json.state).toBe("enabled");
 	});
 });
 

@@ -5,7 +5,7 @@ import { ensurePartitions, insertEvents } from "../../src/db/audit-events.ts";
 import { dueOutbox, type OutboxNote, settleOutbox, withOutbox } from "../../src/db/audit-outbox.ts";
 import { type EventQuery, selectEvents } from "../../src/db/audit-reads.ts";
 import * as benchmarks from "../../src/db/benchmarks.ts";
-import { type Database, ping } from "../../src/db/client.ts";
+import { closingStatements, type Database, ping } from "../../src/db/client.ts";
 import { firstId, lastId } from "../../src/db/columns.ts";
 import * as config from "../../src/db/config.ts";
 import { purgeEffects, shutEarlier, withEffect } from "../../src/db/effects.ts";
@@ -84,6 +84,10 @@ const beyond = { day: "9999-12-31", targetId: lastId };
  */
 export const planCases: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
 	"service.ping": ping,
+	"changes.inTime": async (db) => {
+		const { inTime } = closingStatements;
+		await db.transaction([{ statement: inTime, params: [Date.now() + hourMs] }]);
+	},
 
 	"keys.byId": (db) => keys.findKey(db, tenant, rotatedKey),
 	"keys.byName": (db) => keys.findKey(db, tenant, "key-15"),

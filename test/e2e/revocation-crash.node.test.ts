@@ -168,22 +168,22 @@ async function killAtEveryStep(): Promise<Stopped[]> {
 		Promise.all(
 			which.flatMap((step) => cases.splice(0, casesPerStep).map((of) => changeUntil(step, of))),
 		);
-	// Those that come furthest begin first: one that waited for them would be held until its time-out, which is
-	// an answer.
-	const [far, near] = [true, false].map((is) =>
-		steps.filter(({ statement }) => (statement === "keys.move") === is),
-	) as [Step[], Step[]];
-	const held = [...(await until(far)), ...(await until(near))];
-	const at = (name: Step["name"]) => held.filter(({ step }) => step.name === name);
-	for (const { hold } of at("after the confirmation")) hold.release();
+	// Last those that are in a hurry: a fence is answered soon after its confirmation, and a commit that is on its
+	// way has to arrive while it still counts.
+	const isLast = ({ name }: Step) =>
+		name === "while the commit is on its way" || name === "after the confirmation";
+	const first = await until(steps.filter((step) => !isLast(step)));
+	const last = await until(steps.filter(isLast));
+	const lastAt = (name: Step["name"]) => last.filter(({ step }) => step.name === name);
+	for (const { hold } of lastAt("after the confirmation")) hold.release();
 	await sleep(confirmedMs);
 	const killedAt = await kill();
 	const servingAt = performance.now();
 	// The locations have the key again, enabled, when the commit of whoever is long gone arrives.
-	const late = at("while the commit is on its way");
+	const late = lastAt("while the commit is on its way");
 	await Promise.all(late.map(({ of }) => signedSince(of, killedAt)));
 	for (const { hold } of late) hold.release();
-	return held.map((one) => ({ ...one, killedAt, servingAt }));
+	return [...first, ...last].map((one) => ({ ...one, killedAt, servingAt }));
 }
 
 async function signedSince({ loops }: Case, since: number): Promise<void> {

@@ -97,7 +97,7 @@ export function crashingBeforeFinish(): Services {
 	});
 }
 
-/** Services with something before or after a statement of this name. */
+/** Services with something before or after a statement of this name, by itself or in a transaction. */
 export function withStatement(
 	name: string,
 	around: <T>(run: () => Promise<T>) => Promise<T>,
@@ -108,7 +108,11 @@ export function withStatement(
 		statement.name === name
 			? around(() => db.query(statement, params))
 			: db.query(statement, params);
-	return { ...services, db: { ...db, query } };
+	const transaction: Database["transaction"] = (calls) =>
+		calls.some(({ statement }) => statement.name === name)
+			? around(() => db.transaction(calls))
+			: db.transaction(calls);
+	return { ...services, db: { query, transaction } };
 }
 
 /** All rows of a tenant, as one value to compare: what a repetition must not change. */

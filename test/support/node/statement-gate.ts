@@ -78,10 +78,18 @@ async function reachedAndReleased({ reach, released }: Held): Promise<void> {
 	await released;
 }
 
-/** The name stands in a comment before the text, the tenant is the first parameter. */
+interface Asked {
+	readonly query?: string;
+	readonly params?: readonly unknown[];
+}
+
+/** The name stands in a comment before the text, the tenant is the first parameter: of one statement, or one of several. */
 function isOf({ tenant, statement }: Held, body: string): boolean {
 	if (!body.includes(`/* ${statement} */`)) return false;
-	return (JSON.parse(body) as { params?: unknown[] }).params?.[0] === tenant;
+	const asked = JSON.parse(body) as Asked & { readonly queries?: readonly Asked[] };
+	return (asked.queries ?? [asked]).some(
+		({ query, params }) => query?.includes(`/* ${statement} */`) && params?.[0] === tenant,
+	);
 }
 
 function forward(
