@@ -46,6 +46,8 @@ async function main(args: string[]): Promise<void> {
 		console.log(help);
 		return;
 	}
+	const ofOne = args.find((arg) => /^--(name|routes?|domains?)(=|$)/.test(arg));
+	if (ofOne) throw new Problem(`${ofOne} would be for both workers: set it in wrangler.toml`);
 	await checkSize();
 	if (args.includes("--dry-run")) return;
 	console.log("The schema comes first: DATABASE_URL=<the owner's> npm run migrate");

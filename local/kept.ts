@@ -20,6 +20,9 @@ import {
 /** What the time of a file may lag behind the clock. */
 const clockGrainMs = 20;
 
+/** Files of variables that wrangler reads without being told to. */
+const variables = /^\.(dev\.vars|env)(\.|$)/;
+
 /** What a configuration says of the worker. */
 export interface WorkerConfig {
 	readonly name: string;
@@ -63,7 +66,9 @@ export function readyWorkers(
 /** Reads wrangler.toml as wrangler does. */
 async function workerConfig(configPath: string): Promise<WorkerConfig> {
 	const kept = await keptAs<WorkerConfig>(configPath, "config");
-	if (kept.value) return kept.value;
+	// Variables of files beside it are in it too: they may be secrets, and change without it.
+	const isAlone = !(await readdir(dirname(configPath))).some((name) => variables.test(name));
+	if (isAlone && kept.value) return kept.value;
 	// Not before it is needed: it takes seconds to load.
 	const { unstable_getMiniflareWorkerOptions, unstable_readConfig } = await import("wrangler");
 	const { name = "worker", triggers } = unstable_readConfig(
@@ -73,7 +78,7 @@ async function workerConfig(configPath: string): Promise<WorkerConfig> {
 	const options: Partial<V4WorkerOptions> =
 		unstable_getMiniflareWorkerOptions(configPath).workerOptions;
 	const config = { name, crons: triggers.crons ?? [], options };
-	await kept.keep(config);
+	if (isAlone) await kept.keep(config);
 	return config;
 }
 

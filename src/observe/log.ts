@@ -23,6 +23,8 @@ export type LogEvent =
 			readonly milliseconds: number;
 			readonly count: number;
 	  }
+	/** It was cut off. The id is in the name of the file and in its first line. */
+	| { readonly event: "export_failed"; readonly export: string; readonly error: string }
 	| { readonly event: "job_failed"; readonly job: string; readonly error: string }
 	| PoolEvent
 	| QueryEvent
@@ -49,6 +51,7 @@ const levelOf: Record<LogEvent["event"], LogLevel> = {
 	dependency_unavailable: "warn",
 	job_done: "debug",
 	job_failed: "error",
+	export_failed: "error",
 	pool_leak: "warn",
 	pool_rested: "debug",
 	slow_query: "info",

@@ -7,13 +7,19 @@ import { writeParquetExport } from "../audit/export-parquet.ts";
 import { pathToHead } from "../audit/path.ts";
 import { canonicalRecord, timeOf } from "../audit/record.ts";
 import { showRecord } from "../audit/shown.ts";
-import { firstIdAt, type RecordFilter, type SourcedRecord } from "../audit/source.ts";
+import {
+	firstIdAt,
+	type RecordFilter,
+	type RecordSource,
+	type SourcedRecord,
+} from "../audit/source.ts";
 import { type Caller, refuseScoped } from "../auth/tokens.ts";
 import { type Failure, fail } from "../errors.ts";
 import { toBase64, utf8 } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { isUuid, uuidv7 } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
+import { describeError } from "../observe/log.ts";
 import * as schema from "../schemas/audit.ts";
 import type { Services } from "../services.ts";
 import { cursorOf, readCursor } from "./audit-cursor.ts";
@@ -155,7 +161,8 @@ export const exportAudit = route(
 		const { tenant } = caller;
 		const checkpoint = checkpointOf(tenant, await auditReader.headsOf(tenant), clock());
 		const cold = services.cold();
-		const source = await auditReader.recordsOf(tenant, cold);
+		const gone = new AbortController();
+		const source = whileWanted(await auditReader.recordsOf(tenant, cold), gone.signal);
 		const id = uuidv7(clock, random);
 		const filter = filterOf(tenant, query);
 		const expired = () => statementsOfExpired(cold, signer, id, filter);
@@ -166,7 +173,9 @@ export const exportAudit = route(
 			"Content-Type": isParquet ? parquet : ndjson,
 			"Content-Disposition": `attachment; filename="audit-${tenant}-${id}.${isParquet ? "parquet" : "ndjson"}"`,
 		};
-		return ok(new Response(streamOf(closing(cold, pieces)), { headers }));
+		const onFailure = (error: unknown) =>
+			services.log({ event: "export_failed", export: id, error: describeError(error) });
+		return ok(new Response(streamOf(closing(cold, pieces), gone, onFailure), { headers }));
 	},
 );
 
@@ -294,15 +303,38 @@ function after(id: string): string {
 		: id.slice(0, -8) + last.toString(16).padStart(8, "0");
 }
 
-/** Reads on only when what was read is sent: however slow the receiver, no more is held than one piece. */
-function streamOf(pieces: AsyncGenerator<string | Uint8Array>): ReadableStream<Uint8Array> {
+/** A receiver that is gone is found between two reads: one piece of an export may take all there are. */
+function whileWanted(source: RecordSource, gone: AbortSignal): RecordSource {
+	return {
+		async read(query) {
+			gone.throwIfAborted();
+			return source.read(query);
+		},
+	};
+}
+
+/**
+ * Reads on only when what was read is sent: however slow the receiver, no more is held than one piece.
+ * What fails in the middle cuts the answer off, and nobody else is told.
+ */
+function streamOf(
+	pieces: AsyncGenerator<string | Uint8Array>,
+	gone: AbortController,
+	onFailure: (error: unknown) => void,
+): ReadableStream<Uint8Array> {
 	return new ReadableStream({
 		async pull(controller) {
-			const { done, value } = await pieces.next();
-			if (done) controller.close();
-			else controller.enqueue(typeof value === "string" ? utf8(value) : value);
+			try {
+				const { done, value } = await pieces.next();
+				if (done) controller.close();
+				else controller.enqueue(typeof value === "string" ? utf8(value) : value);
+			} catch (error) {
+				if (!gone.signal.aborted) onFailure(error);
+				throw error;
+			}
 		},
 		async cancel() {
+			gone.abort();
 			await pieces.return(undefined);
 		},
 	});

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, expect, onTestFinished, test } from "vitest";
 import { bundledModules, metafileName } from "../../local/bundle.ts";
-import { workerBundle } from "../../local/kept.ts";
+import { readyWorkers, workerBundle } from "../../local/kept.ts";
 
 let root: string;
 let configPath: string;
@@ -108,4 +108,20 @@ test("a project without node_modules keeps nothing", async () => {
 	await bundled();
 	await bundled();
 	expect(bundles).toBe(2);
+});
+
+test("variables in a file beside the configuration are read anew, and not kept", async () => {
+	const outDir = join(root, "bundle");
+	await bundle("", outDir);
+	const bindings = async () => {
+		const [worker] = await readyWorkers(configPath, outDir, true);
+		return worker?.config.options.bindings?.SETTING;
+	};
+	const vars = join(root, ".dev.vars");
+	await writeFile(vars, "SETTING=7");
+	const first = await bindings();
+	await writeFile(vars, "SETTING=9");
+	const second = await bindings();
+	await rm(vars);
+	expect([first, second, await bindings()]).toEqual(["7", "9", undefined]);
 });
