@@ -151,18 +151,17 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		}
 	}
 
-	/** As it may be lent: under no epoch that should have ended, however late the alarm is that ends it too. */
+	/**
+	 * As it may be lent: not under an epoch that a change of a key or token should have ended, however late the
+	 * alarm is. A new configuration has to be read first, and waits for that.
+	 */
 	async #tenancyNow(tenant: string, shard: number, leastEpoch = 0): Promise<Tenancy | null> {
 		const tenancy = await this.#tenancyOf(tenant, shard, leastEpoch);
 		if (!tenancy || shard !== 0) return tenancy;
 		const overdue = "select id from changes where kind = 'state' and due_at <= ?";
-		const ids = this.#sql.exec(overdue, this.#clock()).toArray();
-		if (ids.length > 0)
-			await this.#moveOn(
-				tenant,
-				ids.map(({ id }) => String(id)),
-				false,
-			);
+		const rows = this.#sql.exec<{ id: string }>(overdue, this.#clock()).toArray();
+		const ids = rows.map(({ id }) => id);
+		if (ids.length > 0) await this.#moveOn(tenant, ids, false);
 		return this.#tenancy;
 	}
 
