@@ -25,6 +25,8 @@ export default defineConfig({
 			{
 				test: {
 					name: "node",
+					// One process for file after file too: a new one costs a second of the processor each.
+					isolate: false,
 					include: ["test/**/*.node.test.ts"],
 					testTimeout: 60_000,
 					hookTimeout: 60_000,

@@ -87,9 +87,9 @@ describe("partitions of the audit log", () => {
 		const before = await countOf("audit_events");
 		let goesOn = true;
 		let inserted = 0;
+		const client = new pg.Client(postgres.workerUrl);
+		await client.connect();
 		const inserting = (async () => {
-			const client = new pg.Client(postgres.workerUrl);
-			await client.connect();
 			while (goesOn) {
 				// Refused where the partition came in between: the move of records is tried again.
 				await insert(client, 12 + (inserted % 10)).then(
@@ -97,11 +97,11 @@ describe("partitions of the audit log", () => {
 					() => {},
 				);
 			}
-			await client.end();
 		})();
 		for (let ahead = 12; ahead <= 21; ahead++) await ensure(ahead);
 		goesOn = false;
 		await inserting;
+		await client.end();
 		expect(inserted).toBeGreaterThan(0);
 		expect(await countOf("audit_events")).toBe(before + inserted);
 	});

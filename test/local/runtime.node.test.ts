@@ -107,6 +107,7 @@ beforeAll(async () => {
 	await writeFile(configPath, config);
 	await writeFile(join(folder, "worker.js"), worker);
 	await mkdir(join(folder, "public"));
+	await mkdir(join(folder, "node_modules")); // what is made of it is kept there for the next start
 	await writeFile(join(folder, "public", "hello.txt"), "hello");
 	await start();
 });
