@@ -1,5 +1,6 @@
 import type { Redis } from "@upstash/redis/cloudflare";
 import { type ColdLogRpc, type OpenCold, openCold } from "./audit/cold.ts";
+import { ExportSlots } from "./audit/export-slots.ts";
 import { type AuditLogs, createAuditLogs } from "./audit/log.ts";
 import { type AuditReader, createAuditReader } from "./audit/reader.ts";
 import { type AuditSigner, createAuditSigner } from "./audit/signer.ts";
@@ -79,6 +80,7 @@ export interface Services {
 	readonly bodies: Account;
 	/** Those who sign or verify many items. */
 	readonly batches: Semaphore;
+	readonly exports: ExportSlots;
 	/** The tenants' coordinators: who announce and confirm changes. */
 	readonly coordinator: ReturnType<typeof createCoordinators>;
 	readonly leases: LeaseBook;
@@ -179,6 +181,7 @@ export function createServices(
 		memory,
 		bodies: memory.account("bodies", limits.memoryBodiesBytes),
 		batches: new Semaphore(batchBounds, clock),
+		exports: exportsWithin(memory, clock),
 		forgetTenant(tenant, epoch) {
 			caches.dropTenant(tenant);
 			leases.end(tenant, epoch);
@@ -194,6 +197,16 @@ export function createServices(
 		random,
 		log,
 	};
+}
+
+function exportsWithin(memory: MemoryBudget, clock: Clock): ExportSlots {
+	const exports = new ExportSlots(clock);
+	memory.register({
+		name: "exports",
+		shareBytes: limits.auditExportsAtOnce * limits.auditExportBytes,
+		bytes: () => exports.heldBytes,
+	});
+	return exports;
 }
 
 /** The binding does not know its class; src/archive.ts has these methods. */

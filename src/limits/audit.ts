@@ -90,6 +90,17 @@ export const auditLimits = {
 	auditObjectsAtOnce: 8,
 	/** Records of an export that are read and held at once. */
 	auditExportPage: 2_000,
+	/** Exports of an isolate beside each other. */
+	auditExportsAtOnce: 8,
+	/** What each is accounted for with: a page, and what it becomes. */
+	auditExportBytes: 4 * 1024 * 1024,
+	/** Then one that nobody has begun to send gives up its place. */
+	auditExportBeginMs: 10_000,
+	/** A piece of an export, some 2 MB at the most, that is not taken for as long cuts it off. */
+	auditExportIdleMs: 180_000,
+	/** Longer than a receiver may be idle and the archive may take for a read. */
+	auditExportSilentMs: 300_000,
+	auditExportRetryMs: 10_000,
 	/** Records of an export between two signatures: a stretch that a forger would have to forge as a whole. */
 	auditSealRecords: 10_000,
 	/** Records of an export as Parquet that stand together: held until they do, and some 25 MB while they are encoded. */

@@ -1,28 +1,24 @@
 import { leafOf } from "../audit/chain.ts";
 import { checkpointOf } from "../audit/checkpoint.ts";
-import type { ColdArchive, OpenCold } from "../audit/cold.ts";
+import type { ColdArchive } from "../audit/cold.ts";
 import { statementsOfExpired } from "../audit/expired.ts";
 import { writeExport } from "../audit/export.ts";
 import { writeParquetExport } from "../audit/export-parquet.ts";
 import { pathToHead } from "../audit/path.ts";
 import { canonicalRecord, timeOf } from "../audit/record.ts";
 import { showRecord } from "../audit/shown.ts";
-import {
-	firstIdAt,
-	type RecordFilter,
-	type RecordSource,
-	type SourcedRecord,
-} from "../audit/source.ts";
+import { firstIdAt, type RecordFilter, type SourcedRecord } from "../audit/source.ts";
 import { type Caller, refuseScoped } from "../auth/tokens.ts";
 import { type Failure, fail } from "../errors.ts";
-import { toBase64, utf8 } from "../lib/bytes.ts";
-import { ok, type Result } from "../lib/result.ts";
+import { toBase64 } from "../lib/bytes.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import { isUuid, uuidv7 } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
 import { describeError } from "../observe/log.ts";
 import * as schema from "../schemas/audit.ts";
 import type { Services } from "../services.ts";
 import { cursorOf, readCursor } from "./audit-cursor.ts";
+import { streamOf, whileWanted } from "./export-stream.ts";
 import { answerPublic, documentOf, notModified } from "./published.ts";
 import { publicRoute, route } from "./route.ts";
 
@@ -157,27 +153,39 @@ export const exportAudit = route(
 	async ({ services, caller, query: { format, ...query }, raw }) => {
 		const refusal = refuseScoped(caller, whatScopedCanNot);
 		if (refusal) return refusal;
-		const { auditReader, auditSigner: signer, clock, random } = services;
+		const { auditReader, auditSigner: signer, clock, random, exports } = services;
 		const { tenant } = caller;
 		const checkpoint = checkpointOf(tenant, await auditReader.headsOf(tenant), clock());
 		const cold = services.cold();
-		const gone = new AbortController();
-		const source = whileWanted(await auditReader.recordsOf(tenant, cold), gone.signal);
+		const records = await auditReader.recordsOf(tenant, cold);
 		const id = uuidv7(clock, random);
-		const filter = filterOf(tenant, query);
-		const expired = () => statementsOfExpired(cold, signer, id, filter);
-		const request = { id, filter, checkpoint, source, signer, expired };
 		const isParquet = (format ?? formatAccepted(raw)) === "parquet";
-		const pieces = isParquet ? writeParquetExport(request, cold) : writeExport(request);
 		const headers = {
 			"Content-Type": isParquet ? parquet : ndjson,
 			"Content-Disposition": `attachment; filename="audit-${tenant}-${id}.${isParquet ? "parquet" : "ndjson"}"`,
 		};
-		const onFailure = (error: unknown) =>
-			services.log({ event: "export_failed", export: id, error: describeError(error) });
-		return ok(new Response(streamOf(closing(cold, pieces), gone, onFailure), { headers }));
+		if (raw.method === "HEAD") return ok(new Response(null, { headers }));
+		const slot = exports.enter();
+		if (!slot) return tooManyExports(exports.bounds.atOnce);
+		const gone = new AbortController();
+		const source = whileWanted(records, gone.signal, slot);
+		const filter = filterOf(tenant, query);
+		const expired = () => statementsOfExpired(cold, signer, id, filter);
+		const request = { id, filter, checkpoint, source, signer, expired };
+		const pieces = isParquet ? writeParquetExport(request, cold) : writeExport(request);
+		const body = streamOf(pieces, {
+			...{ gone, slot, idleMs: exports.bounds.idleMs, end: () => cold.close() },
+			onFailure: (error) =>
+				services.log({ event: "export_failed", export: id, error: describeError(error) }),
+		});
+		return ok(new Response(body, { headers }));
 	},
 );
+
+function tooManyExports(atOnce: number) {
+	const detail = `${atOnce} exports are under way here, and there is no memory for more.`;
+	return err<Failure>({ code: "overloaded", detail, retryAfterMs: limits.auditExportRetryMs });
+}
 
 /** Parquet where it is named; whoever takes anything gets NDJSON. */
 function formatAccepted(request: Request): "ndjson" | "parquet" {
@@ -242,15 +250,6 @@ async function withCold<T>(services: Services, use: (cold: ColdArchive) => Promi
 	}
 }
 
-/** The pieces of an export, whose session ends with it: sent, failed or not wanted any more. */
-async function* closing(cold: OpenCold, pieces: AsyncGenerator<string | Uint8Array>) {
-	try {
-		yield* pieces;
-	} finally {
-		cold.close();
-	}
-}
-
 /** The way to a checkpoint of this moment, where it is short enough to be shown. */
 async function provePath(
 	services: Services,
@@ -301,41 +300,4 @@ function after(id: string): string {
 	return last > 0xffff_ffff
 		? firstIdAt(timeOf({ id }) + 1)
 		: id.slice(0, -8) + last.toString(16).padStart(8, "0");
-}
-
-/** A receiver that is gone is found between two reads: one piece of an export may take all there are. */
-function whileWanted(source: RecordSource, gone: AbortSignal): RecordSource {
-	return {
-		async read(query) {
-			gone.throwIfAborted();
-			return source.read(query);
-		},
-	};
-}
-
-/**
- * Reads on only when what was read is sent: however slow the receiver, no more is held than one piece.
- * What fails in the middle cuts the answer off, and nobody else is told.
- */
-function streamOf(
-	pieces: AsyncGenerator<string | Uint8Array>,
-	gone: AbortController,
-	onFailure: (error: unknown) => void,
-): ReadableStream<Uint8Array> {
-	return new ReadableStream({
-		async pull(controller) {
-			try {
-				const { done, value } = await pieces.next();
-				if (done) controller.close();
-				else controller.enqueue(typeof value === "string" ? utf8(value) : value);
-			} catch (error) {
-				if (!gone.signal.aborted) onFailure(error);
-				throw error;
-			}
-		},
-		async cancel() {
-			gone.abort();
-			await pieces.return(undefined);
-		},
-	});
 }

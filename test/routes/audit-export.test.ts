@@ -1,6 +1,8 @@
 import { env } from "cloudflare:workers";
 import { beforeEach, expect, it } from "vitest";
+import { ExportSlots } from "../../src/audit/export-slots.ts";
 import { AuditUnreadable, type RecordSource } from "../../src/audit/source.ts";
+import { systemClock } from "../../src/lib/clock.ts";
 import type { LogEvent } from "../../src/observe/log.ts";
 import { createServices, type Services } from "../../src/services.ts";
 import { ask } from "../idempotency/support.ts";
@@ -11,19 +13,35 @@ beforeEach(async () => {
 	token = await (await newTenant()).token("auditor");
 });
 
-/** An export of what this source has; `logged` is what the service says meanwhile. */
-async function exportOf(source: RecordSource, format: string) {
+/** A service whose log is this source; `logged` is what it says meanwhile. */
+function serviceOf(source: RecordSource, exports?: ExportSlots) {
 	const logged: LogEvent[] = [];
 	const own = createServices(env);
 	const services: Services = {
 		...own,
 		auditReader: { ...own.auditReader, recordsOf: async () => source },
 		log: (event) => logged.push(event),
+		exports: exports ?? own.exports,
 	};
-	const { body } = await ask(services, { id: "exportAudit", query: { format }, token });
-	if (!body) throw new Error("an export has a body");
-	return { reader: body.getReader(), logged };
+	return { services, logged };
 }
+
+function requestExport(services: Services, format = "ndjson") {
+	return ask(services, { id: "exportAudit", query: { format }, token });
+}
+
+function readerOf({ body }: Response) {
+	if (!body) throw new Error("an export has a body");
+	return body.getReader();
+}
+
+async function exportOf(source: RecordSource, format: string) {
+	const { services, logged } = serviceOf(source);
+	return { reader: readerOf(await requestExport(services, format)), logged };
+}
+
+const nothing: RecordSource = { read: async () => ({ records: [], reached: null }) };
+const bounds = { atOnce: 2, beginMs: 60_000, idleMs: 60_000, silentMs: 60_000 };
 
 it.each(["ndjson", "parquet"])(
 	"an export as %s reads no more when its receiver is gone, though no record came of it yet",
@@ -63,4 +81,50 @@ it("an export that fails in its middle is cut off, and the log says why", async 
 			error: expect.stringContaining("a file is gone"),
 		}),
 	]);
+});
+
+it("as many exports go on as there is memory for, and the next is told to come again", async () => {
+	const { services } = serviceOf(nothing, new ExportSlots(systemClock, bounds));
+	const [first, second] = [await requestExport(services), await requestExport(services, "parquet")];
+	const refused = await requestExport(services);
+	expect(refused.status).toBe(503);
+	expect(refused.headers.get("retry-after")).toBe("10");
+	expect(await refused.json()).toMatchObject({ code: "overloaded" });
+	await readerOf(first).cancel();
+	const next = await requestExport(services);
+	expect(await next.text()).toContain('"end"');
+	expect((await second.arrayBuffer()).byteLength).toBeGreaterThan(100);
+	expect(services.exports.heldBytes).toBe(0);
+});
+
+it("an export that fails has its place no longer", async () => {
+	const source = { read: () => Promise.reject(new AuditUnreadable("a file is gone")) };
+	const { services } = serviceOf(source, new ExportSlots(systemClock, bounds));
+	await expect((await requestExport(services)).text()).rejects.toThrow();
+	expect(services.exports.heldBytes).toBe(0);
+});
+
+it("an export that nobody takes is cut off, and the log says so", async () => {
+	const slots = new ExportSlots(systemClock, { ...bounds, idleMs: 50 });
+	const { services, logged } = serviceOf(nothing, slots);
+	const reader = readerOf(await requestExport(services));
+	await reader.read();
+	while (slots.heldBytes > 0) await scheduler.wait(10);
+	await expect(reader.read()).rejects.toThrow("took nothing for 50 ms");
+	const error = expect.stringContaining("took nothing for 50 ms");
+	expect(logged).toEqual([expect.objectContaining({ event: "export_failed", error })]);
+});
+
+it("a place is given away where nobody begins, or nobody says any more that it goes on", () => {
+	let now = 0;
+	const slots = new ExportSlots(() => now, { ...bounds, beginMs: 50, silentMs: 100 });
+	const [begun] = [slots.enter(), slots.enter()];
+	begun?.keep();
+	now = 50;
+	expect(slots.enter()).toBeNull();
+	now = 51;
+	expect(slots.enter()).not.toBeNull();
+	expect(slots.enter()).toBeNull();
+	now = 101;
+	expect([slots.enter(), slots.enter(), slots.enter()].map(Boolean)).toEqual([true, false, false]);
 });
