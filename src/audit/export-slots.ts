@@ -2,8 +2,9 @@ import type { Clock } from "../lib/clock.ts";
 import { limits } from "../limits.ts";
 
 export interface SlotBounds {
-	/** Exports of an isolate that go on beside each other. */
+	/** Exports of an isolate that go on beside each other, and of one tenant. */
 	readonly atOnce: number;
+	readonly atOnceOfTenant: number;
 	/** How long an answer may take from being made to being sent: some never are. */
 	readonly beginMs: number;
 	/** How long a receiver may take nothing of what is there for it. */
@@ -14,6 +15,7 @@ export interface SlotBounds {
 
 const usualBounds: SlotBounds = {
 	atOnce: limits.auditExportsAtOnce,
+	atOnceOfTenant: limits.auditExportsOfTenant,
 	beginMs: limits.auditExportBeginMs,
 	idleMs: limits.auditExportIdleMs,
 	silentMs: limits.auditExportSilentMs,
@@ -27,12 +29,17 @@ export interface ExportSlot {
 	leave(): void;
 }
 
+interface Place {
+	readonly tenant: string;
+	/** Until when it is taken, if nothing more is heard of it. */
+	until: number;
+}
+
 /** The exports of an isolate: each holds a page of records or two for as long as its receiver wants. */
 export class ExportSlots {
 	readonly bounds: SlotBounds;
 	readonly #clock: Clock;
-	/** Until when each is taken, if nothing more is heard of it. */
-	readonly #until = new Map<ExportSlot, number>();
+	readonly #places = new Map<ExportSlot, Place>();
 
 	constructor(clock: Clock, bounds: SlotBounds = usualBounds) {
 		this.#clock = clock;
@@ -40,20 +47,26 @@ export class ExportSlots {
 	}
 
 	get heldBytes(): number {
-		return this.#until.size * limits.auditExportBytes;
+		return this.#places.size * limits.auditExportBytes;
 	}
 
 	/** null where there are as many as may be. */
-	enter(): ExportSlot | null {
-		const { atOnce, beginMs, silentMs } = this.bounds;
+	enter(tenant: string): ExportSlot | null {
+		const { atOnce, atOnceOfTenant, beginMs, silentMs } = this.bounds;
 		const now = this.#clock();
-		for (const [slot, until] of this.#until) if (until < now) this.#until.delete(slot);
-		if (this.#until.size >= atOnce) return null;
+		for (const [slot, { until }] of this.#places) if (until < now) this.#places.delete(slot);
+		const places = [...this.#places.values()];
+		const own = places.filter((place) => place.tenant === tenant);
+		if (places.length >= atOnce || own.length >= atOnceOfTenant) return null;
+		const place: Place = { tenant, until: now + beginMs };
 		const slot: ExportSlot = {
-			keep: () => this.#until.set(slot, this.#clock() + silentMs),
-			leave: () => this.#until.delete(slot),
+			keep: () => {
+				place.until = this.#clock() + silentMs;
+				this.#places.set(slot, place);
+			},
+			leave: () => this.#places.delete(slot),
 		};
-		this.#until.set(slot, now + beginMs);
+		this.#places.set(slot, place);
 		return slot;
 	}
 }

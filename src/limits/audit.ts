@@ -90,8 +90,9 @@ export const auditLimits = {
 	auditObjectsAtOnce: 8,
 	/** Records of an export that are read and held at once. */
 	auditExportPage: 2_000,
-	/** Exports of an isolate beside each other. */
+	/** Exports of an isolate beside each other, and of one tenant there. */
 	auditExportsAtOnce: 8,
+	auditExportsOfTenant: 4,
 	/** What each is accounted for with: a page, and what it becomes. */
 	auditExportBytes: 4 * 1024 * 1024,
 	/** Then one that nobody has begun to send gives up its place. */

@@ -165,8 +165,8 @@ export const exportAudit = route(
 			"Content-Disposition": `attachment; filename="audit-${tenant}-${id}.${isParquet ? "parquet" : "ndjson"}"`,
 		};
 		if (raw.method === "HEAD") return ok(new Response(null, { headers }));
-		const slot = exports.enter();
-		if (!slot) return tooManyExports(exports.bounds.atOnce);
+		const slot = exports.enter(tenant);
+		if (!slot) return tooManyExports();
 		const gone = new AbortController();
 		const source = whileWanted(records, gone.signal, slot);
 		const filter = filterOf(tenant, query);
@@ -182,8 +182,9 @@ export const exportAudit = route(
 	},
 );
 
-function tooManyExports(atOnce: number) {
-	const detail = `${atOnce} exports are under way here, and there is no memory for more.`;
+function tooManyExports() {
+	const { auditExportsAtOnce: all, auditExportsOfTenant: own } = limits;
+	const detail = `${own} exports of this tenant are under way here, or ${all} of all: there is no memory for more.`;
 	return err<Failure>({ code: "overloaded", detail, retryAfterMs: limits.auditExportRetryMs });
 }
 

@@ -21,7 +21,7 @@ afterAll(() => stack?.stop());
 
 const tries = 200;
 /** Tenants that are tried side by side: each is the others' load. */
-const atOnce = 36;
+const atOnce = 48;
 const loopsPerEdge = 2;
 /**
  * A location that signs all the time renews its lease half-way, and hears of the change then. One

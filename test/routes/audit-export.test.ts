@@ -41,7 +41,7 @@ async function exportOf(source: RecordSource, format: string) {
 }
 
 const nothing: RecordSource = { read: async () => ({ records: [], reached: null }) };
-const bounds = { atOnce: 2, beginMs: 60_000, idleMs: 60_000, silentMs: 60_000 };
+const bounds = { atOnce: 3, atOnceOfTenant: 2, beginMs: 60_000, idleMs: 60_000, silentMs: 60_000 };
 
 it.each(["ndjson", "parquet"])(
 	"an export as %s reads no more when its receiver is gone, though no record came of it yet",
@@ -118,13 +118,21 @@ it("an export that nobody takes is cut off, and the log says so", async () => {
 it("a place is given away where nobody begins, or nobody says any more that it goes on", () => {
 	let now = 0;
 	const slots = new ExportSlots(() => now, { ...bounds, beginMs: 50, silentMs: 100 });
-	const [begun] = [slots.enter(), slots.enter()];
-	begun?.keep();
+	const enter = () => slots.enter("t") !== null;
+	slots.enter("t")?.keep();
+	expect([enter(), enter()]).toEqual([true, false]);
 	now = 50;
-	expect(slots.enter()).toBeNull();
+	expect(enter()).toBe(false);
 	now = 51;
-	expect(slots.enter()).not.toBeNull();
-	expect(slots.enter()).toBeNull();
+	expect([enter(), enter()]).toEqual([true, false]);
 	now = 101;
-	expect([slots.enter(), slots.enter(), slots.enter()].map(Boolean)).toEqual([true, false, false]);
+	expect([enter(), enter()]).toEqual([true, false]);
+});
+
+it("a tenant leaves places for others", () => {
+	const slots = new ExportSlots(systemClock, bounds);
+	const entered = ["a", "a", "a", "b", "b"].map((tenant) => slots.enter(tenant));
+	expect(entered.map(Boolean)).toEqual([true, true, false, true, false]);
+	entered[0]?.leave();
+	expect(["a", "b"].map((tenant) => slots.enter(tenant)).map(Boolean)).toEqual([true, false]);
 });
