@@ -1,17 +1,17 @@
 import { join } from "node:path";
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
-import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
+import { defineConfig } from "vitest/config";
 import { LongestFirst } from "./test/support/node/longest-first.ts";
 
 /**
  * Projects beside each other in one folder: `*.test.ts` runs in workerd, as the service does, and
  * `*.alone.test.ts` in an isolate of its own; `*.node.test.ts` runs in Node and looks at the service from
- * outside, and `*.timed.node.test.ts` does where there is time for it: with fewer others beside it.
+ * outside.
  */
 export default defineConfig({
 	test: {
 		// Of the whole run, not of the workerd project, whose modules are resolved as a worker's.
-		maxWorkers: 3,
+		maxWorkers: 2,
 		sequence: { sequencer: LongestFirst },
 		globalSetup: ["test/support/node/global-setup.ts"],
 		projects: [
@@ -22,15 +22,16 @@ export default defineConfig({
 				exclude: ["test/**/*.node.test.ts", "test/**/*.alone.test.ts"],
 			}),
 			inWorkerd("workerd-alone", { isolate: true, include: ["test/**/*.alone.test.ts"] }),
-			inNode("timed", {
-				include: ["test/**/*.timed.node.test.ts"],
-				maxWorkers: 2,
-				sequence: { groupOrder: 1 }, // after all others
-			}),
-			inNode("node", {
-				include: ["test/**/*.node.test.ts"],
-				exclude: ["test/**/*.timed.node.test.ts"],
-			}),
+			{
+				test: {
+					name: "node",
+					// One process for file after file too: a new one costs a second of the processor each.
+					isolate: false,
+					include: ["test/**/*.node.test.ts"],
+					testTimeout: 60_000,
+					hookTimeout: 60_000,
+				},
+			},
 		],
 	},
 });
@@ -47,19 +48,6 @@ function archiveWorker(bundleDir: string, bindings: Record<string, string>) {
 		modulesRoot,
 		bindings,
 		r2Buckets: { ARCHIVE: bucket },
-	};
-}
-
-function inNode(name: string, files: TestProjectInlineConfiguration["test"]) {
-	return {
-		test: {
-			name,
-			// One process for file after file too: a new one costs a second of the processor each.
-			isolate: false,
-			testTimeout: 60_000,
-			hookTimeout: 60_000,
-			...files,
-		},
 	};
 }
 

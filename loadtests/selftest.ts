@@ -1,6 +1,6 @@
 /**
  * The generator against servers whose behaviour is known: `npm run load -- selftest`. The same checks
- * are tests, at sizes that a busy machine can hold (test/loadtests/generator.timed.node.test.ts).
+ * are tests, at sizes that a busy machine can hold (test/loadtests/generator.node.test.ts).
  */
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
