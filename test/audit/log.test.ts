@@ -11,8 +11,8 @@ import { inBackground } from "../support/background.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** A log whose objects note what they get, and answer what the test says. */
-function logOf(answer: (appends: Bytes[]) => Promise<Appended>) {
+/** A log whose objects note what they get, and answer what the test says; of an isolate with so many requests. */
+function logOf(answer: (appends: Bytes[]) => Promise<Appended>, inFlight = 4) {
 	const calls: {
 		readonly place: string;
 		readonly appends: number[];
@@ -25,7 +25,7 @@ function logOf(answer: (appends: Bytes[]) => Promise<Appended>) {
 			return answer(appends);
 		},
 	});
-	const log = createAuditLogs({ getByName } as unknown as DurableObjectNamespace);
+	const log = createAuditLogs({ getByName } as unknown as DurableObjectNamespace, { inFlight });
 	return { log, calls };
 }
 
@@ -47,6 +47,20 @@ describe("appends that come at the same time", () => {
 			{ place: "a/weur/0", appends: [1, 2, 4], isRepeated: false },
 			{ place: "b/weur/0", appends: [3], isRepeated: false },
 		]);
+	});
+
+	it("wait for nobody where the isolate has no other request", async () => {
+		const { promise, resolve } = Promise.withResolvers<Appended>();
+		const { log, calls } = logOf(() => promise, 1);
+		const append = (first: number) =>
+			log.append({ place: "a/weur/0", records: appendOf(first) }, inBackground);
+		const answers = [append(1)];
+		await Promise.resolve(); // no timer rings before this
+		expect(calls.map(({ appends }) => appends)).toEqual([[1]]);
+		answers.push(append(2), append(3));
+		resolve("kept");
+		expect(await Promise.all(answers)).toEqual(["kept", "kept", "kept"]);
+		expect(calls.map(({ appends }) => appends)).toEqual([[1], [2, 3]]);
 	});
 
 	it("are more calls when they are more than a block holds", async () => {
