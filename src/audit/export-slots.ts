@@ -47,6 +47,7 @@ export class ExportSlots {
 	}
 
 	get heldBytes(): number {
+		this.#forget(this.#clock());
 		return this.#places.size * limits.auditExportBytes;
 	}
 
@@ -54,7 +55,7 @@ export class ExportSlots {
 	enter(tenant: string): ExportSlot | null {
 		const { atOnce, atOnceOfTenant, beginMs, silentMs } = this.bounds;
 		const now = this.#clock();
-		for (const [slot, { until }] of this.#places) if (until < now) this.#places.delete(slot);
+		this.#forget(now);
 		const places = [...this.#places.values()];
 		const own = places.filter((place) => place.tenant === tenant);
 		if (places.length >= atOnce || own.length >= atOnceOfTenant) return null;
@@ -68,5 +69,9 @@ export class ExportSlots {
 		};
 		this.#places.set(slot, place);
 		return slot;
+	}
+
+	#forget(now: number): void {
+		for (const [slot, { until }] of this.#places) if (until < now) this.#places.delete(slot);
 	}
 }

@@ -77,7 +77,8 @@ export function createAuditLogs(
 	/** The newest group of a place that is not heard of yet. */
 	const newest = new Map<string, Group>();
 
-	function send(place: string, appends: readonly Bytes[], isRepeated: boolean) {
+	/** Rejects, and never throws: who waits for a group waits for this. */
+	async function send(place: string, appends: readonly Bytes[], isRepeated: boolean) {
 		const locationHint = readPlace(place).region as DurableObjectLocationHint;
 		// The binding does not know its class.
 		const object = namespace.getByName(place, { locationHint }) as unknown as AuditLogRpc;

@@ -91,13 +91,15 @@ export const auditLimits = {
 	/** Records of an export that are read and held at once. */
 	auditExportPage: 2_000,
 	/** Exports of an isolate beside each other, and of one tenant there. */
-	auditExportsAtOnce: 8,
-	auditExportsOfTenant: 4,
-	/** What each is accounted for with: a page, and what it becomes. */
-	auditExportBytes: 4 * 1024 * 1024,
+	auditExportsAtOnce: 6,
+	auditExportsOfTenant: 3,
+	/** What each is accounted for with: a page as records, as lines and as bytes. */
+	auditExportBytes: 8 * 1024 * 1024,
 	/** Then one that nobody has begun to send gives up its place. */
 	auditExportBeginMs: 10_000,
-	/** A piece of an export, some 2 MB at the most, that is not taken for as long cuts it off. */
+	/** What is sent of an export at once. */
+	auditExportSliceBytes: 128 * 1024,
+	/** Such a part that is not taken for as long cuts the export off. */
 	auditExportIdleMs: 180_000,
 	/** Longer than a receiver may be idle and the archive may take for a read. */
 	auditExportSilentMs: 300_000,

@@ -1,6 +1,7 @@
 import type { ExportSlot } from "../audit/export-slots.ts";
 import type { RecordSource } from "../audit/source.ts";
 import { utf8 } from "../lib/bytes.ts";
+import { limits } from "../limits.ts";
 
 /** A receiver that is gone is found between two reads: one piece of an export may take all there are. */
 export function whileWanted(
@@ -33,14 +34,17 @@ interface Ending {
  * that not for ever. What fails in the middle cuts the answer off, and nobody else is told.
  */
 export function streamOf(
-	pieces: AsyncGenerator<string | Uint8Array>,
+	pieces: AsyncGenerator<string | Uint8Array<ArrayBuffer>>,
 	{ gone, slot, idleMs, end, onFailure }: Ending,
 ): ReadableStream<Uint8Array> {
 	let forgetIdle = () => {};
 	let isOver = false;
+	/** What was read, and is not sent. */
+	let rest = new Uint8Array();
 	const stop = () => {
 		forgetIdle();
 		slot.leave();
+		rest = new Uint8Array();
 		if (!isOver) end();
 		isOver = true;
 	};
@@ -53,12 +57,17 @@ export function streamOf(
 			forgetIdle();
 			slot.keep();
 			try {
-				const { done, value } = await pieces.next();
-				if (done) {
-					stop();
-					return controller.close();
+				while (rest.length === 0) {
+					const { done, value } = await pieces.next();
+					if (done) {
+						stop();
+						return controller.close();
+					}
+					rest = typeof value === "string" ? utf8(value) : value;
 				}
-				controller.enqueue(typeof value === "string" ? utf8(value) : value);
+				// A copy: a receiver who stops reading holds it, and not the piece that it is of.
+				controller.enqueue(rest.slice(0, limits.auditExportSliceBytes));
+				rest = rest.subarray(limits.auditExportSliceBytes);
 			} catch (error) {
 				fail(error);
 				throw error;
@@ -67,14 +76,16 @@ export function streamOf(
 				const error = new Error(`its receiver took nothing for ${idleMs} ms`);
 				fail(error);
 				controller.error(error);
-				pieces.return(undefined).catch(() => {}); // it is between two pieces: nothing can fail any more
+				pieces.return(undefined).catch(() => {}); // between two pieces nothing can fail
 			}, idleMs);
 			forgetIdle = () => clearTimeout(timer);
 		},
 		async cancel() {
 			gone.abort();
+			forgetIdle();
+			slot.leave();
+			await pieces.return(undefined); // behind the piece that is being made, if there is one
 			stop();
-			await pieces.return(undefined);
 		},
 	};
 	return new ReadableStream(source, { highWaterMark: 0 }); // nothing is read before it is sent
