@@ -134,9 +134,10 @@ export async function checkStall(rate: number, seconds: number): Promise<Check[]
 			const begun = performance.now();
 			held = [];
 			setTimeout(() => {
+				// A timer is late by what the machine makes of it; who waited for longest is released first.
+				stalledMs = performance.now() - begun;
 				for (const release of held ?? []) release();
 				held = null;
-				stalledMs = performance.now() - begun; // a timer is late by what the machine makes of it
 			}, stallMs);
 		}
 		if (held) held.push(reply);
