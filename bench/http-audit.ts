@@ -4,7 +4,7 @@ import { withDatabase } from "../local/database.ts";
 import { pairedFigure, type Unit } from "./figures.ts";
 import { type Measured, remarksOn } from "./generator.ts";
 import type { Plan } from "./plan.ts";
-import { type HttpBench, sampleMessage } from "./service.ts";
+import { firstWarmUpMs, type HttpBench, sampleMessage } from "./service.ts";
 import { median } from "./stats.ts";
 import { untilStill } from "./still.ts";
 import type { Filled } from "./worker/moving/messages.ts";
@@ -12,7 +12,6 @@ import type { BenchWorker } from "./workers.ts";
 
 const connections = 32;
 const blockMs = 1_500;
-const firstWarmUpMs = 12_000; // a fresh process is compiled to its end after some 30,000 requests
 const warmUpMs = 1_500; // until records move at the pace at which they come
 const roundsMin = 6; // fewer can not give an interval of 95 %
 const leastRatio = 0.7;

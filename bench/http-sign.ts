@@ -1,14 +1,13 @@
 import { type Figure, pairedFigure } from "./figures.ts";
 import { type Measured, remarksOn } from "./generator.ts";
 import type { Plan } from "./plan.ts";
-import { type HttpBench, prepareRequest, sampleMessage } from "./service.ts";
+import { firstWarmUpMs, type HttpBench, prepareRequest, sampleMessage } from "./service.ts";
 import { median } from "./stats.ts";
 import type { BenchWorker } from "./workers.ts";
 
 const connections = 32;
 const blockMs = 1_500;
 const warmUpMs = 250;
-const firstWarmUpMs = 12_000; // a fresh process is compiled to its end after some 30,000 requests
 const roundsMin = 6; // fewer can not give an interval of 95 %
 const leastRatio = 0.6;
 const latencyBlockMs = 4_000;

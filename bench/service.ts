@@ -1,6 +1,9 @@
 import type { Generator } from "./generator.ts";
 import type { BenchWorker, Ground, Variant } from "./workers.ts";
 
+/** Of a fresh process: it is compiled to its end after some 30,000 requests. */
+export const firstWarmUpMs = 12_000;
+
 /** What the HTTP benchmarks work with. */
 export interface HttpBench {
 	readonly ground: Ground;

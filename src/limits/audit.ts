@@ -95,7 +95,7 @@ export const auditLimits = {
 	auditExportsOfTenant: 3,
 	/** What each is accounted for with: a page as records, as lines and as bytes. */
 	auditExportBytes: 8 * 1024 * 1024,
-	/** Then one that nobody has begun to send gives up its place. */
+	/** An answer that nobody has begun to send after as long gives up its place. */
 	auditExportBeginMs: 10_000,
 	/** What is sent of an export at once. */
 	auditExportSliceBytes: 128 * 1024,

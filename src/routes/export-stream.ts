@@ -84,8 +84,11 @@ export function streamOf(
 			gone.abort();
 			forgetIdle();
 			slot.leave();
-			await pieces.return(undefined); // behind the piece that is being made, if there is one
-			stop();
+			try {
+				await pieces.return(undefined); // behind the piece that is being made, if there is one
+			} finally {
+				stop();
+			}
 		},
 	};
 	return new ReadableStream(source, { highWaterMark: 0 }); // nothing is read before it is sent

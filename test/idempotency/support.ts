@@ -49,6 +49,8 @@ export async function storedEntries(): Promise<StoredEntry[]> {
 
 export interface Asked {
 	readonly id: string;
+	/** That of the route where it is left out. */
+	readonly method?: string;
 	readonly params?: Readonly<Record<string, string>>;
 	readonly query?: Readonly<Record<string, string>>;
 	readonly json?: unknown;
@@ -62,7 +64,7 @@ export async function ask(services: Services, asked: Asked): Promise<Response> {
 	if (!route) throw new Error(`there is no route ${asked.id}`);
 	const path = pathOf(route.path, asked.params, asked.query);
 	const raw = new Request(`https://edgesign.test${path}`, {
-		method: route.method.toUpperCase(),
+		method: asked.method ?? route.method.toUpperCase(),
 		headers: {
 			Authorization: `Bearer ${asked.token}`,
 			"Content-Type": "application/json",

@@ -2,8 +2,11 @@ import { env } from "cloudflare:workers";
 import { beforeEach, expect, it } from "vitest";
 import { ExportSlots } from "../../src/audit/export-slots.ts";
 import { AuditUnreadable, type RecordSource } from "../../src/audit/source.ts";
+import { concat } from "../../src/lib/bytes.ts";
 import { systemClock } from "../../src/lib/clock.ts";
+import { limits } from "../../src/limits.ts";
 import type { LogEvent } from "../../src/observe/log.ts";
+import { streamOf } from "../../src/routes/export-stream.ts";
 import { createServices, type Services } from "../../src/services.ts";
 import { ask } from "../idempotency/support.ts";
 import { newTenant } from "../support/tenant.ts";
@@ -95,6 +98,35 @@ it("as many exports go on as there is memory for, and the next is told to come a
 	expect(await next.text()).toContain('"end"');
 	expect((await second.arrayBuffer()).byteLength).toBeGreaterThan(100);
 	expect(services.exports.heldBytes).toBe(0);
+});
+
+it("HEAD is answered with the headers alone, and takes no place", async () => {
+	const { services } = serviceOf(nothing, new ExportSlots(systemClock, bounds));
+	const head = await ask(services, { method: "HEAD", id: "exportAudit", token });
+	expect([head.status, head.headers.get("content-type")]).toEqual([200, "application/x-ndjson"]);
+	expect(await head.text()).toBe("");
+	expect(services.exports.heldBytes).toBe(0);
+});
+
+it("what is read at once is sent in parts of a bounded size, and is whole", async () => {
+	const texts = ["head\n", "x".repeat(2.5 * limits.auditExportSliceBytes), "", "ü".repeat(1_000)];
+	async function* pieces() {
+		yield* texts;
+	}
+	const slots = new ExportSlots(systemClock, bounds);
+	const slot = slots.enter("t") ?? expect.fail("there is a place");
+	let ends = 0;
+	const stream = streamOf(pieces(), {
+		...{ gone: new AbortController(), slot, idleMs: 60_000 },
+		end: () => ends++,
+		onFailure: (error) => expect.fail(String(error)),
+	});
+	const parts: Uint8Array[] = [];
+	for await (const part of stream) parts.push(part);
+	const [slice, sizes] = [limits.auditExportSliceBytes, parts.map(({ length }) => length)];
+	expect(sizes).toEqual([5, slice, slice, slice / 2, 2_000]);
+	expect(new TextDecoder().decode(concat(...parts))).toBe(texts.join(""));
+	expect([ends, slots.heldBytes]).toEqual([1, 0]);
 });
 
 it("an export that fails has its place no longer", async () => {

@@ -85,6 +85,7 @@ describe("GET /v1/cache", () => {
 			"program",
 			"leases",
 			"bodies",
+			"exports",
 		];
 		expect(names).toEqual(expect.arrayContaining(expected));
 	});
