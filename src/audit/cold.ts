@@ -2,6 +2,8 @@ import { DatabaseUnavailable } from "../db/client.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { within } from "../lib/within.ts";
 import { limits } from "../limits.ts";
+import { describeError } from "../observe/log.ts";
+import { ArchiveUnavailable } from "./archive-bucket.ts";
 import type { ExpiredDay } from "./export.ts";
 import type { ParquetEncoder } from "./export-parquet.ts";
 import {
@@ -47,7 +49,8 @@ export interface OpenCold extends ColdArchive {
 }
 
 export interface ColdFailure {
-	readonly kind: "unreadable" | "database";
+	/** An outage, of the archive or of the database; or a fault of ours, which no repetition mends. */
+	readonly kind: "unreadable" | "database" | "fault";
 	readonly message: string;
 }
 
@@ -64,24 +67,32 @@ export interface ColdLogRpc {
 	open(): Promise<ColdSessionRpc>;
 }
 
-/** On the archive's side: what went wrong, where it is an outage, as a value. */
+/** On the archive's side: what went wrong, as a value. */
 export async function told<T>(call: () => T | Promise<T>): Promise<Result<T, ColdFailure>> {
 	try {
 		return ok(await call());
 	} catch (error) {
-		if (error instanceof AuditUnreadable)
+		if (error instanceof AuditUnreadable || error instanceof ArchiveUnavailable) {
 			return err({ kind: "unreadable", message: error.message });
+		}
 		if (error instanceof DatabaseUnavailable) {
 			return err({ kind: "database", message: error.message });
 		}
-		throw error;
+		return err({ kind: "fault", message: describeError(error) });
 	}
+}
+
+/** On the service's side: the same as an error again. */
+function errorOf({ kind, message }: ColdFailure): Error {
+	if (kind === "database") return new DatabaseUnavailable(message);
+	if (kind === "unreadable") return new AuditUnreadable(message);
+	return new Error(`the archive's worker: ${message}`);
 }
 
 /**
  * The archive for one request, which closes it. Throws AuditUnreadable or DatabaseUnavailable,
  * in the words of the worker that has it: a file that is not what was written is told from one that does
- * not answer.
+ * not answer. A fault of that worker is an Error, as if it were one here.
  */
 export function openCold(binding: ColdLogRpc): OpenCold {
 	let session: Promise<ColdSessionRpc> | null = null;
@@ -92,8 +103,7 @@ export function openCold(binding: ColdLogRpc): OpenCold {
 		session ??= binding.open();
 		const answer = await answered(session.then(call));
 		if (answer.ok) return answer.value;
-		const { kind, message } = answer.error;
-		throw kind === "database" ? new DatabaseUnavailable(message) : new AuditUnreadable(message);
+		throw errorOf(answer.error);
 	}
 
 	return {
