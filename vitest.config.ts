@@ -3,6 +3,9 @@ import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 import { LongestFirst } from "./test/support/node/longest-first.ts";
 
+/** How long something takes is never what a test is about: a busy machine may be slow. */
+const patient = { expect: { poll: { timeout: 20_000 } } };
+
 /**
  * Projects beside each other in one folder: `*.test.ts` runs in workerd, as the service does, and
  * `*.alone.test.ts` in an isolate of its own; `*.node.test.ts` runs in Node and looks at the service from
@@ -28,6 +31,7 @@ export default defineConfig({
 					// One process for file after file too: a new one costs a second of the processor each.
 					isolate: false,
 					include: ["test/**/*.node.test.ts"],
+					...patient,
 					testTimeout: 60_000,
 					hookTimeout: 60_000,
 				},
@@ -70,6 +74,7 @@ function inWorkerd(
 		test: {
 			name,
 			...files,
+			...patient,
 			// The first request of a file loads the whole service: on a busy machine that takes seconds.
 			testTimeout: 30_000,
 			hookTimeout: 30_000,

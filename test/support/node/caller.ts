@@ -65,15 +65,17 @@ export function send(url: string, sending: Sending): Promise<TimedAnswer> {
 const attempts = 100;
 const pauseMs = 100;
 /** Nothing was done, because the machine has too much to do: which is not what is tested. */
-const notNow = /"code":"overloaded"|without it nothing is allowed/;
+const notNow = /"code":"(overloaded|audit_unavailable|lease_lapsed)"|without it nothing is allowed/;
 const notKnown = /"code":"(unavailable|idempotency_running)"/;
 
 /** The same again while the service puts it off. */
 export async function sendPatiently(url: string, sending: Sending): Promise<TimedAnswer> {
 	for (let attempt = 1; ; attempt++) {
 		const answer = await send(url, sending);
-		const mayRepeat = sending.idempotencyKey !== undefined && notKnown.test(answer.text);
-		if ((!notNow.test(answer.text) && !mayRepeat) || attempt === attempts) return answer;
+		// One signature more does no harm.
+		const mayRepeat = sending.idempotencyKey !== undefined || sending.path.endsWith("/sign");
+		const isPutOff = notNow.test(answer.text) || (mayRepeat && notKnown.test(answer.text));
+		if (!isPutOff || attempt === attempts) return answer;
 		await sleep(pauseMs);
 	}
 }
