@@ -3,7 +3,6 @@ import { err, ok, type Result } from "../lib/result.ts";
 import { within } from "../lib/within.ts";
 import { limits } from "../limits.ts";
 import { describeError } from "../observe/log.ts";
-import { ArchiveUnavailable } from "./archive-bucket.ts";
 import type { ExpiredDay } from "./export.ts";
 import type { ParquetEncoder } from "./export-parquet.ts";
 import {
@@ -72,7 +71,7 @@ export async function told<T>(call: () => T | Promise<T>): Promise<Result<T, Col
 	try {
 		return ok(await call());
 	} catch (error) {
-		if (error instanceof AuditUnreadable || error instanceof ArchiveUnavailable) {
+		if (error instanceof AuditUnreadable) {
 			return err({ kind: "unreadable", message: error.message });
 		}
 		if (error instanceof DatabaseUnavailable) {

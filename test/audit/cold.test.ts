@@ -1,6 +1,5 @@
 import { env } from "cloudflare:workers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ArchiveUnavailable } from "../../src/audit/archive-bucket.ts";
 import { type ColdLogRpc, openCold, told } from "../../src/audit/cold.ts";
 import { AuditUnreadable, newestFirst, type SourcedRecord } from "../../src/audit/source.ts";
 import { DatabaseUnavailable } from "../../src/db/client.ts";
@@ -96,7 +95,7 @@ describe("the archive in a worker of its own", () => {
 
 	it.each([
 		["DatabaseUnavailable", "Postgres", "read", new DatabaseUnavailable("archives.days: 57P01")],
-		["AuditUnreadable", "R2", "read", new ArchiveUnavailable("no answer in 100 ms")],
+		["AuditUnreadable", "R2", "read", new AuditUnreadable("a file: no answer in 100 ms")],
 		["AuditUnreadable", "the worker", "open", new Error("the worker is gone")],
 		["Error", "the code", "read", new TypeError("undefined is not a function")],
 	] as const)("throws an %s where %s fails", async (name, _, method, error) => {
