@@ -9,6 +9,7 @@ import { allTargets, selectUsage, usedKeys } from "../src/db/usage.ts";
 import { toHex, utf8 } from "../src/lib/bytes.ts";
 import { sha256 } from "../src/lib/sha256.ts";
 import { limits } from "../src/limits.ts";
+import { algorithmNames } from "../src/model.ts";
 import { keyIdOf, mainTenant as tenant } from "./skewed-data.ts";
 
 const hourMs = 3_600_000;
@@ -128,11 +129,12 @@ export const queryPairs: readonly QueryPair[] = [
 				from tenants t
 				left join (keys k join key_versions v on v.tenant_id = k.tenant_id and v.key_id = k.id
 						and v.version between k.min_verify_version and k.current_version)
-					on k.tenant_id = t.id and k.state = 'enabled' and v.public_jwk is not null
+					on k.tenant_id = t.id and k.state = 'enabled' and k.algorithm = any ($3)
+						and v.public_jwk is not null and v.sealed is not null
 				where t.id = $1 order by k.id desc, v.version desc limit $2`,
-			params: [tenant, limits.jwksKeys],
+			params: [tenant, limits.jwksKeys, algorithmNames],
 		},
-		shipped: async (db) => (await publishedKeys(db, tenant)) ?? [],
+		shipped: async (db) => (await publishedKeys(db, tenant, algorithmNames)) ?? [],
 		same: ({ id, version }) => [id, version],
 	},
 	{

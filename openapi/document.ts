@@ -6,7 +6,7 @@ import {
 } from "zod-openapi";
 import { permissions } from "../src/auth/roles.ts";
 import { type ErrorCode, errorTable } from "../src/errors.ts";
-import type { Answer, Route } from "../src/routes/route.ts";
+import { type Answer, changes, type Route, readsBody } from "../src/routes/route.ts";
 import { idempotencyHeaders } from "../src/schemas/headers.ts";
 import { problem } from "../src/schemas/service.ts";
 import { signItem, verifyItem } from "../src/schemas/signing.ts";
@@ -90,7 +90,7 @@ export function openApi(routes: readonly Route[]) {
 }
 
 function operation(route: Route): ZodOpenApiOperationObject {
-	const { answer, examples } = route;
+	const { examples } = route;
 	const [first] = examples;
 	const bodies = examples.flatMap(({ body }, index) =>
 		body === undefined ? [] : [[`example${index + 1}`, { value: body }] as const],
@@ -118,26 +118,46 @@ function operation(route: Route): ZodOpenApiOperationObject {
 			},
 		}),
 		...(first && { "x-example": { params: first.params, query: first.query } }),
-		responses: {
-			...problems(route),
-			...Object.fromEntries([answer, ...(route.otherAnswers ?? [])].map(response)),
-		},
+		responses: responses(route),
 	};
 }
 
-function response({ status, description, schema, contentType, otherContentTypes = [] }: Answer) {
-	const types = [contentType ?? "application/json", ...otherContentTypes];
-	const content = Object.fromEntries(types.map((type) => [type, { schema: schema ?? z.string() }]));
-	const body = schema || contentType ? { content } : {};
-	return [String(status), { description, ...body }] as const;
+/** A status may have an answer of its own and a problem document. */
+function responses(route: Route) {
+	const found: Record<string, ReturnType<typeof response>> = { ...problems(route) };
+	for (const answer of [route.answer, ...(route.otherAnswers ?? [])]) {
+		const { description, content } = response(answer);
+		const beside = found[answer.status];
+		found[answer.status] = beside
+			? {
+					description: `${description}\n\n${beside.description}`,
+					content: { ...content, ...beside.content },
+				}
+			: { description, ...(content && { content }) };
+	}
+	return found;
+}
+
+/** What is no JSON is described by its type alone. */
+function response({ description, schema, contentType, otherContentTypes = [] }: Answer): {
+	readonly description: string;
+	readonly content?: Readonly<Record<string, { readonly schema?: z.ZodMiniType }>>;
+} {
+	if (!schema && !contentType) return { description };
+	const content = {
+		[contentType ?? "application/json"]: { schema: schema ?? z.string() },
+		...Object.fromEntries(otherContentTypes.map((type) => [type, {}])),
+	};
+	return { description, content };
 }
 
 /** One response a status, which names its codes. */
 function problems(route: Route) {
 	const codes = [
 		...route.failures,
-		...(route.params || route.query || route.body ? ["invalid_request" as const] : []),
-		...(route.body ? withBody : []),
+		...(route.params || route.query || readsBody(route) ? ["invalid_request" as const] : []),
+		...(changes(route) ? ["precondition_failed" as const] : []),
+		...(readsBody(route) ? withBody : []),
 		...(route.permission ? guardedRoutes : []),
 		...(route.permission === null && route.addressCost > 0 ? ["rate_limited" as const] : []),
 		...(takesKey(route) ? withKey : []),

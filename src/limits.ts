@@ -50,6 +50,8 @@ export const limits = {
 	hmacKeyBytesMin: 32,
 	hmacKeyBytesMax: 512,
 	rsaModulusBitsMin: 2048,
+	/** What WebCrypto makes in Workers are multiples of it. */
+	rsaModulusBitsStep: 128,
 	rsaModulusBitsMax: 4096,
 
 	// Tokens

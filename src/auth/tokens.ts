@@ -79,7 +79,9 @@ export function readCredentials(header: string | null): Result<Credentials, Fail
 		return fail("missing_token", "Send the header Authorization: Bearer es_<tenant>_<secret>.");
 	}
 	const space = header.indexOf(" ");
-	const token = header.slice(space + 1);
+	let start = space + 1;
+	while (header.charCodeAt(start) === 0x20) start++; // one or more of them (RFC 6750 section 2.1)
+	const token = header.slice(start);
 	if (header.slice(0, space).toLowerCase() !== "bearer") {
 		return fail("invalid_token", "The Authorization header must be Bearer and one token.");
 	}

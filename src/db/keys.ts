@@ -133,7 +133,7 @@ export const statements = {
 				min_sign_version = coalesce($6, k.min_sign_version),
 				min_verify_version = coalesce($7, k.min_verify_version),
 				updated_at = now()
-			where k.tenant_id = $1 and k.id = $2 and k.state = $3
+			where k.tenant_id = $1 and k.id = $2 and k.state = $3 and k.current_version = $8
 			returning ${keyColumns}`,
 	},
 	move: {
@@ -144,7 +144,7 @@ export const statements = {
 				state = $4,
 				delete_at = case when $4 = 'pending_deletion' then now() + make_interval(days => $5) end,
 				updated_at = now()
-			where k.tenant_id = $1 and k.id = $2 and k.state = $3 and ${alive}
+			where k.tenant_id = $1 and k.id = $2 and k.state = $3 and k.current_version = $6 and ${alive}
 			returning ${keyColumns}`,
 	},
 	list: {
@@ -168,7 +168,8 @@ export const statements = {
 				select k.id, k.algorithm, v.version, v.public_jwk
 				from keys k join key_versions v on v.tenant_id = k.tenant_id and v.key_id = k.id
 					and v.version between k.min_verify_version and k.current_version
-				where k.tenant_id = t.id and k.state = 'enabled' and v.public_jwk is not null
+				where k.tenant_id = t.id and k.state = 'enabled' and k.algorithm = any ($3)
+					and v.public_jwk is not null and v.sealed is not null
 				order by k.id desc, v.version desc limit $2) k on true
 			where t.id = $1
 			order by k.id desc, k.version desc`,
@@ -265,34 +266,37 @@ export async function insertVersion(
 	return rows.length > 0 ? withVersions(rows) : null;
 }
 
-/** null when the key is no longer in `state`. Throws the violations of `keys_by_name` and `keys_minimum_versions`. */
+/** What a change was decided on, of a key. */
+type Decided = Pick<KeyRow, "id" | "state" | "current_version">;
+
+/** null when the key is another one than was decided on. Throws the violations of `keys_by_name` and `keys_minimum_versions`. */
 export async function updateKey(
 	db: Database,
 	tenant: string,
-	id: string,
-	state: KeyState,
+	key: Decided,
 	change: KeyChange,
 ): Promise<KeyRow | null> {
 	const rows = await db.query<KeyRow>(statements.update, [
 		tenant,
-		id,
-		state,
+		key.id,
+		key.state,
 		change.name ?? null,
 		change.tags ? JSON.stringify(change.tags) : null,
 		change.minSignVersion ?? null,
 		change.minVerifyVersion ?? null,
+		key.current_version,
 	]);
 	return rows[0] ?? null;
 }
 
-/** null when the key is no longer in state `from`. `days` counts only towards pending_deletion. */
+/** null when the key is another one than was decided on. `days` counts only towards pending_deletion. */
 export async function moveKey(
 	db: Database,
 	tenant: string,
-	id: string,
-	move: { readonly from: KeyState; readonly to: KeyState; readonly days: number },
+	key: Decided,
+	{ to, days }: { readonly to: KeyState; readonly days: number },
 ): Promise<KeyRow | null> {
-	const params = [tenant, id, move.from, move.to, move.days];
+	const params = [tenant, key.id, key.state, to, days, key.current_version];
 	const rows = await db.query<KeyRow>(statements.move, params);
 	return rows[0] ?? null;
 }
@@ -316,9 +320,13 @@ export async function selectKeys(
 	]);
 }
 
-/** Every public half that verifies; null when there is no such tenant. */
-export async function publishedKeys(db: Database, tenant: string): Promise<PublishedRow[] | null> {
-	const params = [tenant, limits.jwksKeys];
+/** The public half of every version of these algorithms that signed here; null when there is no such tenant. */
+export async function publishedKeys(
+	db: Database,
+	tenant: string,
+	of: readonly AlgorithmName[],
+): Promise<PublishedRow[] | null> {
+	const params = [tenant, limits.jwksKeys, of];
 	const rows = await db.query<PublishedRow | { id: null }>(statements.published, params);
 	return rows.length === 0 ? null : rows.filter((row) => row.id !== null);
 }

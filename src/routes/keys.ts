@@ -228,7 +228,12 @@ export const getPublicKey = route(
 		permission: "keys:read",
 		params: schema.keyParams,
 		query: schema.publicKeyQuery,
-		answer: { status: 200, description: "The public key", schema: schema.publicJwk },
+		answer: {
+			status: 200,
+			description: "The public key",
+			schema: schema.publicJwk,
+			otherContentTypes: ["text/plain", "application/octet-stream"],
+		},
 		otherAnswers: [notModified],
 		failures: [...unreachable, "version_not_found", "format_unsupported"],
 		examples: [
@@ -287,15 +292,16 @@ function readTags(
 	const tags = new Map<string, string>();
 	for (const pair of pairs) {
 		const colon = pair.indexOf(":");
-		if (colon < 1) {
-			const detail = "A tag filter has the form name:value.";
-			return fail("invalid_request", detail, [
-				{ pointer: "/tag", code: "invalid_request", detail },
-			]);
-		}
-		tags.set(pair.slice(0, colon), pair.slice(colon + 1));
+		if (colon < 1) return badTag("A tag filter has the form name:value.");
+		const name = pair.slice(0, colon);
+		if (tags.has(name)) return badTag("A tag has one value: each name may stand there once.");
+		tags.set(name, pair.slice(colon + 1));
 	}
 	return ok(Object.fromEntries(tags));
+}
+
+function badTag(detail: string) {
+	return fail("invalid_request", detail, [{ pointer: "/tag", code: "invalid_request", detail }]);
 }
 
 type FencedRequest = GuardedRequest<

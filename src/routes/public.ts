@@ -23,7 +23,7 @@ export const getJwks = publicRoute(
 		tag: "Public",
 		summary: "The public keys that verify a tenant's signatures",
 		description:
-			"A JWK Set (RFC 7517 section 5): every version that verifies of every enabled key, the newest first, up to 1,000.",
+			"A JWK Set (RFC 7517 section 5): every version that verifies of every enabled key, the newest first, up to 1,000. Without those that were imported with their public half alone: others sign with them.",
 		params: z.strictObject({
 			tenant: meta(text(limits.tenantChars, 1), {
 				description: "The tenant's id.",
@@ -47,6 +47,9 @@ export const getJwks = publicRoute(
 	},
 );
 
+/** The algorithms that JOSE knows. */
+const published = Object.values(algorithms).flatMap(({ name, jose }) => (jose ? [name] : []));
+
 async function jwksOf(
 	{ db, documentCache }: Services,
 	tenant: string,
@@ -54,7 +57,7 @@ async function jwksOf(
 	const cached = documentCache.get(tenant, "jwks");
 	if (cached) return ok(cached);
 	const since = documentCache.now();
-	const rows = await publishedKeys(db, tenant);
+	const rows = await publishedKeys(db, tenant, published);
 	if (!rows) return fail("tenant_not_found", `There is no tenant "${tenant}".`);
 	const keys = rows.flatMap((row) => {
 		const alg = algorithms[row.algorithm].jose;

@@ -117,6 +117,16 @@ export type PublicRoute = PublicSpec<unknown, unknown, unknown> & {
 	readonly handle: PublicHandler<unknown, unknown, unknown>;
 };
 
+/** Whether a body is looked at, were it only to refuse it: to read something it has none (RFC 9110 section 9.3.1). */
+export function readsBody({ method }: Route): boolean {
+	return method !== "get";
+}
+
+/** Whether the handler's effect is what the request is for, rather than its answer. */
+export function changes(route: Route): boolean {
+	return route.permission !== null && route.again !== undefined;
+}
+
 /** A route for callers with a permission: none is reachable without one. */
 export function route<Params = undefined, Query = undefined, Body = undefined>(
 	spec: GuardedSpec<Params, Query, Body>,

@@ -6,7 +6,7 @@ import type { Caller } from "../auth/tokens.ts";
 import { BenchmarkUnavailable } from "../benchmark/object.ts";
 import { DatabaseUnavailable } from "../db/client.ts";
 import { tallied } from "../db/statistics.ts";
-import type { Failure } from "../errors.ts";
+import { type Failure, fail } from "../errors.ts";
 import { EntriesUnavailable } from "../idempotency/once.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { uuidv7 } from "../lib/uuid.ts";
@@ -31,7 +31,15 @@ import { refusal, released, type Told, type Witnessed, witness } from "./audited
 import { handleOnce, isKeyed } from "./idempotent.ts";
 import { check, readJson } from "./input.ts";
 import { jsonResponse, problemResponse, withBaseHeaders } from "./problem.ts";
-import type { GuardedRequest, GuardedRoute, PublicRoute, Reply, Route } from "./route.ts";
+import {
+	changes,
+	type GuardedRequest,
+	type GuardedRoute,
+	type PublicRoute,
+	type Reply,
+	type Route,
+	readsBody,
+} from "./route.ts";
 
 /**
  * Answers one request of a route: who calls, whether the role and the limits allow it, whether the
@@ -189,11 +197,6 @@ function isSame(answer: Told | null, { result, target }: Told): boolean {
 	return answer.target.id === target.id && answer.target.version === target.version;
 }
 
-/** Whether the handler's effect is what the request was for, rather than its answer. */
-function changes(route: GuardedRoute): boolean {
-	return route.again !== undefined;
-}
-
 /** The key that a signature or a verification is asked of, if the path names one well. */
 function keyOf(route: GuardedRoute, params: Readonly<Record<string, string>>): string | null {
 	if (!route.params || (route.permission !== "sign" && route.permission !== "verify")) return null;
@@ -217,6 +220,10 @@ async function readInput(
 	services: Services,
 	meter: Meter,
 ): Promise<Result<Input, Failure>> {
+	if (changes(route) && !route.headers && !isAnyVersion(raw)) {
+		const detail = "What this changes has no versions that If-Match could name: leave it out.";
+		return fail("precondition_failed", detail);
+	}
 	const params = route.params ? check(route.params, pathParams) : ok(undefined);
 	if (!params.ok) return params;
 	const search = raw.url.indexOf("?");
@@ -225,12 +232,12 @@ async function readInput(
 			? check(route.query ?? noQuery, search === -1 ? {} : queryOf(raw.url.slice(search)))
 			: ok(undefined);
 	if (!query.ok) return query;
-	if (!route.body)
+	if (!readsBody(route))
 		return ok({ params: params.value, query: query.value, body: undefined, json: undefined });
 	const maxBytes = route.maxBodyBytes ?? limits.bodyBytesDefault;
 	const json = await readJson(raw, maxBytes, (bytes) => holdBody(services, meter, bytes));
 	if (!json.ok) return json;
-	const body = check(route.body, json.value);
+	const body = check(route.body ?? noBody, json.value);
 	if (!body.ok) return body;
 	const checked = { params: params.value, query: query.value, body: body.value };
 	return ok({ ...checked, json: json.value });
@@ -242,6 +249,11 @@ function holdBody({ bodies }: Services, meter: Meter, bytes: number): boolean {
 	if (!bodies.take(held)) return false;
 	meter.bodyBytes = held;
 	return true;
+}
+
+/** A condition is never ignored (RFC 9110 section 13.2.1). */
+function isAnyVersion({ headers }: Request): boolean {
+	return (headers.get("if-match") ?? "*") === "*";
 }
 
 /** A parameter that stands there twice becomes a list, which the schema takes or refuses. */
@@ -256,8 +268,9 @@ function queryOf(text: string): Record<string, unknown> {
 	);
 }
 
-/** A route that takes no query says so, rather than ignore what a caller meant. */
+/** A route that takes no query, or no body, says so, rather than ignore what a caller meant. */
 const noQuery = z.strictObject({});
+const noBody = z.optional(noQuery);
 
 function toResponse(route: Route, reply: Reply, requestId: string, { limit }: Meter): Response {
 	if (reply instanceof Response) return withBaseHeaders(reply, requestId, limit);

@@ -199,7 +199,8 @@ export const signJwt = route(
 		id: "signJwt",
 		tag: "Signing",
 		summary: "Sign claims as a JWT",
-		description: "A compact JWS whose `kid` is in the tenant's JWKS.",
+		description:
+			"A compact JWS whose `kid` is in the tenant's JWKS, but for HS256: a secret is not published.",
 		permission: "sign",
 		params: keyParams,
 		body: schema.jwtBody,

@@ -24,22 +24,29 @@ export const keyParams = z.strictObject({ key: keyRef });
 
 const material = "must be a JWK (an object with `kty`) or a PEM (PKCS#8 or SPKI)";
 
-/** A JWK as a caller sends it: further members are ignored, as RFC 7517 section 4 asks. */
-const anyJwk = meta(z.looseObject({ kty: z.string() }, material), {
-	id: "Jwk",
-	description: "A JSON Web Key (RFC 7517).",
-});
+const chars = limits.keyMaterialChars;
 
-const pem = meta(z.string().check(z.maxLength(limits.keyMaterialChars)), {
+/** A JWK as a caller sends it: further members are ignored, as RFC 7517 section 4 asks. */
+const anyJwk = meta(
+	z
+		.looseObject({ kty: z.string() }, material)
+		.check(
+			z.refine(
+				(jwk) => Object.values(jwk).every((one) => typeof one !== "string" || one.length <= chars),
+				`must be a JWK whose members have ${chars} characters at the most`,
+			),
+		),
+	{ id: "Jwk", description: "A JSON Web Key (RFC 7517)." },
+);
+
+const pem = meta(z.string().check(z.maxLength(chars)), {
 	description: "PEM (RFC 7468): PRIVATE KEY (PKCS#8) or PUBLIC KEY (SPKI).",
 });
 
 /** One of the two by its type, so that a refusal tells what is wrong with it. */
 export const keyMaterial = z.union([anyJwk, pem], {
 	error: (issue) =>
-		typeof issue.input === "string"
-			? `must be a PEM of ${limits.keyMaterialChars} characters at the most`
-			: material,
+		typeof issue.input === "string" ? `must be a PEM of ${chars} characters at the most` : material,
 });
 
 export const createKeyBody = z.strictObject({

@@ -36,7 +36,7 @@ export const verifyBody = z.strictObject({
 	signature,
 	encoding: z._default(encoding, "raw"),
 	version: meta(version, {
-		description: `The version that signed. Without it the newest ${limits.keyVersionsLoaded} that may verify are tried.`,
+		description: `The version that signed. Without it the newest ${limits.keyVersionsLoaded} that may verify are tried, and an answer tells when there are older ones.`,
 	}),
 });
 
@@ -67,20 +67,45 @@ export const statelessVerifyBody = z.strictObject({
 	encoding: z._default(encoding, "raw"),
 });
 
-/** Numbers that JSON's readers would change are refused rather than signed as something else. */
-function keepsItsNumbers(value: unknown): boolean {
+type Path = PropertyKey[];
+
+/**
+ * Where a number stands that not all of JSON's readers take for the same one (RFC 7493 section 2.2): an integer
+ * beyond 2^53, or what no double holds. Fractions are signed as the doubles that they are read as.
+ */
+function ambiguousNumber(value: unknown, path: Path = []): Path | null {
 	if (typeof value === "number") {
-		return Number.isInteger(value) ? Number.isSafeInteger(value) : Number.isFinite(value);
+		const isSound = Number.isInteger(value) ? Number.isSafeInteger(value) : Number.isFinite(value);
+		return isSound ? null : path;
 	}
-	if (typeof value !== "object" || value === null) return true;
-	return Object.values(value).every(keepsItsNumbers);
+	if (typeof value !== "object" || value === null) return null;
+	for (const [name, member] of Object.entries(value)) {
+		const found = ambiguousNumber(member, [...path, name]);
+		if (found) return found;
+	}
+	return null;
 }
 
 const jwtObject = jsonObject().check(
-	z.refine(
-		keepsItsNumbers,
-		"must have no number that JSON's readers change (beyond 2^53); send it as a string",
-	),
+	z.superRefine((value, context) => {
+		const path = ambiguousNumber(value);
+		if (!path) return;
+		const message =
+			"must be an integer up to 2^53, which all readers of JSON agree on, or a string";
+		context.addIssue({ code: "custom", path, message });
+	}),
+);
+
+/** RFC 7515 sections 4.1.9 and 4.1.10. */
+const texts = ["typ", "cty"] as const;
+
+const jwtHeader = jwtObject.check(
+	z.superRefine((header, context) => {
+		for (const name of texts) {
+			if (!Object.hasOwn(header, name) || typeof header[name] === "string") continue;
+			context.addIssue({ code: "custom", path: [name], message: "must be a string (RFC 7515)" });
+		}
+	}),
 );
 
 /** RFC 7519 section 4.1: times are numbers of seconds. */
@@ -98,7 +123,7 @@ const jwtClaims = jwtObject.check(
 
 export const jwtBody = z.strictObject({
 	claims: meta(jwtClaims, { description: "The payload. `iat` is added unless it is there." }),
-	header: meta(z.optional(jwtObject), {
+	header: meta(z.optional(jwtHeader), {
 		description: "More header members. alg, kid and what points to other keys are refused.",
 	}),
 	expiresIn: meta(z.optional(integer(1, limits.jwtLifetimeSecondsMax)), {
@@ -120,13 +145,15 @@ const signed = {
 
 export const signAnswer = meta(z.object(signed), { id: "Signature" });
 
-export const verifyAnswer = meta(
-	z.object({
-		valid: z.boolean(),
-		version: meta(z.optional(versionNumber), { description: "The version that verified it." }),
+const verified = {
+	valid: z.boolean(),
+	version: meta(z.optional(versionNumber), { description: "The version that verified it." }),
+	oldestVersionTried: meta(z.optional(versionNumber), {
+		description: "Where older versions that may verify were not tried: name the one that signed.",
 	}),
-	{ id: "Verification" },
-);
+};
+
+export const verifyAnswer = meta(z.object(verified), { id: "Verification" });
 
 const itemError = meta(z.object({ code: z.string(), detail: z.string() }), {
 	id: "ItemError",
@@ -156,10 +183,7 @@ export const signBatchAnswer = meta(
 export const verifyBatchAnswer = meta(
 	z.object({
 		results: z.array(
-			z.union([
-				z.object({ reference, valid: z.boolean(), version: z.optional(versionNumber) }),
-				z.object({ reference, error: itemError }),
-			]),
+			z.union([z.object({ reference, ...verified }), z.object({ reference, error: itemError })]),
 		),
 	}),
 	{ id: "VerificationBatch" },

@@ -61,6 +61,7 @@ export function readNumber(jwk: Jwk, member: string): Result<Bytes, Failure> {
 
 export function readText(jwk: Jwk, member: string): Result<Bytes, Failure> {
 	const text = jwk[member];
+	if (text === undefined) return refuseKey(`The JWK has no "${member}".`);
 	const bytes = typeof text === "string" ? fromBase64Url(text) : null;
 	return bytes ? ok(bytes) : refuseKey(`The JWK's "${member}" must be base64url without padding.`);
 }

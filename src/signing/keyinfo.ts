@@ -38,21 +38,21 @@ export function refusePair(): Err<Failure> {
 	return refuseKey("The private and the public half do not belong together.");
 }
 
-/** One PEM block (RFC 7468) of a private or public key, with nothing but white space around it. */
+/** One PEM block (RFC 7468) of a private or public key; explanations around it are not read. */
 export function readPem(text: string): Result<KeyInfo, Failure> {
-	const pem = text.trim();
-	const label = /^-----BEGIN ([A-Z0-9 ]{1,40})-----/.exec(pem)?.[1];
-	if (label === undefined) return refuseKey(`The key is not PEM. ${accepted}.`);
+	const [begin, ...others] = text.matchAll(/-----BEGIN ([A-Z0-9 ]{1,40})-----/g);
+	if (!begin) return refuseKey(`The key is not PEM. ${accepted}.`);
+	if (others.length > 0) return refuseKey("The PEM must be one block; it has several.");
+	const [boundary, label = ""] = begin;
 	if (label !== "PRIVATE KEY" && label !== "PUBLIC KEY") {
 		const found = knownLabels.has(label) ? `"${label}"` : "another kind of PEM";
 		return refuseKey(`The PEM is ${found}. ${accepted}, not encrypted.`);
 	}
-	const start = `-----BEGIN ${label}-----`;
+	const from = begin.index + boundary.length;
 	const end = `-----END ${label}-----`;
-	const body = pem.slice(start.length, pem.indexOf(end));
-	if (pem.indexOf(end) !== pem.length - end.length) {
-		return refuseKey(`The PEM must be one block that ends with "${end}".`);
-	}
+	const to = text.indexOf(end, from);
+	if (to === -1) return refuseKey(`The PEM must be one block that ends with "${end}".`);
+	const body = text.slice(from, to);
 	const der = fromBase64(body.replace(/[\r\n\t ]+/g, ""));
 	if (!der) return refuseKey("The PEM's body is not base64.");
 	const info = label === "PRIVATE KEY" ? readPrivateKeyInfo(der) : readPublicKeyInfo(der);

@@ -13,6 +13,7 @@ import {
 	type KeyWithVersions,
 	type NewVersion,
 	selectKeys,
+	type VersionRow,
 	updateKey as writeChange,
 	moveKey as writeMove,
 } from "../db/keys.ts";
@@ -120,7 +121,7 @@ export async function updateKey(
 	}
 	return change(services, caller, ref, { move: "update", fence }, async (db, key) => {
 		try {
-			const row = await writeChange(db, caller.tenant, key.id, key.state, fields);
+			const row = await writeChange(db, caller.tenant, key, fields);
 			return row && ok(describe({ ...key, ...row }));
 		} catch (error) {
 			if (isUniqueViolation(error, "keys_by_name")) return nameTaken(fields.name ?? key.name);
@@ -139,8 +140,7 @@ export async function moveKey(
 	{ days = 0, fence = false }: { readonly days?: number; readonly fence?: boolean } = {},
 ): Promise<Result<DescribedKey, Failure>> {
 	return change(services, caller, ref, { move, fence }, async (db, key, to) => {
-		const step = { from: key.state, to, days };
-		const row = await writeMove(db, caller.tenant, key.id, step);
+		const row = await writeMove(db, caller.tenant, key, { to, days });
 		return row && ok(describe({ ...key, ...row }));
 	});
 }
@@ -160,9 +160,7 @@ export async function rotateKey(
 			return fail("too_many_versions", `A key has at most ${limits.keyVersions} versions.`);
 		}
 		const algorithm = algorithms[key.algorithm];
-		const current = key.versions[0]?.public_jwk;
-		const size = current ? algorithm.modulusLengthOf(current) : undefined;
-		material ??= await generate(services, algorithm, size);
+		material ??= await generate(services, algorithm, sizeOfNext(algorithm, key.versions[0]));
 		const next = { id: key.id, version: key.current_version + 1, algorithm: key.algorithm };
 		const secret = material.secret?.slice() ?? null; // sealing wipes it
 		const version = await seal(services, caller, next, { ...material, secret });
@@ -171,6 +169,13 @@ export async function rotateKey(
 		material.secret?.fill(0);
 		return ok(describe(rotated));
 	});
+}
+
+/** Of an RSA modulus, in bits. One of a size that WebCrypto does not make was imported, and gets a larger one. */
+function sizeOfNext({ modulusLengthOf, modulusLengths }: Algorithm, current?: VersionRow) {
+	const size = current?.public_jwk ? modulusLengthOf(current.public_jwk) : undefined;
+	if (size === undefined || size % limits.rsaModulusBitsStep === 0) return size;
+	return modulusLengths?.find((made) => made > size);
 }
 
 /** The public half of a version; of the current one when none is named. In any state: it is public. */

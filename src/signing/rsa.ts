@@ -12,6 +12,7 @@ import {
 	exportJwk,
 	type Parameters,
 	requireMessage,
+	tryImport,
 	webCryptoSigner,
 	webCryptoVerifier,
 } from "./webcrypto.ts";
@@ -73,10 +74,13 @@ export function rsa({ name, scheme, operation }: Rsa): Algorithm {
 			const privateJwk = { kty: "RSA", ...members.value };
 			const privateKey =
 				fitTogether(members.value) && (await tryImportJwk(privateJwk, parameters, "sign"));
-			if (!privateKey || !(await areOnePair(privateKey, publicKey, parameters))) {
+			const secret = privateKey && (await exportBytes("pkcs8", privateKey));
+			// What is stored signs, and not what was sent.
+			const stored = secret && (await tryImport("pkcs8", secret, parameters, "sign"));
+			if (!secret || !stored || !(await areOnePair(stored, publicKey, parameters))) {
 				return refuseKey("The numbers of the private key do not belong together.");
 			}
-			return ok({ secret: await exportBytes("pkcs8", privateKey), publicJwk });
+			return ok({ secret, publicJwk });
 		},
 
 		exportPem: (jwk) => writePublicPem(algorithmId, toPkcs1(jwk)),
@@ -173,7 +177,7 @@ async function tryImportJwk(
 function fitTogether(members: Members): boolean {
 	const [n, e, d, p, q, dp, dq, qi] = privateMembers.map((name) => toBigInt(members[name]));
 	if (!n || !e || !d || !p || !q || !dp || !dq || !qi) return false;
-	if (p * q !== n || p === 1n || q === 1n) return false;
+	if (p * q !== n || p === 1n || q === 1n || d >= n) return false;
 	const exponentsFit = (d * e) % (p - 1n) === 1n && (d * e) % (q - 1n) === 1n;
 	return exponentsFit && d % (p - 1n) === dp && d % (q - 1n) === dq && (qi * q) % p === 1n;
 }

@@ -49,6 +49,8 @@ export interface VerifyAnswer {
 	readonly valid: boolean;
 	/** The version whose public half verified it. */
 	readonly version?: number;
+	/** Where it is not valid, and older versions that may verify were not tried: the last one that was. */
+	readonly oldestVersionTried?: number;
 }
 
 /** A verification as it is answered, and what else the audit log wants to know of it. */
@@ -142,7 +144,7 @@ export async function verifyBatch(
 		);
 	}
 	return eachInTurn(services, items, (item) =>
-		verifyWith(services, key.value, versions.value, { ...item, encoding }),
+		verifyWith(services, key.value, versions.value, { ...item, encoding, version }),
 	);
 }
 
@@ -225,7 +227,7 @@ async function verifyWith(
 	services: LoadServices,
 	key: LoadedKey,
 	versions: readonly LoadedVersion[],
-	{ input, encoding, signature }: VerifyRequest,
+	{ input, encoding, signature, version: named }: VerifyRequest,
 ): Promise<Result<Verified, Failure>> {
 	const { algorithm } = key;
 	const refusal = refuseInput(algorithm, input);
@@ -239,7 +241,9 @@ async function verifyWith(
 			return told({ valid: true, version: version.version });
 		}
 	}
-	return told({ valid: false });
+	const oldest = named === undefined ? versions.at(-1)?.version : undefined;
+	const areLeft = oldest !== undefined && oldest > key.row.min_verify_version;
+	return told({ valid: false, ...(areLeft && { oldestVersionTried: oldest }) });
 }
 
 /** What the algorithm can not sign or verify: a digest where it takes none, or one of another length. */

@@ -18,6 +18,7 @@ import * as usage from "../../src/db/usage.ts";
 import { toHex, utf8 } from "../../src/lib/bytes.ts";
 import { sha256 } from "../../src/lib/sha256.ts";
 import { limits } from "../../src/limits.ts";
+import { algorithmNames } from "../../src/model.ts";
 
 const dayMs = 24 * 3600 * 1000;
 const hourMs = dayMs / 24;
@@ -41,6 +42,7 @@ function changing(db: Database): Database {
 	return withOutbox(withEffect(db, { id: newId(1), attempt: 1 }), note).db;
 }
 
+const decided = { id: keyIdOf(0), state: "enabled", current_version: 1 } as const;
 const noKeyFilter: keys.KeyFilter = { tags: {}, namePatterns: null };
 const version = (n: number) => ({ version: n, publicJwk: null, kekId: "kek-2", sealed: "AAAA" });
 const newToken: tokens.NewToken = {
@@ -99,9 +101,8 @@ export const planCases: Readonly<Record<string, (db: Database) => Promise<unknow
 		}),
 	"keys.rotate": (db) =>
 		keys.insertVersion(changing(db), tenant, keyIdOf(0), "enabled", version(2)),
-	"keys.update": (db) => keys.updateKey(changing(db), tenant, keyIdOf(0), "enabled", { tags: {} }),
-	"keys.move": (db) =>
-		keys.moveKey(changing(db), tenant, keyIdOf(0), { from: "enabled", to: "disabled", days: 0 }),
+	"keys.update": (db) => keys.updateKey(changing(db), tenant, decided, { tags: {} }),
+	"keys.move": (db) => keys.moveKey(changing(db), tenant, decided, { to: "disabled", days: 0 }),
 	"keys.list": (db) => keys.selectKeys(db, tenant, noKeyFilter, page),
 	"keys.list/deep": (db) => keys.selectKeys(db, tenant, noKeyFilter, deepPage),
 	"keys.list/filtered": (db) =>
@@ -117,7 +118,7 @@ export const planCases: Readonly<Record<string, (db: Database) => Promise<unknow
 		keys.selectKeys(db, tenant, { ...noKeyFilter, tags: { service: "service-3000" } }, page),
 	"keys.list/prefix": (db) =>
 		keys.selectKeys(db, tenant, { ...noKeyFilter, namePrefix: "key-39999" }, page),
-	"keys.published": (db) => keys.publishedKeys(db, tenant),
+	"keys.published": (db) => keys.publishedKeys(db, tenant, algorithmNames),
 	"keys.purge": (db) =>
 		keys.purgeKeys(db, {
 			ids: Array.from({ length: limits.purgeKeysPerRun }, (_, n) => newId(100 + n)),

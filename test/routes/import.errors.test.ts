@@ -29,6 +29,12 @@ function othersThan(algorithm: AlgorithmName): AlgorithmName[] {
 	return algorithmNames.filter((other) => kinds[other] !== kinds[algorithm]);
 }
 
+it("refuses a JWK with a member of more than 16 KiB before it looks at it", async () => {
+	const json = { name: "long", algorithm: "RS256", key: { kty: "RSA", n: "A".repeat(16_385) } };
+	const answer = await tenant.call("POST", "/v1/keys/import", { json });
+	expectProblem(answer, 400, "invalid_request", { pointer: "/key", says: ["16384"] });
+});
+
 let attempts = 0;
 
 /** Refused as key material, with nothing of the material in the answer. */

@@ -149,6 +149,7 @@ describe("GET /v1/keys with filters", () => {
 		["algorithm=Ed448", "/algorithm", ["Ed25519", '"Ed448"']],
 		["tag=team", "/tag", ["name:value"]],
 		["tag=:pay", "/tag", ["name:value"]],
+		["tag=team:pay&tag=team:build", "/tag", ["one value"]],
 		[`prefix=${"a".repeat(129)}`, "/prefix", ["128"]],
 	])("refuses %s", async (query, pointer, says) => {
 		const answer = await tenant.call("GET", `/v1/keys?${query}`);

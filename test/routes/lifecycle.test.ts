@@ -149,6 +149,33 @@ describe("a key's state", () => {
 	});
 });
 
+describe("a change that takes no body and has no versions", () => {
+	it.each([
+		["DELETE", "", { days: 7 }, "unknown_field"],
+		["POST", "/disable", { fence: true }, "unknown_field"],
+		["POST", "/rotate", [], "invalid_request"],
+	] as const)("%s %s refuses %j rather than ignore it", async (method, path, json, code) => {
+		const key = await newKey(tenant);
+		const answer = await tenant.call(method, `/v1/keys/${key.id}${path}`, { json });
+		expectProblem(answer, 400, code);
+		expect((await tenant.call("GET", `/v1/keys/${key.id}`)).json).toEqual(key);
+		const empty = await tenant.call(method, `/v1/keys/${key.id}${path}`, { json: {} });
+		expect(empty.status, empty.text).toBe(200);
+	});
+
+	it("refuses an If-Match that names one", async () => {
+		const key = await newKey(tenant);
+		const patch = (match: string) =>
+			tenant.call("PATCH", `/v1/keys/${key.id}`, {
+				json: { tags: { a: "b" } },
+				headers: { "If-Match": match },
+			});
+		expectProblem(await patch('"1"'), 412, "precondition_failed");
+		expect((await tenant.call("GET", `/v1/keys/${key.id}`)).json).toEqual(key);
+		expect((await patch("*")).status).toBe(200);
+	});
+});
+
 describe("DELETE /v1/keys/{key}", () => {
 	it.each([
 		["", 30],

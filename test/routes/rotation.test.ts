@@ -4,7 +4,7 @@ import { limits } from "../../src/limits.ts";
 import { algorithmNames } from "../../src/model.ts";
 import { expectProblem } from "../support/answers.ts";
 import { hello, type Key, newKey, signed, verified } from "../support/keys.ts";
-import { newMaterial } from "../support/material.ts";
+import { newMaterial, rsaOf2056Bits } from "../support/material.ts";
 import { newTenant, ownerSql, type Tenant } from "../support/tenant.ts";
 
 let tenant: Tenant;
@@ -51,6 +51,34 @@ describe("POST /v1/keys/{key}/rotate", () => {
 			expect(bytes(after)).toBe(bytes(key));
 		}
 	}, 60_000);
+
+	it("makes a larger one after an RSA key of a size that can not be made", async () => {
+		const json = { name: "imported-2056", algorithm: "RS256", key: rsaOf2056Bits };
+		const imported = await tenant.call("POST", "/v1/keys/import", { json });
+		expect(imported.status, imported.text).toBe(201);
+		const after = await rotated(imported.json);
+		expect(fromBase64Url(after.publicKey.jwk.n)?.length).toBe(3072 / 8);
+		expect((await signed(tenant, after.id)).version).toBe(2);
+	}, 60_000);
+
+	it("answers whoever changes the key meanwhile with the public half of the version it names", async () => {
+		const key = await newKey(tenant);
+		const path = `/v1/keys/${key.id}`;
+		const answers: Key[] = [];
+		for (let round = 0; round < 10; round++) {
+			const changes = await Promise.all([
+				tenant.call("POST", `${path}/rotate`),
+				tenant.call("PATCH", path, { json: { tags: { round: String(round) } } }),
+				tenant.call("POST", `${path}/enable`),
+			]);
+			answers.push(...changes.filter(({ status }) => status === 200).map(({ json }) => json));
+		}
+		expect(answers.some(({ version }) => version > 1)).toBe(true);
+		for (const { version, publicKey } of answers) {
+			const current = await tenant.call("GET", `${path}/public?version=${version}`);
+			expect(publicKey.jwk).toEqual(current.json);
+		}
+	});
 
 	it("signs with an older version when it is named", async () => {
 		const key = await newKey(tenant);
@@ -165,14 +193,14 @@ describe("a key of more versions than are loaded with it", () => {
 		}
 	});
 
-	it("tries the newest sixteen when none is named", async () => {
+	it("tries the newest sixteen when none is named, and tells that there are older ones", async () => {
 		const answers: object[] = [];
 		for (const { signature } of signatures) {
 			answers.push(await verified(tenant, key.id, { message: hello, signature }));
 		}
 		expect(answers).toEqual([
-			{ valid: false },
-			{ valid: false },
+			{ valid: false, oldestVersionTried: 5 },
+			{ valid: false, oldestVersionTried: 5 },
 			{ valid: true, version: 5 },
 			{ valid: true, version: last },
 		]);

@@ -1,5 +1,5 @@
 import { env } from "cloudflare:workers";
-import { beforeAll, describe, expect, it, vi } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { hashToken } from "../../src/auth/tokens.ts";
 import { limits } from "../../src/limits.ts";
 import { roles } from "../../src/model.ts";
@@ -45,7 +45,7 @@ async function holdRevocation(id: string): Promise<void> {
 	const sql = ownerSql();
 	await sql.transaction([
 		sql.query("update tokens set revoked_at = now() where id = $1", [id]),
-		sql.query(`select pg_sleep(1.5) /* ${id} */`),
+		sql.query(`select pg_sleep(0.5) /* ${id} */`),
 	]);
 }
 
@@ -100,8 +100,12 @@ describe("POST /v1/tokens", () => {
 		const { token, id } = await mint({ role: "admin" });
 		const json = { name: "late", role: "admin" };
 		expect((await call("GET", "/v1/keys", { token })).status).toBe(200);
-		const revocation = holdRevocation(id);
-		await vi.waitFor(async () => expect(await revocationsHeld(id)).toBe(1));
+		let isOver = false;
+		const revocation = holdRevocation(id).finally(() => {
+			isOver = true;
+		});
+		// One that a busy machine has missed is over: the answer is the same.
+		await expect.poll(async () => isOver || (await revocationsHeld(id)) === 1).toBe(true);
 		// Let in, because no epoch has moved yet, and kept waiting by the row that is being changed.
 		const refused = await call("POST", "/v1/tokens", { token, json });
 		await revocation;
@@ -365,9 +369,9 @@ describe("the Authorization header", () => {
 		expect(answer.headers.get("www-authenticate")).toMatch(/^Bearer realm="edgesign"/);
 	});
 
-	it("may say bearer in any case", async () => {
+	it("may say bearer in any case, and leave more than one space", async () => {
 		const { token } = await mint();
-		for (const scheme of ["bearer", "BEARER"]) {
+		for (const scheme of ["bearer", "BEARER", "Bearer  "]) {
 			const answer = await call("GET", "/v1/keys", {
 				headers: { Authorization: `${scheme} ${token}` },
 			});

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { fromBase64Url, toBase64, toBase64Url } from "../../src/lib/bytes.ts";
+import { fromBase64Url, toBase64, toBase64Url, toHex } from "../../src/lib/bytes.ts";
 import type { AlgorithmName } from "../../src/model.ts";
 import { algorithms } from "../../src/signing/algorithms.ts";
 import { tags, writeBits, writeElement } from "../../src/signing/asn1.ts";
@@ -178,6 +178,13 @@ describe("PEM", () => {
 		["an empty body", "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----"],
 	])("that is %s is refused for every algorithm", async (_what, text) => {
 		for (const algorithm of everyAlgorithm) expect(await refusal(algorithm, text)).not.toBe("");
+	});
+
+	it("may stand between explanations, as openssl writes them", async () => {
+		const key = await keyOf(algorithms.ES256);
+		const text = `Bag Attributes\n    friendlyName: one\n${await privatePem(algorithms.ES256)}Private-Key: (256 bit)\n`;
+		const found = await algorithms.ES256.importKey(text);
+		expect(found.ok && found.value.publicJwk).toEqual(key.publicJwk);
 	});
 
 	it("of two keys is refused", async () => {
@@ -383,6 +390,18 @@ describe.each(rsas)("an RSA key of $name", (algorithm) => {
 			expect(await refusal(algorithm, rest)).toContain(`"${name}"`);
 		}
 		expect(await refusal(algorithm, { ...jwk, oth: [] })).toContain("two primes");
+	});
+
+	it("must have an exponent that can be kept: below the modulus (RFC 8017 section 3.2)", async () => {
+		const jwk = await privateJwkOf(algorithm, await keyOf(algorithm));
+		const number = (name: string) => BigInt(`0x${toHex(member(jwk, name))}`);
+		const [d, n, p, q] = ["d", "n", "p", "q"].map(number) as [bigint, bigint, bigint, bigint];
+		// The same key by its equations, and half of the time no longer than the modulus.
+		let larger = d;
+		while (larger <= n) larger += (p - 1n) * (q - 1n);
+		const hex = larger.toString(16);
+		const text = toBase64Url(fromHex(hex.padStart(hex.length + (hex.length % 2), "0")));
+		expect(await refusal(algorithm, { ...jwk, d: text })).toContain("belong together");
 	});
 
 	it("must have numbers that belong together", async () => {
