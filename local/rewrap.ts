@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { createDatabase } from "../src/db/client.ts";
 import { type RewrapServices, rewrap } from "../src/jobs/rewrap.ts";
+import { systemClock as clock } from "../src/lib/clock.ts";
 import { parseKeyEncryptionKeys } from "../src/lib/keks.ts";
 import { systemRandom } from "../src/lib/random.ts";
 import { createEnvelope } from "../src/signing/envelope.ts";
@@ -51,6 +52,8 @@ function servicesOf(databaseUrl: string, neonGateway: string | null, keys: strin
 	return {
 		db: createDatabase({ databaseUrl, neonGateway }),
 		envelope: createEnvelope(parseKeyEncryptionKeys(keys), systemRandom),
+		clock,
+		random: systemRandom,
 	};
 }
 

@@ -80,6 +80,7 @@ export const errorTable = {
 	// The audit log
 	audit_unavailable: { status: 503, title: "The record could not be made durable" },
 	audit_record_not_found: { status: 404, title: "There is no such record" },
+	audit_chain_broken: { status: 500, title: "A record is not what its chain was made of" },
 	audit_backlog_full: { status: 503, title: "The audit log takes no more records for now" },
 
 	// Ours

@@ -38,7 +38,11 @@ export class AuditUnavailable extends Error {
 
 /** The object for callers here: a part of the tenant's records, near those who write them. */
 export function placeOf(tenant: string, at: Whereabouts, shard: number): string {
-	return `${tenant}/${regionOf(at)}/${shard}`;
+	return placeNamed(tenant, regionOf(at), shard);
+}
+
+export function placeNamed(tenant: string, region: string, shard: number): string {
+	return `${tenant}/${region}/${shard}`;
 }
 
 /** The parts of an object's name. A tenant's name has no slash. */

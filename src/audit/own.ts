@@ -9,7 +9,12 @@ import { regionOf } from "./region.ts";
  * What is done without a caller: by the service itself, or by its operator at the database. There is no
  * operationId to go by; a dot tells these from those.
  */
-type OwnAction = "audit.expire" | "keys.purge" | "operator.createTenant" | "operator.createToken";
+type OwnAction =
+	| "audit.expire"
+	| "keys.purge"
+	| "operator.createTenant"
+	| "operator.createToken"
+	| "operator.rewrap";
 
 /** The beginning of the record of a change that nobody has asked for over HTTP. */
 export function ownNote(

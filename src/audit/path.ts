@@ -1,7 +1,8 @@
+import { equalConstantTime } from "../lib/bytes.ts";
 import { limits } from "../limits.ts";
-import { type ChainHead, type ChainName, chainStart, leafOf } from "./chain.ts";
+import { type ChainHead, type ChainName, chainStart, leafOf, linked } from "./chain.ts";
 import { canonicalRecord, timeOf } from "./record.ts";
-import type { RecordSource, SourcedRecord } from "./source.ts";
+import { firstIdAt, type RecordSource, type SourcedRecord } from "./source.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -13,32 +14,96 @@ export interface ChainPath {
 	readonly leaves: readonly Bytes[];
 }
 
-/** null where the head is too far away: the path of a chain is as long as what follows. */
+/** A record, or what leads from it to the head, is not what its chain was made of: it was changed since. */
+export class ChainBroken extends Error {
+	override readonly name = "ChainBroken";
+}
+
+/**
+ * Looks whether a record's link is made of it and of the link before, where that is near enough to be found.
+ * @throws ChainBroken
+ */
+export async function checkLink(
+	source: RecordSource,
+	found: SourcedRecord,
+	start: ChainName | undefined,
+): Promise<void> {
+	const { chain, sequence } = found;
+	// Records of a moment stand in the order of their ids, and not of their chain.
+	const from = firstIdAt(timeOf(found.record) + limits.auditPathAheadMs);
+	let previous = sequence === 1 && start ? chainStart(start).link : null;
+	await eachPage(source, found.record.tenant, from, (records) => {
+		previous ??=
+			records.find((one) => one.chain === chain && one.sequence === sequence - 1)?.link ?? null;
+		return previous !== null;
+	});
+	if (previous) follow(found, previous, []);
+}
+
+/**
+ * null where the head is too far away: the path of a chain is as long as what follows.
+ * @throws ChainBroken where it does not lead there
+ */
 export async function pathToHead(
 	source: RecordSource,
-	{ record, chain, sequence }: SourcedRecord,
+	found: SourcedRecord,
 	head: ChainName & ChainHead,
 ): Promise<ChainPath | null> {
-	if (head.sequence - sequence > limits.auditPathRecords) return null;
-	const all = { targetId: null, targetName: null, tokenId: null, action: null, to: null };
-	const from = timeOf(record) - limits.auditPathSpanMs;
-	const filter = { ...all, from, tenant: record.tenant, limit: limits.auditPathRecords };
-	const leaves = new Map<number, Bytes>();
+	const { record, chain, sequence } = found;
+	const count = head.sequence - sequence;
+	if (count > limits.auditPathRecords) return null;
+	const after = new Map<number, Bytes>();
 	let previous = sequence === 1 ? chainStart(head).link : null;
-	for (let before: string | null = null, page = 0; page < limits.auditPathPages; page++) {
+	await eachPage(source, record.tenant, null, (records) => {
+		for (const one of records) {
+			if (one.chain !== chain) continue;
+			if (one.sequence === sequence - 1) previous = one.link;
+			const isAfter = one.sequence > sequence && one.sequence <= head.sequence;
+			if (isAfter) after.set(one.sequence, leafOf(canonicalRecord(one.record)));
+		}
+		return previous !== null && after.size === count;
+	});
+	if (!previous || after.size < count) return null;
+	const leaves = [...after].sort(([a], [b]) => a - b).map(([, leaf]) => leaf);
+	if (!equalConstantTime(follow(found, previous, leaves), head.link)) {
+		throw new ChainBroken(`what follows record ${record.id} does not lead to the head of ${chain}`);
+	}
+	return { previous, leaves };
+}
+
+/** The newest first, until it is enough; no more pages than a request may read. */
+async function eachPage(
+	source: RecordSource,
+	tenant: string,
+	from: string | null,
+	isEnough: (records: readonly SourcedRecord[]) => boolean,
+): Promise<void> {
+	const all = {
+		targetId: null,
+		targetName: null,
+		tokenId: null,
+		action: null,
+		from: null,
+		to: null,
+	};
+	const filter = { ...all, tenant, limit: limits.auditPathRecords };
+	for (let before = from, page = 0; page < limits.auditPathPages; page++) {
 		const { records, reached } = await source.read({ ...filter, before });
-		for (const found of records) {
-			if (found.chain !== chain) continue;
-			if (found.sequence === sequence - 1) previous = found.link;
-			const isAfter = found.sequence > sequence && found.sequence <= head.sequence;
-			if (isAfter) leaves.set(found.sequence, leafOf(canonicalRecord(found.record)));
-		}
-		if (previous && leaves.size === head.sequence - sequence) {
-			const inOrder = [...leaves].sort(([a], [b]) => a - b);
-			return { previous, leaves: inOrder.map(([, leaf]) => leaf) };
-		}
-		if (reached === null) break;
+		if (isEnough(records) || reached === null) return;
 		before = reached;
 	}
-	return null;
+}
+
+/** The link that the leaves lead to from a record, which must be what its own link is of. */
+function follow(
+	{ record, chain, sequence, link }: SourcedRecord,
+	previous: Bytes,
+	leaves: readonly Bytes[],
+): Bytes {
+	let at = linked({ sequence, link: previous }, leafOf(canonicalRecord(record)));
+	if (!equalConstantTime(at.link, link)) {
+		throw new ChainBroken(`link ${sequence} of ${chain} is not of record ${record.id}`);
+	}
+	for (const leaf of leaves) at = linked(at, leaf);
+	return at.link;
 }

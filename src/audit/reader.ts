@@ -1,8 +1,9 @@
+import { storedChains } from "../db/audit-reads.ts";
 import type { Database } from "../db/client.ts";
 import { limits } from "../limits.ts";
 import type { createCoordinators } from "../ratelimit/coordinator.ts";
 import type { ChainHeads } from "./checkpoint.ts";
-import { type AuditLogRpc, inTime } from "./log.ts";
+import { type AuditLogRpc, inTime, placeNamed } from "./log.ts";
 import { atOnce, inOrder } from "./merge.ts";
 import { AuditUnreadable, type RecordSource } from "./source.ts";
 import { storedRecords } from "./stored.ts";
@@ -26,9 +27,17 @@ export function createAuditReader({ namespace, coordinator, db }: AuditPlaces): 
 		read: (query) => answered(() => objectAt(place).read(query)),
 	});
 
+	/** What the coordinator has forgotten Postgres knows, and what has not come there yet the coordinator. */
 	async function chainsOf(tenant: string) {
-		const chains = await coordinator.chains(tenant);
-		return { chains, places: [...new Set(chains.map(({ place }) => place))] };
+		const [known, stored] = await Promise.all([
+			coordinator.chains(tenant),
+			storedChains(db, tenant),
+		]);
+		const places = new Map(
+			stored.map(({ id, region, shard }) => [id, placeNamed(tenant, region, shard)]),
+		);
+		for (const { id, place } of known) places.set(id, place);
+		return { ids: [...places.keys()], places: [...new Set(places.values())] };
 	}
 
 	return {
@@ -38,10 +47,10 @@ export function createAuditReader({ namespace, coordinator, db }: AuditPlaces): 
 			return inOrder([objects, storedRecords(db), ...(further ? [further] : [])]);
 		},
 		async headsOf(tenant) {
-			const { chains, places } = await chainsOf(tenant);
+			const { ids, places } = await chainsOf(tenant);
 			const all = await Promise.all(places.map((place) => answered(() => objectAt(place).head())));
 			const present = new Set(all.map(({ id }) => id));
-			const ended = chains.map(({ id }) => id).filter((id) => !present.has(id));
+			const ended = ids.filter((id) => !present.has(id)).sort();
 			const heads = all.filter(({ sequence }) => sequence > 0);
 			return { heads: heads.sort((a, b) => (a.id < b.id ? -1 : 1)), ended };
 		},

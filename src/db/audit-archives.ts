@@ -142,13 +142,14 @@ export const statements = {
 				and day >= $2::date and day <= $3::date and ($4::date is null or day < $4::date)
 			order by day desc limit $5`,
 	},
+	// Also of what has begun: a legal hold keeps what is not gone yet.
 	expirable: {
 		name: "archives.expirable",
 		text: `select a.tenant_id as tenant, a.day::text, a.state from tenants t
 			cross join lateral (
 				select a.tenant_id, a.day, a.state from audit_archives a
 				where a.tenant_id = t.id and a.state in ('archived', 'expiring') order by a.day limit $2) a
-			where a.state = 'expiring' or ${isPast("$1")}
+			where ${isPast("$1")}
 			order by a.day, a.tenant_id limit $2`,
 	},
 	// The deletion and its record: neither is there without the other.

@@ -1,3 +1,4 @@
+import { limits } from "../limits.ts";
 import { type StoredEventRow, storedEventColumns } from "./audit-events.ts";
 import type { Database, Statement } from "./client.ts";
 
@@ -56,7 +57,22 @@ export const statements = {
 				${storedEventColumns}
 			from (select 1) one left join found e on true order by e.at desc, e.id desc`,
 	},
+	chains: {
+		name: "audit.chains",
+		text: `select id, region, shard from audit_chains where tenant_id = $1 order by id limit $2`,
+	},
 } as const satisfies Record<string, Statement>;
+
+export interface StoredChain {
+	readonly id: string;
+	readonly region: string;
+	readonly shard: number;
+}
+
+/** Chains of which records have come to Postgres. */
+export function storedChains(db: Database, tenant: string): Promise<readonly StoredChain[]> {
+	return db.query<StoredChain>(statements.chains, [tenant, limits.auditChainsRead]);
+}
 
 /** One at least, which tells how far it came; without an id where nothing was found. */
 interface SliceRow extends Omit<StoredEventRow, "id"> {

@@ -1,13 +1,18 @@
+import { ownNote } from "../audit/own.ts";
 import type { Database } from "../db/client.ts";
 import { firstId } from "../db/columns.ts";
 import { countSealed, replaceSealed, type SealedRow, sealedUnder } from "../db/sealed.ts";
 import { fromBase64, toBase64 } from "../lib/bytes.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Random } from "../lib/random.ts";
 import { limits } from "../limits.ts";
 import { type Envelope, EnvelopeError } from "../signing/envelope.ts";
 
 export interface RewrapServices {
 	readonly db: Database;
 	readonly envelope: Envelope;
+	readonly clock: Clock;
+	readonly random: Random;
 }
 
 export interface RewrapReport {
@@ -21,7 +26,8 @@ export interface RewrapReport {
  * Moves every sealed secret under the newest key-encryption key while the service runs. A version is
  * readable at every moment, under its old seal or its new one, so every isolate must know both keys
  * before this begins. An isolate that still seals under the old one may do so behind this walk, so it
- * goes round until nothing is left to move. It can be stopped and run again at any time.
+ * goes round until nothing is left to move. It can be stopped and run again at any time. Each tenant's log
+ * says that its keys were opened for it, once for so many of them as are moved together.
  */
 export async function rewrap(
 	services: RewrapServices,
@@ -53,7 +59,10 @@ async function walk(
 			if (!last) break;
 			after = last;
 			const resealed = await reseal(services, kekId, rows, failed);
-			moved += await replaceSealed(db, kekId, envelope.newestKekId, resealed);
+			const tenants = [...new Set(resealed.map(({ tenant_id }) => tenant_id))];
+			const notes = tenants.map((tenant) => ownNote(services, tenant, "operator.rewrap"));
+			const to = envelope.newestKekId;
+			moved += await replaceSealed(db, { from: kekId, to }, resealed, { tenants, notes });
 			onProgress(moved + failed.length, total);
 		}
 	}

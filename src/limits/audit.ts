@@ -19,8 +19,10 @@ export const auditLimits = {
 	auditBacklogBytes: 8_000_000_000,
 	/** From the first record that waits until it is moved, so that more of them go together. */
 	auditMoveDelayMs: 1_000,
-	/** Records moved by one statement, and up to a block more. */
+	/** Records moved by one statement, and up to a block more; half as many after each failure. */
 	auditMoveRecords: 5_000,
+	/** A block of so many is not cut into less, however often it failed. */
+	auditMoveRecordsMin: 100,
 	auditMovesPerAlarm: 20,
 	auditMoveRetryMs: 1_000,
 	auditMoveRetryMsMax: 30_000,
@@ -117,6 +119,8 @@ export const auditLimits = {
 	/** The longest way from a record to the head of its chain that a proof shows, and what is looked through for it. */
 	auditPathRecords: 1_000,
 	auditPathPages: 4,
-	/** The record before one is not always older; by more than this it hardly ever is. */
-	auditPathSpanMs: 60_000,
+	/** The record before one in its chain is not always older; by more than this it hardly ever is. */
+	auditPathAheadMs: 1_000,
+	/** Chains of a tenant: one for each region and shard, and for each storage that was lost. */
+	auditChainsRead: 10_000,
 } as const;

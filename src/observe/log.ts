@@ -25,6 +25,8 @@ export type LogEvent =
 	  }
 	/** It was cut off. The id is in the name of the file and in its first line. */
 	| { readonly event: "export_failed"; readonly export: string; readonly error: string }
+	/** Somebody changed a record behind the service's back. */
+	| { readonly event: "audit_chain_broken"; readonly requestId: string; readonly error: string }
 	| { readonly event: "job_failed"; readonly job: string; readonly error: string }
 	| PoolEvent
 	| QueryEvent
@@ -52,6 +54,7 @@ const levelOf: Record<LogEvent["event"], LogLevel> = {
 	job_done: "debug",
 	job_failed: "error",
 	export_failed: "error",
+	audit_chain_broken: "error",
 	pool_leak: "warn",
 	pool_rested: "debug",
 	slow_query: "info",

@@ -4,7 +4,7 @@ import type { ColdArchive } from "../audit/cold.ts";
 import { statementsOfExpired } from "../audit/expired.ts";
 import { writeExport } from "../audit/export.ts";
 import { writeParquetExport } from "../audit/export-parquet.ts";
-import { pathToHead } from "../audit/path.ts";
+import { checkLink, pathToHead } from "../audit/path.ts";
 import { canonicalRecord, timeOf } from "../audit/record.ts";
 import { showRecord } from "../audit/shown.ts";
 import { firstIdAt, type RecordFilter, type SourcedRecord } from "../audit/source.ts";
@@ -83,7 +83,7 @@ export const getAuditRecordProof = route(
 			"The record's bytes and leaf, and a statement under the service's own key that it stands at its place of its chain. Where the chain's head is no more than 1,000 records away, also the hashes that lead to a signed checkpoint; where it is archived, those that lead to the signed manifest of its day. All of it is verified offline.",
 		params: schema.recordParams,
 		answer: { status: 200, description: "The record and the statement", schema: schema.proof },
-		failures: ["audit_record_not_found", "scoped_token_forbidden"],
+		failures: ["audit_record_not_found", "scoped_token_forbidden", "audit_chain_broken"],
 		examples: [{ params: { record: "01900000-0000-7000-8000-000000000002" } }],
 	},
 	({ services, caller, params }) =>
@@ -94,11 +94,12 @@ export const getAuditRecordProof = route(
 			const encoded = canonicalRecord(found.value.record);
 			const leaf = toBase64(leafOf(encoded));
 			const { id, chain, sequence, link } = record;
+			// Looked at before anything is signed: who changed the record must not get a proof of it.
+			const path = await provePath(services, cold, caller.tenant, found.value);
 			const at = new Date(services.clock()).toISOString();
 			const statement = { tenant: caller.tenant, id, chain, sequence, link, leaf, at };
 			const signed = await services.auditSigner.sign("edgesign-audit-record+jwt", statement);
 			const canonical = [encoded.head, encoded.item].map(toBase64);
-			const path = await provePath(services, cold, caller.tenant, found.value);
 			const proof = await cold.prove(caller.tenant, record.id);
 			const archived = proof && { ...proof, hashes: proof.hashes.map(toBase64) };
 			return ok({ json: { record, canonical, leaf, signed, path, archived } });
@@ -251,7 +252,7 @@ async function withCold<T>(services: Services, use: (cold: ColdArchive) => Promi
 	}
 }
 
-/** The way to a checkpoint of this moment, where it is short enough to be shown. */
+/** The way to a checkpoint of this moment, where it is short enough to be shown. @throws ChainBroken */
 async function provePath(
 	services: Services,
 	cold: ColdArchive,
@@ -261,8 +262,12 @@ async function provePath(
 	const { auditReader, auditSigner, clock } = services;
 	const heads = await auditReader.headsOf(tenant);
 	const head = heads.heads.find(({ id }) => id === found.chain);
-	const path = head && (await pathToHead(await auditReader.recordsOf(tenant, cold), found, head));
-	if (!path) return null;
+	const source = await auditReader.recordsOf(tenant, cold);
+	const path = head && (await pathToHead(source, found, head));
+	if (!path) {
+		await checkLink(source, found, head);
+		return null;
+	}
 	const checkpoint = checkpointOf(tenant, heads, clock());
 	return {
 		previous: toBase64(path.previous),

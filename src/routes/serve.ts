@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import { AuditUnavailable } from "../audit/log.ts";
+import { ChainBroken } from "../audit/path.ts";
 import { AuditUnreadable } from "../audit/source.ts";
 import { allows } from "../auth/roles.ts";
 import type { Caller } from "../auth/tokens.ts";
@@ -322,6 +323,12 @@ const outages = [
 function explain(route: Route, services: Services, error: unknown, requestId: string): Failure {
 	const entry = { requestId, route: route.id, error: describeError(error) };
 	if (error instanceof DatabaseUnavailable) services.shedder.report("failed");
+	if (error instanceof ChainBroken) {
+		services.log({ event: "audit_chain_broken", requestId, error: error.message });
+		const detail =
+			"The record, or one after it, was changed since it was written. Nothing is signed.";
+		return { code: "audit_chain_broken", detail };
+	}
 	const outage = outages.find(({ of }) => error instanceof of);
 	if (outage) {
 		services.log({ event: "dependency_unavailable", ...entry });

@@ -236,7 +236,8 @@ export const verifyStateless = route(
 		id: "verifyStateless",
 		tag: "Signing",
 		summary: "Verify with a public key of your own",
-		description: "Nothing of it is kept.",
+		description:
+			"Nothing of the key is kept. What does not verify is on record, as with a key that is kept.",
 		permission: "verify",
 		body: schema.statelessVerifyBody,
 		maxBodyBytes: limits.bodyBytesSign,
@@ -274,7 +275,11 @@ export const verifyStateless = route(
 		const { algorithm, publicKey, signature, encoding } = body;
 		const request = { input: input.value, signature, encoding };
 		const verified = await verifyWithPublicKey(algorithm, publicKey, request);
-		return verified.ok ? ok({ json: { valid: verified.value } }) : verified;
+		if (!verified.ok) return verified;
+		const { valid, bytes } = verified.value;
+		const item = { number: 0, outcome: "invalid", input: input.value, signature: bytes };
+		const target = { id: null, name: "", version: 0, algorithm };
+		return ok({ json: { valid }, deed: { target, items: valid ? [] : [item], of: 1 } });
 	},
 );
 

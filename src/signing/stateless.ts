@@ -4,13 +4,21 @@ import type { AlgorithmName } from "../model.ts";
 import { algorithms } from "./algorithms.ts";
 import { refuseInput, type VerifyRequest } from "./sign.ts";
 import { decodeSignature } from "./signature.ts";
+import type { Bytes } from "./types.ts";
 
-/** Verifies with a key of the caller's own; nothing of it is kept. A private key is refused. */
+/** A verification as it is answered, and what else the audit log wants to know of it. */
+export interface StatelessVerified {
+	readonly valid: boolean;
+	/** The signature in its raw form. */
+	readonly bytes: Bytes;
+}
+
+/** Verifies with a key of the caller's own; nothing of the key is kept. A private key is refused. */
 export async function verifyStateless(
 	name: AlgorithmName,
 	publicKey: string | Readonly<Record<string, unknown>>,
 	{ input, signature, encoding }: Omit<VerifyRequest, "version">,
-): Promise<Result<boolean, Failure>> {
+): Promise<Result<StatelessVerified, Failure>> {
 	const algorithm = algorithms[name];
 	if (algorithm.symmetric) {
 		return fail("algorithm_unsupported", `${name} has no public key to verify with.`);
@@ -30,5 +38,5 @@ export async function verifyStateless(
 		);
 	}
 	const verifier = await algorithm.verifier({ publicJwk }, input.kind);
-	return ok(await verifier(input.bytes, bytes.value));
+	return ok({ valid: await verifier(input.bytes, bytes.value), bytes: bytes.value });
 }

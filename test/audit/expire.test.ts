@@ -120,6 +120,21 @@ describe("a deletion", () => {
 		expect(record?.target).toEqual({ id: null, name: of.day, version: 0, algorithm: "" });
 	});
 
+	it("are kept under a hold that came while they were being deleted", async () => {
+		await configure({ retention_days: 1 });
+		const failing = { ...env.ARCHIVE, list: () => Promise.reject(new Error("R2 is away")) };
+		const using = { ...services, archive: failing as unknown as R2Bucket };
+		await expect(expireAfter(500, using)).rejects.toThrow("R2 is away");
+		expect(await stateOf(of)).toMatchObject({ state: "expiring" });
+		await configure({ retention_days: 1, legal_hold: true });
+		await expireAfter(500);
+		expect(await files()).toHaveLength(3);
+		expect(await stateOf(of)).toMatchObject({ state: "expiring" });
+		await configure({ retention_days: 1 });
+		await expireAfter(500);
+		expect(await files()).toEqual([]);
+	});
+
 	it.each(["list", "delete", "archives.expired"])(
 		"goes on when it was stopped at %s",
 		async (step) => {

@@ -171,6 +171,21 @@ describe("a part of the log that does not answer", () => {
 		expect(await services.coordinator.chains(tenantOf(place))).toHaveLength(1);
 	});
 
+	it("is known where the coordinator has lost what it knew of it", async () => {
+		const place = newPlace();
+		const ids = await fill(place, 3);
+		await drain(place);
+		await fill(place, 1);
+		const forgetful = { chains: async () => [] };
+		const reader = createAuditReader({ ...places, coordinator: forgetful });
+		const { heads } = await reader.headsOf(tenantOf(place));
+		expect(heads).toMatchObject([{ tenant: tenantOf(place), region: "enam", sequence: 4 }]);
+		const source = await reader.recordsOf(tenantOf(place));
+		const found = await pagesOf(source, { ...unfiltered, tenant: tenantOf(place), limit: 10 });
+		expect(found).toHaveLength(4);
+		expect(found).toEqual(expect.arrayContaining(ids));
+	});
+
 	it("is known from its first record on, though nothing of it has moved", async () => {
 		const place = newPlace();
 		const [id] = await fill(place, 1);

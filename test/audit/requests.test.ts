@@ -169,6 +169,25 @@ describe("a verification", () => {
 	});
 });
 
+describe("a verification with a key of the caller's own", () => {
+	it("has a record when the signature is wrong, of no key, and none when it is right", async () => {
+		const { json } = await sign();
+		const own = { algorithm: "Ed25519", publicKey: key.publicKey.jwk, signature: json.signature };
+		for (const message of [hello, "d29ybGQ="]) {
+			await tenant.call("POST", "/v1/verify", { json: { ...own, message } });
+		}
+		const [, ...records] = await recorded();
+		expect(records).toMatchObject([
+			{
+				action: "verifyStateless",
+				outcome: "invalid",
+				target: { id: null, name: "", version: 0, algorithm: "Ed25519" },
+			},
+		]);
+		expect(toHex(records[0]?.input ?? new Uint8Array())).toBe(await sha256(utf8("world")));
+	});
+});
+
 describe("a refusal", () => {
 	const cases = [
 		["the role", "verifier", null, "role_forbidden"],

@@ -41,9 +41,14 @@ export function newPlace(): string {
 }
 
 /** An append of `count` records, all new. */
-export function newAppend(place: string, count = 1, fields: Partial<RecordItem> = {}): Bytes {
+export function newAppend(
+	place: string,
+	count = 1,
+	fields: Partial<RecordItem> = {},
+	id = firstId(uuidv7(systemClock, systemRandom)),
+): Bytes {
 	const head = {
-		id: firstId(uuidv7(systemClock, systemRandom)),
+		id,
 		requestId: uuidv7(systemClock, systemRandom),
 		tenant: readPlace(place).tenant,
 		tokenId: "01900000-0000-7000-8000-000000000001",

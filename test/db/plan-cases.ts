@@ -224,7 +224,10 @@ export const planCases: Readonly<Record<string, (db: Database) => Promise<unknow
 	"sealed.under": async (db) => {
 		const after = { tenant_id: tenant, key_id: keyIdOf(9_000), version: 1 };
 		const rows = await sealed.sealedUnder(db, "kek-1", after, limits.rewrapPerSlice);
-		await sealed.replaceSealed(db, "kek-1", "kek-2", rows);
+		const note = { at: today, place: `${tenant}/weur/0`, requestId: newId(5), tokenId: null };
+		const own = { ...note, id: newId(6), action: "operator.rewrap", address: "", cost: 0 };
+		const notes = { tenants: [tenant], notes: [own] };
+		await sealed.replaceSealed(db, { from: "kek-1", to: "kek-2" }, rows, notes);
 	},
 
 	"spares.take": (db) => spares.takeSpare(db, 2048),

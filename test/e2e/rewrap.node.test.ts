@@ -49,6 +49,18 @@ async function sealedUnder(): Promise<Record<string, number>> {
 	return Object.fromEntries(rows.map((row) => [row.kek_id, row.n]));
 }
 
+/** Of the tenant's log, which a cron run brings there. */
+async function rewrapNotes(): Promise<object[]> {
+	const running = await runningStack(dataDir);
+	const client = new pg.Client({ connectionString: running?.databaseUrl });
+	await client.connect();
+	const { rows } = await client.query<object>(
+		"select tenant_id, target_name from audit_outbox where action = 'operator.rewrap'",
+	);
+	await client.end();
+	return rows;
+}
+
 async function signWithAll(): Promise<void> {
 	for (const name of names) {
 		for (const version of name === "Ed25519" ? [1, 2] : [1]) {
@@ -83,6 +95,7 @@ describe("npm run rewrap", () => {
 		await signing;
 		expect(stdout).toContain(`5 versions are now under "second-${newest}"`);
 		expect(await sealedUnder()).toEqual({ [`second-${newest}`]: 5 });
+		expect(await rewrapNotes()).toEqual([{ tenant_id: "main", target_name: `second-${newest}` }]);
 
 		await restartWith((both) => `${both.split("\n")[0]}\n`);
 		await signWithAll();
@@ -99,6 +112,7 @@ describe("npm run rewrap", () => {
 		expect(failed).toMatchObject({ code: 1 });
 		expect(failed.stderr).toContain("5 versions did not open and stay as they were");
 		expect(await sealedUnder()).toEqual(before);
+		expect(await rewrapNotes()).toHaveLength(1);
 		const refused = await stack.fetch("POST", "/v1/keys/Ed25519/sign", { message });
 		expect(refused.status).toBe(500);
 		expect(await refused.text()).not.toContain("key-encryption");

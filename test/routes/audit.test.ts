@@ -2,14 +2,19 @@ import { env } from "cloudflare:workers";
 import { compactVerify, createLocalJWKSet } from "jose";
 import { beforeAll, describe, expect, it } from "vitest";
 import { routes } from "../../src/app.ts";
+import { joinAppends } from "../../src/audit/block.ts";
+import { firstId } from "../../src/audit/record.ts";
 import { AuditUnreadable } from "../../src/audit/source.ts";
 import { toBase64 } from "../../src/lib/bytes.ts";
+import { systemRandom } from "../../src/lib/random.ts";
+import { uuidv7 } from "../../src/lib/uuid.ts";
 import { serve } from "../../src/routes/serve.ts";
 import { createServices } from "../../src/services.ts";
+import { drain, newAppend, objectAt, placeOfTests } from "../audit/support.ts";
 import { expectProblem } from "../support/answers.ts";
 import { inBackground } from "../support/background.ts";
 import { hello, newKey } from "../support/keys.ts";
-import { call, newTenant, type Tenant } from "../support/tenant.ts";
+import { call, newTenant, ownerSql, type Tenant } from "../support/tenant.ts";
 
 let tenant: Tenant;
 let token: string;
@@ -139,6 +144,36 @@ describe("GET /v1/audit/records/{record}", () => {
 			}
 			expect(chains).toMatchObject([{ id: chain, link }]);
 		}
+	});
+
+	it("is not proven when it, or one after it, was changed in Postgres", async () => {
+		const own = await newTenant();
+		const key = await newKey(own);
+		const json = { message: hello };
+		for (let done = 0; done < 2; done++)
+			await own.call("POST", `/v1/keys/${key.id}/sign`, { json });
+		await drain(placeOfTests(own.id));
+		const { records } = (await own.call("GET", "/v1/audit")).json;
+		const [newest, changed, first] = records.map(({ id }: { id: string }) => id);
+		const proofOf = (id: string) => own.call("GET", `/v1/audit/records/${id}/proof`);
+		for (const { id } of records) expect((await proofOf(id)).json.path).not.toBeNull();
+		const sql = "update audit_events set target_name = $3 where tenant_id = $1 and id = $2";
+		await ownerSql().query(sql, [own.id, changed, "innocent"]);
+		expectProblem(await proofOf(changed), 500, "audit_chain_broken", { says: ["changed"] });
+		expectProblem(await proofOf(first), 500, "audit_chain_broken");
+		// What is behind the change has not changed, and the way to its head neither.
+		expect((await proofOf(newest)).status).toBe(200);
+	});
+
+	it("has its way to the head on a chain on which nothing happened for long before it", async () => {
+		const own = await newTenant();
+		const place = placeOfTests(own.id);
+		const hourAgo = uuidv7(() => Date.now() - 3_600_000, systemRandom);
+		const appends = [newAppend(place, 1, {}, firstId(hourAgo)), newAppend(place)];
+		for (const append of appends) await objectAt(place).append(joinAppends([append]), false);
+		const [newest] = (await own.call("GET", "/v1/audit")).json.records;
+		const { path } = (await own.call("GET", `/v1/audit/records/${newest.id}/proof`)).json;
+		expect(path.leaves).toEqual([]);
 	});
 
 	it("answers 404 for another tenant's, and for none", async () => {

@@ -27,7 +27,7 @@ async function verdictOn(
 	if (!verified.ok && !refusals.includes(verified.error.code)) {
 		throw new Error(verified.error.detail);
 	}
-	return verified.ok && verified.value;
+	return verified.ok && verified.value.valid;
 }
 
 describe("Project Wycheproof", () => {
