@@ -136,15 +136,16 @@ describe("a Redis that is not well", () => {
 		};
 
 	it.each([
-		["never answers", () => {}],
-		["hangs up", (request: IncomingMessage) => request.socket.destroy()],
-		["refuses", json({ error: "WRONGPASS" }, 401)],
-		["is out of memory", json({ error: "OOM command not allowed" }, 400)],
-		["answers no JSON", json("<html>bad gateway</html>", 502)],
-	] as const)("and %s costs one call, and then none for a while", async (_, answer) => {
+		// Long enough for the call to be made on a machine that stalls.
+		["never answers", () => {}, 2_500],
+		["hangs up", (request: IncomingMessage) => request.socket.destroy(), undefined],
+		["refuses", json({ error: "WRONGPASS" }, 401), undefined],
+		["is out of memory", json({ error: "OOM command not allowed" }, 400), undefined],
+		["answers no JSON", json("<html>bad gateway</html>", 502), undefined],
+	] as const)("and %s costs one call, and then none for a while", async (_, answer, timeoutMs) => {
 		const { url, asked } = await serve(answer);
 		const time = { now: 0 };
-		const { store, counts } = connect(url, () => time.now, limits.cacheSharedTimeoutMs);
+		const { store, counts } = connect(url, () => time.now, timeoutMs);
 		for (let i = 0; i < 20; i++) expect(await store.read("acme", 7, [key])).toEqual([null]);
 		await store.write("acme", 7, [{ ...key, value: "1" }]);
 		expect(asked).toHaveLength(1);

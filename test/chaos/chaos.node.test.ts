@@ -24,7 +24,7 @@ describe("while workerd, Postgres and Redis are killed under load", () => {
 		} finally {
 			await rm(dataDir, { recursive: true, force: true });
 		}
-	}, 90_000);
+	}, 300_000);
 });
 
 describe("the schedule of kills", () => {

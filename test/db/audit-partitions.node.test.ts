@@ -9,15 +9,22 @@ let dataDir: string;
 let postgres: RunningPostgres;
 let owner: pg.Client;
 let worker: pg.Client;
+/** The day (UTC) on which the schema was made: midnight may come while these tests run. */
+let today: string;
+
+const utcDay = () => new Date().toISOString().slice(0, 10);
 
 beforeAll(async () => {
 	dataDir = await newDataDir();
 	postgres = await startPostgres({ dataDir, durable: false });
+	const began = utcDay();
 	await migrate(postgres.url);
 	await grantApplicationRights(postgres.url, workerRole);
 	owner = new pg.Client(postgres.url);
 	worker = new pg.Client(postgres.workerUrl);
 	await Promise.all([owner.connect(), worker.connect()]);
+	today = began;
+	if ((await days())[0] === 0) today = utcDay(); // it came while the schema was made
 });
 
 afterAll(async () => {
@@ -27,29 +34,34 @@ afterAll(async () => {
 	await rm(dataDir, { recursive: true, force: true });
 });
 
-/** Where the partitions begin, in days from today (UTC). */
+/** Where the partitions begin, in days from today. */
 async function days(): Promise<number[]> {
 	const { rows } = await owner.query<{ day: number }>(
-		`select to_date(right(relname, 8), 'YYYYMMDD') - (now() at time zone 'utc')::date as day
+		`select to_date(right(relname, 8), 'YYYYMMDD') - $1::date as day
 		from pg_inherits join pg_class on oid = inhrelid
 		where inhparent = 'audit_events'::regclass and relname <> 'audit_events_default' order by 1`,
+		[today],
 	);
 	return rows.map(({ day }) => day);
 }
 
 async function ensure(ahead: number, client = worker): Promise<number> {
-	const { rows } = await client.query("select audit_ensure_partitions($1) as made", [ahead]);
+	const sinceToday = "(now() at time zone 'utc')::date - $2::date";
+	const { rows } = await client.query(
+		`select audit_ensure_partitions($1 - (${sinceToday})) as made`,
+		[ahead, today],
+	);
 	return rows[0].made;
 }
 
-/** A record `day` days from now. */
+/** A record `day` days from today. */
 function insert(client: pg.Client, day: number) {
 	return client.query(
 		`insert into audit_events (tenant_id, at, id, request_id, action, target_name, version,
 			algorithm, address, cost, outcome, chain, sequence, link)
-		values ('main', now() + make_interval(days => $1), gen_random_uuid(), gen_random_uuid(), 'sign',
+		values ('main', $2::timestamptz + make_interval(days => $1), gen_random_uuid(), gen_random_uuid(), 'sign',
 			'', 0, '', '', 0, 'ok', gen_random_uuid(), 1, sha256('link'))`,
-		[day],
+		[day, today],
 	);
 }
 
@@ -117,6 +129,7 @@ describe("partitions of the audit log", () => {
 	});
 
 	it.each([[-1], [32], [null]])("are not made for %s days ahead", async (ahead) => {
-		await expect(ensure(ahead as number)).rejects.toThrow("days_ahead must be 0 to 31");
+		const refused = worker.query("select audit_ensure_partitions($1)", [ahead]);
+		await expect(refused).rejects.toThrow("days_ahead must be 0 to 31");
 	});
 });

@@ -187,7 +187,8 @@ describe("npm start", () => {
 		await addressOf(running);
 		process.kill(processWith(running.tag, "runtime-host.ts"), "SIGSTOP"); // it can not end now
 		process.kill(-running.pid, "SIGINT");
-		await sleep(700);
+		await running.says(/Stopping/);
+		await sleep(700); // or it is taken for the same press
 		process.kill(-running.pid, "SIGINT");
 		expect(await running.ended).toBe(130);
 		await expectNothingLeft(running);
@@ -215,8 +216,8 @@ test("npm run dev serves the worker through wrangler, and ends with exit code 0"
 	const port = await freePort();
 	running = runCommand(process.execPath, [program, "--data", folder], environment(port));
 	await running.says(/Ready on http/);
-	const response = await fetch(`http://127.0.0.1:${port}/readyz`);
-	expect(await response.json()).toMatchObject({ ready: true });
+	const readiness = async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).json();
+	await expect.poll(readiness).toMatchObject({ ready: true });
 	// The archive's worker, with variables of its own: before the first record there was none.
 	const token = readFileSync(join(folder, "admin-token"), "utf8").trim();
 	const cold = await fetch(`http://127.0.0.1:${port}/v1/audit?to=2020-01-01T00:00:00Z`, {

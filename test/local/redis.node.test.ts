@@ -52,6 +52,12 @@ async function ask(
 const post = (gateway: RedisGateway, path: string, value: unknown) =>
 	ask(gateway, path, { body: JSON.stringify(value) });
 
+/** Of the time that a key was given, some may be over. */
+function expectLeft(left: number, given: number): void {
+	expect(left).toBeGreaterThanOrEqual(0.9 * given);
+	expect(left).toBeLessThanOrEqual(given);
+}
+
 describe.each(engines)("the REST form before $engine", ({ engine, inProcess }) => {
 	let gateway: RedisGateway;
 	let redis: Redis;
@@ -89,14 +95,15 @@ describe.each(engines)("the REST form before $engine", ({ engine, inProcess }) =
 
 	it("lets keys expire", async () => {
 		await redis.set("seconds", "x", { ex: 100 });
-		await redis.set("milliseconds", "x", { px: 60 });
-		expect(await redis.ttl("seconds")).toBe(100);
+		await redis.set("milliseconds", "x", { px: 60_000 });
+		expectLeft(await redis.ttl("seconds"), 100);
 		expect(await redis.get("milliseconds")).toBe("x");
-		await sleep(80);
-		expect(await redis.get("milliseconds")).toBeNull();
+		expectLeft(await redis.pttl("milliseconds"), 60_000);
+		expect(await redis.pexpire("milliseconds", 1)).toBe(1);
+		await expect.poll(() => redis.get("milliseconds")).toBeNull();
 		expect(await redis.ttl("milliseconds")).toBe(-2);
 		expect(await redis.set("seconds", "y", { keepTtl: true })).toBe("OK");
-		expect(await redis.ttl("seconds")).toBeGreaterThan(90);
+		expectLeft(await redis.ttl("seconds"), 100);
 		expect(await redis.persist("seconds")).toBe(1);
 		expect(await redis.ttl("seconds")).toBe(-1);
 		expect(await redis.expire("seconds", 50)).toBe(1);
@@ -244,10 +251,10 @@ describe.each(engines)("the REST form before $engine", ({ engine, inProcess }) =
 			result: "OK",
 		});
 		expect(await redis.get("a/b")).toBe("c ü");
-		expect(await redis.ttl("a/b")).toBe(100);
+		expectLeft(await redis.ttl("a/b"), 100);
 		const put = { method: "PUT", body: "value" };
 		expect((await ask(gateway, "/set/body?EX=100", put)).json).toEqual({ result: "OK" });
-		expect(await redis.ttl("body")).toBe(100);
+		expectLeft(await redis.ttl("body"), 100);
 		const bare = `/get/body?_token=${token}`;
 		expect((await ask(gateway, bare, { ...get, headers: { authorization: "" } })).json).toEqual({
 			result: "value",
@@ -421,38 +428,40 @@ describe.runIf(program)("a redis-server that the gateway started", () => {
 		const pid = pidOf();
 		await redis.set("a", 1);
 		const slow = redis.eval("local n = 0 while n < 1e9 do n = n + 1 end return n", [], []);
-		const lost = expect(slow).rejects.toThrow("the connection to Redis was lost");
+		const away = /connection to Redis was lost|Redis did not answer|Redis is not connected/;
+		const lost = expect(slow).rejects.toThrow(away);
 		await sleep(50);
 		await endProcess(pid, [["SIGKILL", 1_000]]);
 		await lost;
-		const start = performance.now();
+		// On a slow machine the next one may be there before it is asked: only until then it is away.
 		const answer = await post(gateway, "/", ["GET", "a"]);
-		expect(answer).toEqual({ status: 503, json: { error: "ERR Redis is not connected" } });
-		expect(performance.now() - start).toBeLessThan(1_000);
-		await expect(redis.pipeline().get("a").exec()).rejects.toThrow("not connected");
-		await expect(redis.multi().get("a").exec()).rejects.toThrow("not connected");
-		await expect.poll(() => redis.ping().catch(() => ""), { timeout: 5_000 }).toBe("PONG");
+		if (pidOf() === pid) {
+			expect(answer).toEqual({ status: 503, json: { error: expect.stringMatching(away) } });
+		}
+		for (const batch of [redis.pipeline(), redis.multi()]) {
+			const told = await batch.get("a").exec().then(String, String);
+			if (pidOf() === pid) expect(told).toMatch(away);
+		}
+		await expect.poll(() => redis.ping().catch(() => "")).toBe("PONG");
 		expect(await redis.get("a")).toBeNull();
 		expect(pidOf()).not.toBe(pid);
 		expect(spawned).toEqual([pid, pidOf()]);
-	}, 20_000);
+	});
 
 	it("is not waited for when it hangs", async () => {
 		process.kill(pidOf(), "SIGSTOP");
 		try {
-			const start = performance.now();
 			const answers = await Promise.all([
 				post(gateway, "/", ["GET", "a"]),
 				post(gateway, "/pipeline", [["GET", "a"]]),
 				post(gateway, "/multi-exec", [["GET", "a"]]),
 			]);
 			expect(answers.map(({ status }) => status)).toEqual([503, 503, 503]);
-			expect(performance.now() - start).toBeLessThan(4_000);
 		} finally {
 			process.kill(pidOf(), "SIGCONT");
 		}
-		await expect.poll(() => redis.ping().catch(() => ""), { timeout: 10_000 }).toBe("PONG");
-	}, 20_000);
+		await expect.poll(() => redis.ping().catch(() => "")).toBe("PONG");
+	});
 });
 
 describe.runIf(program)("a Redis that is there already", () => {
@@ -485,10 +494,10 @@ describe.runIf(program)("a Redis that is there already", () => {
 		await endProcess(server.pid ?? 0, [["SIGTERM", 2_000]]);
 		expect((await post(gateway, "/", ["GET", "a"])).status).toBe(503);
 		await launch();
-		await expect.poll(() => redis.set("b", 2).catch(() => ""), { timeout: 5_000 }).toBe("OK");
+		await expect.poll(() => redis.set("b", 2).catch(() => "")).toBe("OK");
 		await gateway.stop();
 		expect(isAlive(server.pid ?? 0)).toBe(true);
-	}, 20_000);
+	});
 
 	it("is refused with one line when its password is wrong, and the line does not show it", async () => {
 		const redisUrl = urlWith("wrong-secret");
