@@ -1,5 +1,5 @@
 import { runInDurableObject } from "cloudflare:test";
-import { beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { AuditLog } from "../../durable-objects/audit-log.ts";
 import { joinAppends } from "../../src/audit/block.ts";
 import { limits } from "../../src/limits.ts";
@@ -69,7 +69,20 @@ async function withPostgres<T>(
 
 const away = () => Promise.reject(new TypeError("connection refused"));
 
+/** In a group of tests: the alarm rings by itself a second after an append, and moves nothing then. */
+function withoutMoves(): void {
+	const real = globalThis.fetch;
+	beforeEach(() => {
+		globalThis.fetch = away;
+	});
+	afterEach(() => {
+		globalThis.fetch = real;
+	});
+}
+
 describe("an append", () => {
+	withoutMoves();
+
 	it("is there when it is answered, in the order of the answers", async () => {
 		const appends = [newAppend(place), newAppend(place), newAppend(place)];
 		for (const records of appends) expect(await append(records)).toBe("kept");
@@ -107,6 +120,17 @@ describe("an append", () => {
 		expect(await idsThatWait()).toEqual(idsOf(good));
 	});
 
+	it("under the id of another is kept once, whatever it says", async () => {
+		const records = newAppend(place);
+		const other = newAppend(place);
+		other.set(records.subarray(3, 19), 3);
+		await append(records, true);
+		expect(await append(other, true)).toBe("kept");
+		expect(await waitingIn(place)).toHaveLength(1);
+	});
+});
+
+describe("an append with a move in between", () => {
 	it("that comes again is kept once: at once, together, after an eviction, and after the move", async () => {
 		const records = newAppend(place, 3);
 		await Promise.all([append(records, true), append(records, true)]);
@@ -117,15 +141,6 @@ describe("an append", () => {
 		expect(await append(records, true)).toBe("kept");
 		expect(await idsThatWait()).toEqual([]);
 		expect(await idsInPostgres()).toEqual(idsOf(records));
-	});
-
-	it("under the id of another is kept once too, whatever it says", async () => {
-		const records = newAppend(place);
-		const other = newAppend(place);
-		other.set(records.subarray(3, 19), 3);
-		await append(records, true);
-		expect(await append(other, true)).toBe("kept");
-		expect(await waitingIn(place)).toHaveLength(1);
 	});
 
 	it(
@@ -147,6 +162,8 @@ describe("an append", () => {
 });
 
 describe("a full backlog", () => {
+	withoutMoves();
+
 	/** As if so much had been written that Postgres has not taken. */
 	async function fill(records: number, bytes: number): Promise<void> {
 		await append(newAppend(place));
@@ -182,19 +199,28 @@ describe("the move to Postgres", () => {
 	it("is due soon after the first record, and later ones do not put it off", async () => {
 		const start = Date.now();
 		await append(newAppend(place));
+		const end = Date.now();
 		const { alarm } = await stateOf(place);
-		expect((alarm ?? 0) - start).toBeGreaterThan(0);
-		expect((alarm ?? 0) - start).toBeLessThan(limits.auditMoveDelayMs + 5_000);
 		await append(newAppend(place));
-		expect([alarm, null]).toContain((await stateOf(place)).alarm);
+		const { alarm: later } = await stateOf(place);
+		// On a busy machine it may have rung by now: what comes after that is due anew.
+		if (alarm !== null) {
+			expect(alarm).toBeGreaterThanOrEqual(start + limits.auditMoveDelayMs);
+			expect(alarm).toBeLessThanOrEqual(end + limits.auditMoveDelayMs);
+			const hasRung = later === null || later >= alarm + limits.auditMoveDelayMs;
+			expect(hasRung || later === alarm).toBe(true);
+		}
+		await expect.poll(idsInPostgres).toHaveLength(2);
 	});
 
 	it("brings every field, in the order of the chain, and keeps nothing behind", async () => {
 		const single = newAppend(place, 1, { inputKind: "digest", outcome: "invalid" });
 		const bare = newAppend(place, 1, { inputKind: null, input: null, signature: null });
 		const batch = newAppend(place, 5);
-		for (const records of [single, bare, batch]) await append(records);
-		const waiting = await waitingIn(place);
+		const waiting = await withPostgres(away, async () => {
+			for (const records of [single, bare, batch]) await append(records);
+			return waitingIn(place);
+		});
 		await drain(place);
 		const stored = await storedOf(tenant);
 		expect(stored.map(({ chain: _, sequence: __, link: ___, ...record }) => record)).toEqual(
@@ -229,14 +255,15 @@ describe("the move to Postgres", () => {
 
 	it("goes over connections of the object's own when there are many, and lets go of them", async () => {
 		const appends = Array.from({ length: 3 }, () => newAppend(place, 4_000));
-		for (const records of appends) await append(records);
+		await withPostgres(away, async () => {
+			for (const records of appends) await append(records);
+		});
 		await drain(place);
 		expect(await connectionsOpen()).toBeGreaterThan(0);
 		expect((await idsInPostgres()).length).toBe(12_000);
 		expect(await breaksOf(tenant)).toEqual([]);
-		const timeout = 3 * limits.poolIdleMs;
-		await expect.poll(connectionsOpen, { timeout, interval: 100 }).toBe(0);
-	}, 30_000);
+		await expect.poll(connectionsOpen, { interval: 100 }).toBe(0);
+	}, 60_000);
 
 	it("is tried again when Postgres is away, and records are taken meanwhile", async () => {
 		const [before, meanwhile] = [newAppend(place), newAppend(place)];
@@ -246,7 +273,8 @@ describe("the move to Postgres", () => {
 			expect(await append(meanwhile)).toBe("kept");
 			await ring(place);
 			expect(await idsThatWait()).toEqual(idsOf(before, meanwhile));
-			expect((await stateOf(place)).alarm).not.toBeNull();
+			// None for a moment, where it rings by itself just then.
+			await expect.poll(async () => (await stateOf(place)).alarm).not.toBeNull();
 		});
 		await drain(place);
 		expect(await idsInPostgres()).toEqual(idsOf(before, meanwhile));
@@ -256,17 +284,19 @@ describe("the move to Postgres", () => {
 		"is done once when the answer of Postgres was lost, and the object with it",
 		async () => {
 			const appends = [newAppend(place, 2), newAppend(place)];
-			for (const records of appends) await append(records);
 			await withPostgres(
 				async (send) => {
 					await send();
 					throw new TypeError("connection lost");
 				},
-				() => ring(place),
+				async () => {
+					for (const records of appends) await append(records);
+					await ring(place);
+					expect(await idsThatWait()).toEqual(idsOf(...appends));
+					await evict(place);
+				},
 			);
 			expect(await idsInPostgres()).toEqual(idsOf(...appends));
-			expect(await idsThatWait()).toEqual(idsOf(...appends));
-			await evict(place);
 			const later = newAppend(place);
 			await append(later);
 			await drain(place);
@@ -290,9 +320,11 @@ describe("the move to Postgres", () => {
 	});
 
 	it("does not bring what is broken in storage", async () => {
-		await append(newAppend(place));
-		await inObject((_, { sql }) => {
-			sql.exec("update blocks set link = zeroblob(32)");
+		await withPostgres(away, async () => {
+			await append(newAppend(place));
+			await inObject((_, { sql }) => {
+				sql.exec("update blocks set link = zeroblob(32)");
+			});
 		});
 		await ring(place);
 		expect(await idsInPostgres()).toEqual([]);
@@ -315,8 +347,6 @@ describe("the move to Postgres", () => {
 	});
 
 	it("forgets what came under a key when that is over and Postgres has it, not before", async () => {
-		const records = newAppend(place);
-		await append(records, true);
 		const age = () =>
 			inObject((_, { sql }) => {
 				sql.exec("update repeated set appended_at = appended_at - ?", limits.auditRepeatedKeptMs);
@@ -325,9 +355,12 @@ describe("the move to Postgres", () => {
 			runInDurableObject(objectAt(place), (_, { storage }) =>
 				Number(storage.sql.exec("select count(*) as n from repeated").one().n),
 			);
-		await age();
-		await withPostgres(away, () => ring(place));
-		expect(await known()).toBe(1);
+		await withPostgres(away, async () => {
+			await append(newAppend(place), true);
+			await age();
+			await ring(place);
+			expect(await known()).toBe(1);
+		});
 		await drain(place);
 		await ring(place);
 		expect(await known()).toBe(0);

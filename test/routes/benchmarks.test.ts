@@ -140,7 +140,7 @@ describe("POST /v1/benchmarks/run", () => {
 		expect(rulesOf(kept)).not.toContain("min_throughput_rps");
 		const { json } = await shared.call("GET", "/v1/benchmarks");
 		expect(json.runs).toEqual([kept.json.run, crossed.json.run]);
-	});
+	}, 120_000);
 
 	it("with an Idempotency-Key makes one run, and answers it again", async () => {
 		const headers = { "Idempotency-Key": '"one"' };
@@ -149,7 +149,7 @@ describe("POST /v1/benchmarks/run", () => {
 		expect(second.headers.get("idempotency-replayed")).toBe("true");
 		expect(second.json).toEqual(first.json);
 		expect((await tenant.call("GET", "/v1/benchmarks")).json.runs).toHaveLength(1);
-	});
+	}, 60_000);
 
 	it("costs about the requests that it makes, and is refused where that is more than there ever is", async () => {
 		const manage = { quota: 200, window_seconds: 60 };

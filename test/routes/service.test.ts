@@ -32,12 +32,16 @@ describe("GET /healthz", () => {
 	});
 });
 
+// It is asked again where what is there took longer to answer than it waits.
 describe("GET /readyz", () => {
 	it("answers 200 when Postgres and Redis answer", async () => {
-		const answer = await call("GET", "/readyz", { token: null });
-		expect(answer.status).toBe(200);
 		const up = { ok: true, milliseconds: expect.any(Number) };
-		expect(answer.json).toEqual({ ready: true, postgres: up, redis: up });
+		await expect
+			.poll(async () => {
+				const { status, json } = await call("GET", "/readyz", { token: null });
+				return { status, json };
+			})
+			.toEqual({ status: 200, json: { ready: true, postgres: up, redis: up } });
 	});
 
 	it.each([
@@ -45,28 +49,33 @@ describe("GET /readyz", () => {
 		["refuses the token", { UPSTASH_REDIS_REST_TOKEN: "wrong" }],
 	])("answers 503 with the same body when Redis %s", async (_, bindings) => {
 		const services = createServices({ ...env, ...bindings });
-		const response = await serve(readyz, services, request("/readyz"), {}, inBackground);
-		expect(response.status).toBe(503);
-		expect(await response.json()).toMatchObject({
-			ready: false,
-			postgres: { ok: true },
-			redis: { ok: false },
-		});
-		expectBaseHeaders(response.headers);
+		await expect
+			.poll(async () => {
+				const response = await serve(readyz, services, request("/readyz"), {}, inBackground);
+				expectBaseHeaders(response.headers);
+				return { status: response.status, json: await response.json() };
+			})
+			.toMatchObject({
+				status: 503,
+				json: { ready: false, postgres: { ok: true }, redis: { ok: false } },
+			});
 	});
 
 	it("answers 503 when Postgres refuses the password", async () => {
 		const databaseUrl = new URL(env.DATABASE_URL);
 		databaseUrl.password = "wrong";
 		const services = createServices({ ...env, DATABASE_URL: databaseUrl.href });
-		const response = await serve(readyz, services, request("/readyz"), {}, inBackground);
-		expect(response.status).toBe(503);
-		const body = await response.text();
-		expect(JSON.parse(body)).toMatchObject({
-			ready: false,
-			postgres: { ok: false },
-			redis: { ok: true },
-		});
+		let body = "";
+		await expect
+			.poll(async () => {
+				const response = await serve(readyz, services, request("/readyz"), {}, inBackground);
+				body = await response.text();
+				return { status: response.status, json: JSON.parse(body) };
+			})
+			.toMatchObject({
+				status: 503,
+				json: { ready: false, postgres: { ok: false }, redis: { ok: true } },
+			});
 		expect(body).not.toContain("password");
 	});
 });

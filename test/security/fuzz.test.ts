@@ -165,5 +165,5 @@ describe.each(routes)("$method $path", (route) => {
 		});
 		const numRuns = route.permission === "benchmarks:run" ? requestsOfLong : requestsEach;
 		await fc.assert(property, { seed, numRuns });
-	});
+	}, 120_000);
 });

@@ -101,12 +101,29 @@ export async function newTenant(): Promise<Tenant> {
 	return tenant;
 }
 
-/** A request to the service in this isolate. */
+/** How often, and how soon, a request is repeated that was refused as too much. */
+const repeats = 40;
+const repeatMs = 250;
+
+/**
+ * A request to the service in this isolate. That may be refused because the machine was busy with the
+ * file before, whose overload the isolate remembers: then nothing was done, and it is asked again.
+ */
 export async function call(
 	method: string,
 	path: string,
 	options: CallOptions = {},
 ): Promise<Answer> {
+	let answer = await callOnce(method, path, options);
+	if (options.body instanceof ReadableStream) return answer; // that was read
+	for (let i = 0; i < repeats && answer.json?.code === "overloaded"; i++) {
+		await scheduler.wait(repeatMs);
+		answer = await callOnce(method, path, options);
+	}
+	return answer;
+}
+
+async function callOnce(method: string, path: string, options: CallOptions): Promise<Answer> {
 	const headers = new Headers(options.headers);
 	if (options.token) headers.set("Authorization", `Bearer ${options.token}`);
 	if (options.json !== undefined) headers.set("Content-Type", "application/json");
