@@ -107,6 +107,8 @@ export interface Failure {
 	readonly code: ErrorCode;
 	readonly detail: string;
 	readonly errors?: readonly FieldError[];
+	/** Of a token that was good once: for the log, and never told. */
+	readonly tokenId?: string;
 	/** Milliseconds after which it is worth trying again. */
 	readonly retryAfterMs?: number;
 	/** The rate limits that were reached, by name. */

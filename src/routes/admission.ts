@@ -152,6 +152,7 @@ export async function identify(
 	background?: Background,
 ): Promise<Result<Caller, Failure>> {
 	const also: { ref: string; row: KeyWithVersions; since: Moment }[] = [];
+	let read: TokenRow | null = null;
 	const readToken = async (tenant: string, hash: string) => {
 		const ref = keyWanted();
 		const since = keyCache.now();
@@ -160,12 +161,15 @@ export async function identify(
 		if (ref !== null) wanted.push({ kind: "key", name: ref });
 		const [token, key] = await reads.read(tenant, wanted, background);
 		if (ref !== null && key) also.push({ ref, row: key as KeyWithVersions, since });
-		return (token ?? null) as TokenRow | null;
+		read = (token ?? null) as TokenRow | null;
+		return read;
 	};
 	const caller = await authenticate({ tokenCache, clock, readToken }, credentials, known);
+	// Told once for as long as it is remembered, so that nobody fills the log with a token that has ended.
+	const ended = read as TokenRow | null;
+	if (!caller.ok) return ended ? err({ ...caller.error, tokenId: ended.id }) : caller;
 	// Who is nobody can not choose what is remembered here.
-	const sound = caller.ok ? also : [];
-	for (const { ref, row, since } of sound) {
+	for (const { ref, row, since } of also) {
 		rememberKey({ keyCache }, credentials.tenant, ref, row, since);
 	}
 	return caller;

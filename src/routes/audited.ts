@@ -31,7 +31,7 @@ export interface Witnessed {
 	readonly services: Services;
 	readonly route: GuardedRoute;
 	readonly raw: Request;
-	readonly caller: Caller;
+	readonly caller: Pick<Caller, "tenant" | "tokenId">;
 	readonly requestId: string;
 	/** The parameters of the path as they came. */
 	readonly params: Readonly<Record<string, string>>;
@@ -48,6 +48,8 @@ const recordedRefusals: readonly ErrorCode[] = [
 	"key_disabled",
 	"key_pending_deletion",
 	"version_below_minimum",
+	// Of a token that was good once; who has none that was ever good says nothing of anybody.
+	"invalid_token",
 ];
 
 /**

@@ -3,13 +3,13 @@ import { AuditUnavailable } from "../audit/log.ts";
 import { ChainBroken } from "../audit/path.ts";
 import { AuditUnreadable } from "../audit/source.ts";
 import { allows } from "../auth/roles.ts";
-import type { Caller } from "../auth/tokens.ts";
+import { type Caller, readCredentials } from "../auth/tokens.ts";
 import { BenchmarkUnavailable } from "../benchmark/object.ts";
 import { DatabaseUnavailable } from "../db/client.ts";
 import { tallied } from "../db/statistics.ts";
 import { type Failure, fail } from "../errors.ts";
 import { EntriesUnavailable } from "../idempotency/once.ts";
-import { ok, type Result } from "../lib/result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import { uuidv7 } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
 import { describeError } from "../observe/log.ts";
@@ -105,9 +105,9 @@ async function answerCaller(
 ): Promise<Result<Reply, Failure>> {
 	const keyWanted = () => keyOf(route, params);
 	let admitted = await admit(services, raw, meter, keyWanted, background);
-	if (!admitted.ok) return admitted;
-	const usual = operations[operationFor(route)].cost;
 	const witnessed = { services, route, raw, requestId, params, background };
+	if (!admitted.ok) return refusedToken(witnessed, admitted.error);
+	const usual = operations[operationFor(route)].cost;
 	const pay = async (caller: Caller, price: Price) => {
 		const spent = await spend(services, caller, route, price, meter, background);
 		if (spent.ok) return null;
@@ -133,13 +133,26 @@ async function answerCaller(
 	};
 	if (!(await holds(services, admitted.value))) {
 		admitted = await renew();
-		if (!admitted.ok) return admitted;
+		if (!admitted.ok) return refusedToken(witnessed, admitted.error);
 	}
 	const { value: current } = admitted;
 	const { caller } = current;
 	const request = { services, raw, caller, ...input.value };
 	const standing = { current, renew };
 	return answerOnce(standing, { ...witnessed, caller, cost }, request, input.value.json);
+}
+
+/** Whoever comes with a token that was revoked or has expired may have stolen it: that is on record. */
+async function refusedToken(
+	witnessed: Omit<Witnessed, "caller" | "cost">,
+	error: Failure,
+): Promise<Result<Reply, Failure>> {
+	const { tokenId } = error;
+	const shown = readCredentials(witnessed.raw.headers.get("authorization"));
+	if (tokenId === undefined || !shown.ok) return err(error);
+	const caller = { tenant: shown.value.tenant, tokenId };
+	const told = refusal({ ...witnessed, caller, cost: operations.read.cost }, error);
+	return released(witnessed, told, false);
 }
 
 type AnyRequest = GuardedRequest<unknown, unknown, unknown>;

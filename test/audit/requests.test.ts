@@ -14,7 +14,7 @@ import {
 } from "../idempotency/support.ts";
 import { expectProblem } from "../support/answers.ts";
 import { hello, type Key, newKey, newKeyIn } from "../support/keys.ts";
-import { newTenant, type Tenant } from "../support/tenant.ts";
+import { newTenant, ownerSql, type Tenant } from "../support/tenant.ts";
 import { breaksOf, objectAt, placeOfTests, recordsOf, type StoredRecord } from "./support.ts";
 
 let tenant: Tenant;
@@ -230,6 +230,36 @@ describe("a refusal", () => {
 		await tenant.call("POST", "/v1/keys/x/sign", { json: { message: hello }, token: `${token}x` });
 		await tenant.call("POST", "/v1/keys/%00/sign", { json: { message: hello } });
 		expect(await recorded()).toEqual([]);
+	});
+
+	it("of a token that was revoked or has expired has a record, and not one for each try", async () => {
+		const made = async (name: string) => {
+			const json = { name, role: "signer" };
+			return (await tenant.call("POST", "/v1/tokens", { json })).json;
+		};
+		const [revoked, expired] = [await made("revoked"), await made("expired")];
+		await tenant.call("DELETE", `/v1/tokens/${revoked.id}`);
+		await ownerSql().query(
+			"update tokens set expires_at = now() - interval '1 second' where tenant_id = $1 and id = $2",
+			[tenant.id, expired.id],
+		);
+		const before = (await recorded()).length;
+		for (const { token: ended } of [revoked, revoked, revoked, expired, expired, expired]) {
+			const answer = await tenant.call("POST", `/v1/keys/${key.name}/sign`, {
+				json: { message: hello },
+				token: ended,
+			});
+			expectProblem(answer, 401, "invalid_token");
+			expect(answer.text).not.toContain(revoked.id);
+		}
+		const records = (await recorded()).slice(before);
+		expect(new Set(records.map(({ tokenId }) => tokenId))).toEqual(
+			new Set([revoked.id, expired.id]),
+		);
+		expect(records.length).toBeLessThan(6);
+		expect(records[0]).toMatchObject({
+			...{ action: "sign", outcome: "invalid_token", target: { id: null, name: key.name } },
+		});
 	});
 
 	it("with a path that no key can have has a record without a name", async () => {
