@@ -128,6 +128,7 @@ async function writeDay(
 	await withDatabase(databaseUrl, async (client) => {
 		await client.query("begin"); // the archiver sees all of it or nothing
 		await client.query(`create table ${table} (like audit_events including all)`);
+		// Every other place of a chain: a link is not looked at where the one before it is not there.
 		await client.query(
 			`insert into ${table} (tenant_id, at, id, request_id, token_id, action, target_id,
 				target_name, version, algorithm, address, input_kind, input, signature, cost, outcome,
@@ -136,7 +137,7 @@ async function writeDay(
 				(lpad(to_hex(t), 12, '0') || '7000' || '8' || substr(md5(n::text), 1, 15))::uuid,
 				gen_random_uuid(), null, 'sign', md5((n % 100)::text)::uuid, 'key-' || n % 100, 1, 'Ed25519',
 				'192.0.2.1', 'message', sha256(n::text::bytea), sha256(n::text::bytea), 100, 'ok',
-				'01900000-0000-7000-8000-000000000001', n, sha256(n::text::bytea)
+				'01900000-0000-7000-8000-000000000001', 2 * n, sha256(n::text::bytea)
 			from (select n, $3::bigint + n * 1000::bigint as t from generate_series(1, $1) n) numbers`,
 			[recordsPerDay, tenant, begin],
 		);

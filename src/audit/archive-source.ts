@@ -1,6 +1,6 @@
 import { archivedDays } from "../db/audit-archives.ts";
 import type { Database } from "../db/client.ts";
-import { toHex } from "../lib/bytes.ts";
+import { toHex, utf8 } from "../lib/bytes.ts";
 import { limits } from "../limits.ts";
 import { type Archive, bytesIn } from "./archive-bucket.ts";
 import { type ArchiveFile, loadManifest } from "./manifest.ts";
@@ -159,8 +159,23 @@ function groupMayHave({ ranges }: RowGroup, query: RecordQuery): boolean {
 	if (ids && !overlaps(ids, query)) return false;
 	return Object.entries(chosenBy).every(([name, wants]) => {
 		const [wanted, range] = [wants(query), ranges.get(name)];
-		return wanted === null || !range || (range.min <= wanted && wanted <= range.max);
+		return wanted === null || !range || isWithin(wanted, range);
 	});
+}
+
+/** Names may have any character, and to compare them as texts puts U+FF21 behind U+1F680 (UTF-16). */
+function isWithin(text: string, { min, max }: Range): boolean {
+	const bytes = utf8(text);
+	return compareBytes(utf8(min), bytes) <= 0 && compareBytes(bytes, utf8(max)) <= 0;
+}
+
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
+	const shared = Math.min(a.length, b.length);
+	for (let at = 0; at < shared; at++) {
+		const difference = (a[at] ?? 0) - (b[at] ?? 0);
+		if (difference !== 0) return difference;
+	}
+	return a.length - b.length;
 }
 
 /** Between which days, both included, records can be that are wanted; null for none. */

@@ -17,6 +17,7 @@ import { toHex } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import { createPace, type Pace, type Rest } from "../lib/pace.ts";
 import { limits } from "../limits.ts";
+import { describeError, type Log } from "../observe/log.ts";
 import { type Archive, bytesIn } from "./archive-bucket.ts";
 import { deleteUnder } from "./archive-delete.ts";
 import { fetchSlowly, storeSlowly } from "./archive-store.ts";
@@ -46,6 +47,7 @@ export interface ArchiveServices {
 	readonly clock: Clock;
 	/** After each turn of a millisecond or less. */
 	readonly rest: Rest;
+	readonly log: Log;
 }
 
 /** How much goes into a file, and how much is done in a run. */
@@ -63,10 +65,11 @@ const usualBounds: ArchiveBounds = {
 	runMs: limits.auditArchiveRunMs,
 };
 
-/** What a run has left to do. */
-interface Budget {
+/** What a run has left to do, and what it could not do. */
+interface Run {
 	files: number;
 	readonly until: number;
+	readonly failures: unknown[];
 }
 
 const dayMs = 24 * 3600 * 1000;
@@ -74,7 +77,8 @@ const dayMs = 24 * 3600 * 1000;
 /**
  * Brings the next records from days that are over for longer than `hotDays` to R2; how many. A day is
  * closed, each tenant's part of it is written, read back and compared, and then its partition is
- * dropped. Where it ends, at whatever step, the next run goes on.
+ * dropped. Where it ends, at whatever step, the next run goes on. What fails for one tenant keeps that
+ * day's partition, and neither other tenants nor later days: it is logged, and thrown when the run is over.
  */
 export async function archiveSlice(
 	services: ArchiveServices,
@@ -82,41 +86,66 @@ export async function archiveSlice(
 	bounds: ArchiveBounds = usualBounds,
 ): Promise<number> {
 	const { db, clock } = services;
-	const budget: Budget = { files: bounds.filesPerRun, until: clock() + bounds.runMs };
+	const run: Run = { files: bounds.filesPerRun, until: clock() + bounds.runMs, failures: [] };
 	const before = new Date(clock() - hotDays * dayMs).toISOString().slice(0, 10);
 	let records = 0;
-	while (hasLeft(budget, clock)) {
-		const day = await oldestDay(db, before);
+	for (let kept: string | null = null; hasLeft(run, clock); ) {
+		const day = await oldestDay(db, before, kept);
 		if (day === null) break;
 		await closeDay(db, day);
-		for (;;) {
-			const tenant = await unarchivedTenant(db, day);
-			if (tenant === null) break;
-			records += await archiveTenant(services, { tenant, day }, budget, bounds);
-			if (!hasLeft(budget, clock)) return records;
+		const failed = run.failures.length;
+		records += await archiveDay(services, day, run, bounds);
+		if (!hasLeft(run, clock)) break;
+		if (run.failures.length > failed) kept = day;
+		else {
+			run.files--;
+			await dropDay(db, day);
 		}
-		budget.files--;
-		await dropDay(db, day);
 	}
+	if (run.failures.length > 0) throw run.failures[0];
 	return records;
 }
 
-function hasLeft({ files, until }: Budget, clock: Clock): boolean {
+function hasLeft({ files, until }: Run, clock: Clock): boolean {
 	return files > 0 && clock() < until;
+}
+
+/** The parts of a closed day, of those tenants for whom nothing fails; how many records. */
+async function archiveDay(
+	services: ArchiveServices,
+	day: string,
+	run: Run,
+	bounds: ArchiveBounds,
+): Promise<number> {
+	const stuck: string[] = [];
+	let records = 0;
+	do {
+		const tenant = await unarchivedTenant(services.db, day, stuck);
+		if (tenant === null) break;
+		try {
+			records += await archiveTenant(services, { tenant, day }, run, bounds);
+		} catch (error) {
+			const described = `${tenant} ${day}: ${describeError(error)}`;
+			services.log({ event: "job_failed", job: "archiveAudit", error: described });
+			stuck.push(tenant);
+			run.failures.push(error);
+		}
+	} while (hasLeft(run, services.clock));
+	return records;
 }
 
 /** The next files of a tenant's day, and its manifest when they are all there; how many records they have. */
 async function archiveTenant(
 	services: ArchiveServices,
 	of: TenantDay,
-	budget: Budget,
+	run: Run,
 	bounds: ArchiveBounds,
 ): Promise<number> {
+	run.files--; // whatever fails before the first file is bounded too
 	const opened = await openArchive(services.db, of);
 	const pace = createPace(limits.auditArchivePaceValues, services.rest);
 	let state: ArchiveRow = opened;
-	while (hasLeft(budget, services.clock)) {
-		budget.files--;
+	for (;;) {
 		const records = await nextRecords(services.db, of, state.after_id, bounds, pace);
 		if (records.length === 0) {
 			await finish(services, of, state);
@@ -125,6 +154,8 @@ async function archiveTenant(
 		const next = await writeFile(services, of, state, records, pace);
 		if (next === null) break; // another run is at it
 		state = next;
+		if (!hasLeft(run, services.clock)) break;
+		run.files--;
 	}
 	return state.records - opened.records;
 }

@@ -1,6 +1,7 @@
-import { withLengths } from "../lib/bytes.ts";
+import { equalConstantTime, withLengths } from "../lib/bytes.ts";
 import { sha256 } from "../lib/sha256.ts";
 import type { EncodedRecord } from "./record.ts";
+import type { SourcedRecord } from "./source.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -33,6 +34,21 @@ export function chainStart({ id, tenant, region, shard }: ChainName): ChainHead 
 /** SHA-256 of 0x00 and the record's canonical bytes. */
 export function leafOf({ head, item }: EncodedRecord): Bytes {
 	return sha256(leafPrefix, head, item);
+}
+
+/** A record, or what leads from it to the head, is not what its chain was made of: it was changed since. */
+export class ChainBroken extends Error {
+	override readonly name = "ChainBroken";
+}
+
+/** @throws ChainBroken where the record's link is not made of the link before it and of its leaf */
+export function checkLink(
+	{ record, chain, sequence, link }: SourcedRecord,
+	leaf: Bytes,
+	previous: Bytes,
+): void {
+	if (equalConstantTime(linked({ sequence, link: previous }, leaf).link, link)) return;
+	throw new ChainBroken(`link ${sequence} of ${chain} is not of record ${record.id}`);
 }
 
 /** The chain with one record more: its link is SHA-256 of 0x02, the link before it and the leaf. */

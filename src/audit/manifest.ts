@@ -3,7 +3,7 @@ import { fromBase64Url, fromHex, toHex } from "../lib/bytes.ts";
 import type { Pace } from "../lib/pace.ts";
 import { limits } from "../limits.ts";
 import { type Archive, bytesIn } from "./archive-bucket.ts";
-import { leafOf } from "./chain.ts";
+import { checkLink, leafOf } from "./chain.ts";
 import { MerkleRoot } from "./merkle.ts";
 import { recordColumns } from "./parquet.ts";
 import { canonicalRecord, timeOf } from "./record.ts";
@@ -73,7 +73,10 @@ export function roundOf(of: TenantDay, key: string): number {
 	return Number(key.slice(dayPrefix(of).length).split("/")[0]);
 }
 
-/** What there is to say of a file with these records, of which there is one at least. */
+/**
+ * What there is to say of a file with these records, of which there is one at least.
+ * @throws ChainBroken where one of them was changed since it was written
+ */
 export async function describeFile(
 	key: string,
 	bytes: Bytes,
@@ -82,8 +85,12 @@ export async function describeFile(
 	pace: Pace,
 ): Promise<ArchiveFile> {
 	const tree = new MerkleRoot();
-	for (const { record } of records) {
-		tree.add(leafOf(canonicalRecord(record)));
+	const links = linksOf(records);
+	for (const found of records) {
+		const leaf = leafOf(canonicalRecord(found.record));
+		const previous = links.get(found.chain)?.get(found.sequence - 1);
+		if (previous) checkLink(found, leaf, previous);
+		tree.add(leaf);
 		await pace(recordColumns.length);
 	}
 	return {
@@ -96,6 +103,16 @@ export async function describeFile(
 		last: endOf(records.at(-1)),
 		targets: targetsOf(records),
 	};
+}
+
+/** By chain and place in it: which records stand beside each other there, whatever their ids say. */
+function linksOf(records: readonly SourcedRecord[]): Map<string, Map<number, Bytes>> {
+	const links = new Map<string, Map<number, Bytes>>();
+	for (const { chain, sequence, link } of records) {
+		const known = links.get(chain) ?? new Map<number, Bytes>();
+		links.set(chain, known.set(sequence, link));
+	}
+	return links;
 }
 
 /** The chains with these records behind what they have. A record may come before its older ones. */

@@ -110,8 +110,12 @@ export const writerOptions = {
 	createdBy: "edgesign",
 };
 
-/** UUIDs and texts come from the dictionary as they are; our own forms of the others. */
+/** U+FEFF at the beginning of a text is part of it, which the library's own decoder takes away. */
+const textDecoder = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });
+
+/** Of values and of statistics: the forms that records have. */
 const parsers: Partial<ParquetParsers> = {
+	stringFromBytes: (bytes: Uint8Array | undefined) => bytes && textDecoder.decode(bytes),
 	timestampFromMilliseconds: (milliseconds: bigint) => Number(milliseconds),
 	uuidFromBytes: (bytes: Uint8Array | undefined) => bytes && uuidText(bytes),
 };
@@ -132,7 +136,7 @@ export function inMemory(bytes: ArrayBuffer): AsyncBuffer {
 	return { byteLength: bytes.byteLength, slice };
 }
 
-/** What a column has is between these, both included. */
+/** What a column has is between these, both included, in the order of their UTF-8. */
 export interface Range {
 	readonly min: string;
 	readonly max: string;

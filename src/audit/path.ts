@@ -1,6 +1,14 @@
 import { equalConstantTime } from "../lib/bytes.ts";
 import { limits } from "../limits.ts";
-import { type ChainHead, type ChainName, chainStart, leafOf, linked } from "./chain.ts";
+import {
+	ChainBroken,
+	type ChainHead,
+	type ChainName,
+	chainStart,
+	checkLink,
+	leafOf,
+	linked,
+} from "./chain.ts";
 import { canonicalRecord, timeOf } from "./record.ts";
 import { firstIdAt, type RecordSource, type SourcedRecord } from "./source.ts";
 
@@ -14,16 +22,11 @@ export interface ChainPath {
 	readonly leaves: readonly Bytes[];
 }
 
-/** A record, or what leads from it to the head, is not what its chain was made of: it was changed since. */
-export class ChainBroken extends Error {
-	override readonly name = "ChainBroken";
-}
-
 /**
  * Looks whether a record's link is made of it and of the link before, where that is near enough to be found.
  * @throws ChainBroken
  */
-export async function checkLink(
+export async function checkRecord(
 	source: RecordSource,
 	found: SourcedRecord,
 	start: ChainName | undefined,
@@ -95,15 +98,7 @@ async function eachPage(
 }
 
 /** The link that the leaves lead to from a record, which must be what its own link is of. */
-function follow(
-	{ record, chain, sequence, link }: SourcedRecord,
-	previous: Bytes,
-	leaves: readonly Bytes[],
-): Bytes {
-	let at = linked({ sequence, link: previous }, leafOf(canonicalRecord(record)));
-	if (!equalConstantTime(at.link, link)) {
-		throw new ChainBroken(`link ${sequence} of ${chain} is not of record ${record.id}`);
-	}
-	for (const leaf of leaves) at = linked(at, leaf);
-	return at.link;
+function follow(found: SourcedRecord, previous: Bytes, leaves: readonly Bytes[]): Bytes {
+	checkLink(found, leafOf(canonicalRecord(found.record)), previous);
+	return leaves.reduce<ChainHead>(linked, found).link;
 }

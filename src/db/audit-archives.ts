@@ -52,6 +52,7 @@ export const statements = {
 			from pg_inherits i join pg_class c on c.oid = i.inhrelid
 			where i.inhparent = 'audit_events'::regclass and c.relname ~ '^audit_events_[0-9]{8}$'
 				and to_date(right(c.relname, 8), 'YYYYMMDD') < $1::date
+				and ($2::date is null or to_date(right(c.relname, 8), 'YYYYMMDD') > $2)
 			order by 1 limit 1`,
 	},
 	// As functions of the owner's: the worker's role can not change the schema.
@@ -68,7 +69,7 @@ export const statements = {
 				from tenants t where t.tenant_id is not null
 			)`,
 		text: `select t.tenant_id from tenants t
-			where t.tenant_id is not null and (
+			where t.tenant_id is not null and t.tenant_id <> all ($2::text[]) and (
 				not exists (select from audit_archives a
 					where a.tenant_id = t.tenant_id and a.day = $1 and a.state <> 'writing')
 				or exists (select from audit_late l where l.tenant_id = t.tenant_id and l.day = $1))
@@ -168,9 +169,13 @@ export const statements = {
 	},
 } as const satisfies Record<string, Statement>;
 
-/** The oldest day before this one that has a partition; null for none. */
-export async function oldestDay(db: Database, before: string): Promise<string | null> {
-	const [row] = await db.query<{ day: string }>(statements.oldest, [before]);
+/** The oldest day before this one, and behind another one, that has a partition; null for none. */
+export async function oldestDay(
+	db: Database,
+	before: string,
+	behind: string | null = null,
+): Promise<string | null> {
+	const [row] = await db.query<{ day: string }>(statements.oldest, [before, behind]);
 	return row?.day ?? null;
 }
 
@@ -184,9 +189,13 @@ export async function dropDay(db: Database, day: string): Promise<void> {
 	await db.query(statements.drop, [day]);
 }
 
-/** A tenant whose records of a closed day are not all archived; null when there is none any more. */
-export async function unarchivedTenant(db: Database, day: string): Promise<string | null> {
-	const [row] = await db.query<{ tenant_id: string }>(statements.nextTenant, [day]);
+/** A tenant, but none of these, whose records of a closed day are not all archived; null when there is none any more. */
+export async function unarchivedTenant(
+	db: Database,
+	day: string,
+	except: readonly string[] = [],
+): Promise<string | null> {
+	const [row] = await db.query<{ tenant_id: string }>(statements.nextTenant, [day, except]);
 	return row?.tenant_id ?? null;
 }
 

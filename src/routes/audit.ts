@@ -4,7 +4,7 @@ import type { ColdArchive } from "../audit/cold.ts";
 import { statementsOfExpired } from "../audit/expired.ts";
 import { writeExport } from "../audit/export.ts";
 import { writeParquetExport } from "../audit/export-parquet.ts";
-import { checkLink, pathToHead } from "../audit/path.ts";
+import { checkRecord, pathToHead } from "../audit/path.ts";
 import { canonicalRecord, timeOf } from "../audit/record.ts";
 import { showRecord } from "../audit/shown.ts";
 import { firstIdAt, type RecordFilter, type SourcedRecord } from "../audit/source.ts";
@@ -265,7 +265,7 @@ async function provePath(
 	const source = await auditReader.recordsOf(tenant, cold);
 	const path = head && (await pathToHead(source, found, head));
 	if (!path) {
-		await checkLink(source, found, head);
+		await checkRecord(source, found, head);
 		return null;
 	}
 	const checkpoint = checkpointOf(tenant, heads, clock());

@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
+import { ChainBroken } from "../audit/chain.ts";
 import { AuditUnavailable } from "../audit/log.ts";
-import { ChainBroken } from "../audit/path.ts";
 import { AuditUnreadable } from "../audit/source.ts";
 import { allows } from "../auth/roles.ts";
 import { type Caller, readCredentials } from "../auth/tokens.ts";

@@ -9,6 +9,7 @@ import {
 	type SourcedRecord,
 } from "../../src/audit/source.ts";
 import { limits } from "../../src/limits.ts";
+import { ownerSql } from "../support/tenant.ts";
 import {
 	archiveAll,
 	dropDays,
@@ -131,6 +132,41 @@ describe("records that are archived", () => {
 		await expect(pagesOf(everythingOf)).rejects.toThrow("is not the manifest that was written");
 		await env.ARCHIVE.put(key, jws);
 	});
+});
+
+describe("archived records of one row group", () => {
+	const names = ["ＡＡ", "🚀 deploy", "\ufeffx", "\uffee", "🚀"];
+	const of = { tenant: newTenantName(), day: "" };
+	const found: SourcedRecord[] = [];
+	beforeAll(async () => {
+		of.day = await newDay(1987);
+		const filled = await fill(of, names.length);
+		// Of every other place of a chain: the archiver would see that they were changed.
+		const sql =
+			"update audit_events set target_name = $3, sequence = 2 * sequence where tenant_id = $1 and id = $2";
+		for (const [i, { record }] of filled.entries()) {
+			await ownerSql().query(sql, [of.tenant, record.id, names[i]]);
+		}
+		await archiveAll();
+		found.push(...(await pagesOf({ ...everythingOf, tenant: of.tenant })));
+	}, 60_000);
+
+	it("have their names, whichever characters they begin with", () => {
+		expect(found.map(({ record }) => record.target.name)).toEqual(names.toReversed());
+	});
+
+	it.each([...names.entries()])("are found by name (%s: %j)", async (place, targetName) => {
+		const wanted = found.at(-1 - place);
+		expect(wanted?.record.target.name).toBe(targetName);
+		expect(await pagesOf({ ...everythingOf, tenant: of.tenant, targetName })).toEqual([wanted]);
+	});
+
+	it.each(["", "a", "🚀🚀", "\ufeff", "\u{10ffff}"])(
+		"are not found by another name (%j)",
+		async (targetName) => {
+			expect(await pagesOf({ ...everythingOf, tenant: of.tenant, targetName })).toEqual([]);
+		},
+	);
 });
 
 it("a slice is bounded, and the next one goes on", async () => {

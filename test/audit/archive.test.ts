@@ -1,9 +1,9 @@
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it } from "vitest";
-import { archiveSlice } from "../../src/audit/archive.ts";
+import { type ArchiveServices, archiveSlice } from "../../src/audit/archive.ts";
 import { leafOf } from "../../src/audit/chain.ts";
 import { MerkleRoot } from "../../src/audit/merkle.ts";
-import { inMemory, openParquet } from "../../src/audit/parquet.ts";
+import { inMemory, openParquet, readRecords } from "../../src/audit/parquet.ts";
 import { encodeParquet, hasRecords } from "../../src/audit/parquet-file.ts";
 import { encodeAppend, firstId, splitAppend } from "../../src/audit/record.ts";
 import { createStatementReader } from "../../src/audit/signer.ts";
@@ -11,6 +11,7 @@ import type { SourcedRecord } from "../../src/audit/source.ts";
 import type { TenantDay } from "../../src/db/audit-archives.ts";
 import type { Database, Param, Statement } from "../../src/db/client.ts";
 import { toHex } from "../../src/lib/bytes.ts";
+import type { LogEvent } from "../../src/observe/log.ts";
 import { ownerSql } from "../support/tenant.ts";
 import {
 	archiveAll,
@@ -150,6 +151,139 @@ describe("a file that is read again", () => {
 		const changed = { ...first, record: { ...first.record, cost: first.record.cost + 1 } };
 		expect(await has([changed, ...rest])).toBe(false);
 	});
+
+	/** Seldom and often, for the library writes the two in different ways. */
+	it.each([["\ufeffx"], ["\ufeff"], ["\ufeff\ufeff", "x"], ["ＡＡ", "🚀 deploy", "\ufeff🚀"]])(
+		"has the names %j as they were written",
+		async (...names) => {
+			for (const count of [names.length, 40]) {
+				const records = (await fill(await newTenantDay(), count)).map((found, i): SourcedRecord => {
+					const target = { ...found.record.target, name: names[i % names.length] ?? "" };
+					return { ...found, record: { ...found.record, target } };
+				});
+				const pace = async () => {};
+				const file = await openParquet(inMemory((await encodeParquet(records, pace)).buffer));
+				expect(await hasRecords(file, records, pace)).toBe(true);
+				expect(await readRecords(file)).toEqual(records);
+			}
+		},
+	);
+});
+
+describe("a tenant whose records can not be archived", () => {
+	/** The services, of which R2 takes nothing of this tenant's, and what they log. */
+	function refusing(tenant: string) {
+		const events: LogEvent[] = [];
+		let tries = 0;
+		const archive = wrapBucket(env.ARCHIVE, async (run, key) => {
+			if (!key.startsWith(`audit/${tenant}/`)) return run();
+			tries++;
+			throw new Error("this tenant's are refused");
+		});
+		const log = (event: LogEvent) => void events.push(event);
+		return { using: { ...services, archive, log }, events, tries: () => tries };
+	}
+
+	/** With the database as it is, at a time when no days are over but those up to this one. */
+	function upTo(day: string, using: ArchiveServices): ArchiveServices {
+		const clock = () => Date.parse(day) + (hotDays + 1) * 24 * 3600 * 1000;
+		return { ...using, db: everything.db, clock };
+	}
+
+	/** Tenants of a day, by their names: the order in which they are archived. */
+	async function tenantsOf(count: number): Promise<TenantDay[]> {
+		const day = await newDay();
+		const names = Array.from({ length: count }, newTenantName).sort();
+		return names.map((tenant) => ({ tenant, day }));
+	}
+
+	it.each([0, 1, 2])(
+		"keeps its day's partition, and no other tenant and no later day (number %s of three)",
+		async (place) => {
+			const tenants = await tenantsOf(3);
+			const stuck = tenants[place] as TenantDay;
+			const others = tenants.filter((of) => of !== stuck);
+			const later = await newDay();
+			const [otherLater, stuckLater] = [
+				await newTenantDay(later),
+				{ ...stuck, day: await newDay() },
+			];
+			const last = await newTenantDay();
+			const all = [...tenants, otherLater, stuckLater, last];
+			const records = new Map<TenantDay, SourcedRecord[]>();
+			for (const of of all) records.set(of, await fill(of, 11));
+			const { using, events } = refusing(stuck.tenant);
+
+			const run = archiveSlice(upTo(last.day, using), hotDays, small);
+			await expect(run).rejects.toThrow("are refused");
+			for (const of of [...others, otherLater, last]) {
+				expect(await archived(of)).toEqual(records.get(of));
+			}
+			const isLeft = await Promise.all(
+				[stuck, otherLater, stuckLater, last].map((of) => isThere(of.day)),
+			);
+			expect(isLeft).toEqual([true, false, true, false]);
+			expect(await countIn(stuck.tenant)).toBe(22);
+			for (const { tenant } of others) expect(await countIn(tenant)).toBe(11);
+			expect(events).toHaveLength(2);
+			for (const [index, { tenant, day }] of [stuck, stuckLater].entries()) {
+				expect(events[index]).toMatchObject({ event: "job_failed", job: "archiveAudit" });
+				const error = expect.stringMatching(new RegExp(`^${tenant} ${day}: .*are refused`));
+				expect(events[index]).toMatchObject({ error });
+			}
+
+			await archiveAll();
+			for (const of of all) expect(await archived(of)).toEqual(records.get(of));
+			for (const { day } of all) expect(await isThere(day)).toBe(false);
+		},
+	);
+
+	it("is one of whose records one was changed in Postgres, which gets no manifest", async () => {
+		const of = await newTenantDay();
+		const records = await fill(of, 11);
+		const { id } = records[5]?.record ?? { id: "" };
+		const sql = "update audit_events set target_name = $3 where tenant_id = $1 and id = $2";
+		const was = records[5]?.record.target.name ?? "";
+		await ownerSql().query(sql, [of.tenant, id, "innocent"]);
+		const silent = { ...services, log: () => {} };
+		await expect(archiveSlice(silent, hotDays, small)).rejects.toThrow(`is not of record ${id}`);
+		expect(await stateOf(of)).toMatchObject({ state: "writing" });
+		await ownerSql().query(sql, [of.tenant, id, was]);
+		await archiveSlice(silent, hotDays, small);
+		expect(await archived(of)).toEqual(records);
+	});
+
+	it("gets its late records archived with the others when it can", async () => {
+		const [stuck, other] = (await tenantsOf(2)) as [TenantDay, TenantDay];
+		const [early, late] = [await fill(other, 4), [] as SourcedRecord[]];
+		await fill(stuck, 3);
+		const { using } = refusing(stuck.tenant);
+		await expect(archiveSlice(using, hotDays, small)).rejects.toThrow("are refused");
+		late.push(...(await fill(other, 3, 4)), ...(await fill(stuck, 2, 3)));
+		await expect(archiveSlice(using, hotDays, small)).rejects.toThrow("are refused");
+		expect(await stateOf(other)).toMatchObject({ state: "archived", round: 1, records: 7 });
+		await archiveAll();
+		expect(await archived(stuck)).toHaveLength(5);
+		const ids = [...early, ...late].filter(({ record }) => record.tenant === other.tenant);
+		expect((await archived(other)).map(({ record }) => record.id)).toEqual(
+			ids.map(({ record }) => record.id).sort(),
+		);
+		expect(await isThere(stuck.day)).toBe(false);
+	});
+
+	it("has no more than its part of a run's work", async () => {
+		const tenants = await tenantsOf(3);
+		for (const of of tenants) await fill(of, 3);
+		const [stuck] = tenants as [TenantDay];
+		const { using, tries } = refusing(stuck.tenant);
+		for (const [run, done] of [0, 0, 1].entries()) {
+			const bounds = { ...small, filesPerRun: run + 1 };
+			await expect(archiveSlice(using, hotDays, bounds)).rejects.toThrow("are refused");
+			expect(tries()).toBe(run + 1);
+			const states = await Promise.all(tenants.map(stateOf));
+			expect(states.filter((state) => state?.state === "archived")).toHaveLength(done);
+		}
+	});
 });
 
 describe("an archiver that is stopped", () => {
@@ -246,7 +380,7 @@ describe("a partition", () => {
 			const bytes = spoil(key, new Uint8Array(await object.arrayBuffer()));
 			return new Response(bytes as Uint8Array<ArrayBuffer>) as typeof found;
 		});
-		return archiveSlice({ ...services, archive }, hotDays, small);
+		return archiveSlice({ ...services, archive, log: () => {} }, hotDays, small);
 	}
 
 	it.each(["/000001-[0-9a-f]{16}.parquet", "/manifest.jws"])(

@@ -125,6 +125,21 @@ describe("an export as Parquet", () => {
 		expect(await verify(bytes)).toMatchObject({ records: 15, findings: [], isWhole: false });
 	});
 
+	it("holds with names of any characters, where the path of a refused request had them", async () => {
+		const other = await newTenant();
+		const token = await other.token("auditor");
+		const names = ["\ufeffx", "\ufeff", "ＡＡ", "🚀 deploy"];
+		for (const name of names) {
+			const path = `/v1/keys/${encodeURIComponent(name)}/sign`;
+			const answer = await other.call("POST", path, { token, json: { message: "aGk=" } });
+			expect(answer.status, answer.text).toBe(403);
+		}
+		const bytes = await exported("?format=parquet", undefined, other);
+		expect(await verify(bytes)).toMatchObject({ records: names.length, findings: [] });
+		const told = (await read(bytes)).rows.map(({ found }) => found.record.target.name);
+		expect(told).toEqual(names.toReversed());
+	});
+
 	it("of nothing holds too", async () => {
 		const verdict = await verify(await exported("?format=parquet&action=none"));
 		expect(verdict).toMatchObject({ records: 0, findings: [], isWhole: false });

@@ -3,7 +3,7 @@ import * as alerts from "../../src/db/alerts.ts";
 import * as archives from "../../src/db/audit-archives.ts";
 import { ensurePartitions, insertEvents } from "../../src/db/audit-events.ts";
 import { dueOutbox, type OutboxNote, settleOutbox, withOutbox } from "../../src/db/audit-outbox.ts";
-import { type EventQuery, selectEvents } from "../../src/db/audit-reads.ts";
+import { type EventQuery, selectEvents, storedChains } from "../../src/db/audit-reads.ts";
 import * as benchmarks from "../../src/db/benchmarks.ts";
 import { closingStatements, type Database, ping } from "../../src/db/client.ts";
 import { firstId, lastId } from "../../src/db/columns.ts";
@@ -155,6 +155,7 @@ export const planCases: Readonly<Record<string, (db: Database) => Promise<unknow
 		selectEvents(db, tenant, { ...anyEvent, ...anHour, action: "rotateKey", scan: 20_000 }),
 	"audit.slice/behind a cursor": (db) =>
 		selectEvents(db, tenant, { ...anyEvent, before: { at: noon, id: keyIdOf(0) } }),
+	"audit.chains": (db) => storedChains(db, tenant),
 	"outbox.settle": settleOutbox,
 	"outbox.due": (db) => dueOutbox(db, limits.auditOutboxWaitSeconds, limits.auditOutboxPerRun),
 

@@ -33,7 +33,8 @@ beforeAll(async () => {
 		`create table audit_events_20250101 partition of audit_events
 		for values from ('2025-01-01Z') to ('2025-01-02Z')`,
 	);
-	// Ids of version 7 that have the time in them, as the log's have.
+	// Ids of version 7 that have the time in them, as the log's have; and every other place of a chain, because a
+	// link is not looked at where the one before it is not there.
 	await database.query(
 		`insert into audit_events (tenant_id, at, id, request_id, token_id, action, target_id,
 			target_name, version, algorithm, address, input_kind, input, signature, cost, outcome,
@@ -42,7 +43,7 @@ beforeAll(async () => {
 			(lpad(to_hex(t), 12, '0') || '7000' || '8' || substr(md5(n::text), 1, 15))::uuid,
 			gen_random_uuid(), null, 'sign', gen_random_uuid(), 'key-' || n % 100, 1, 'Ed25519',
 			'192.0.2.1', 'message', sha256(n::text::bytea), sha256(n::text::bytea), 100, 'ok',
-			'01900000-0000-7000-8000-000000000001', n, sha256(n::text::bytea)
+			'01900000-0000-7000-8000-000000000001', 2 * n, sha256(n::text::bytea)
 		from (select n, 1735689600000 + n * 2000::bigint as t from generate_series(1, $1) n) numbers`,
 		[records],
 	);
