@@ -4,6 +4,7 @@ import { type ChainHead, type ChainName, chainStart } from "../src/audit/chain.t
 import { HeldLinks } from "../src/audit/held-links.ts";
 import { type Appended, type AuditLogRpc, readPlace } from "../src/audit/log.ts";
 import { moveBlocks } from "../src/audit/move.ts";
+import { MovePace } from "../src/audit/pace.ts";
 import { appendId, appendTime, countRecords } from "../src/audit/record.ts";
 import type { RecordQuery, RecordSlice } from "../src/audit/source.ts";
 import { createDatabase, type Database } from "../src/db/client.ts";
@@ -107,7 +108,7 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 	#isRegistered: boolean;
 	/** When the alarm rings; null for never. */
 	#alarmAt: number | null = null;
-	#failures = 0;
+	readonly #pace = new MovePace();
 	readonly #links = new HeldLinks();
 	/** Since the last report. */
 	#writes = { count: 0, slowestMs: 0 };
@@ -133,7 +134,10 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 		this.#written = this.#lastWritten() ?? this.#moved;
 		this.#isRegistered = this.#sql.exec(registered, row.id).toArray().length > 0;
 		context.blockConcurrencyWhile(async () => {
-			this.#alarmAt = await context.storage.getAlarm();
+			const [at, now] = [await context.storage.getAlarm(), systemClock()];
+			// One that was given up is not set any more, or was due long ago.
+			if (at !== null && at > now - limits.auditAlarmLateMs) this.#alarmAt = at;
+			else this.#ringAgain(now);
 		});
 	}
 
@@ -253,10 +257,10 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 		const { sequence: before } = this.#moved;
 		try {
 			await this.#moveAll();
-			this.#failures = 0;
+			this.#pace.succeeded();
 			this.#report(start, this.#moved.sequence - before, null);
 		} catch (error) {
-			this.#failures++;
+			this.#pace.failed(this.#moved.sequence > before);
 			this.#report(start, this.#moved.sequence - before, error);
 		}
 		this.#forgetRepeated(systemClock());
@@ -264,8 +268,8 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 	}
 
 	/**
-	 * While Postgres takes some records the next ones are made ready. They are dropped here in their
-	 * order, and only when Postgres has them.
+	 * While Postgres takes some records the next ones are made ready, unless it failed of late. They are
+	 * dropped here in their order, and only when Postgres has them.
 	 */
 	async #moveAll(): Promise<void> {
 		let under: Moving | null = null;
@@ -274,8 +278,9 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 		for (let move = 0; move < limits.auditMovesPerAlarm; move++) {
 			const next = this.#beginMove(db, under?.end ?? this.#moved);
 			if (under) await this.#endMove(under);
-			under = next;
-			if (!under) return;
+			if (!next) return;
+			under = this.#pace.isPaired ? next : null;
+			if (!under) await this.#endMove(next);
 		}
 		if (under) await this.#endMove(under);
 	}
@@ -286,7 +291,7 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 		const last = blocks.at(-1);
 		if (!last) return null;
 		const linked = blocks.map((row) => ({ ...toBlock(row), links: this.#links.of(row.sequence) }));
-		const done = moveBlocks(db, this.#chain, from, linked);
+		const done = moveBlocks(db, this.#chain, from, linked, this.#pace.records);
 		done.catch(() => {}); // told when it is waited for, which may be never
 		return { end: { ...endOf(toBlock(last)), bytes: last.written_bytes }, done };
 	}
@@ -311,7 +316,7 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 		for (const row of this.#sql.exec<BlockRow>(query, sequence)) {
 			blocks.push(row);
 			count += row.count;
-			if (count >= limits.auditMoveRecords) break;
+			if (count >= this.#pace.records) break;
 		}
 		return blocks;
 	}
@@ -327,14 +332,8 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 	}
 
 	#ringAgain(now: number): void {
-		if (this.#failures > 0) {
-			const pause = limits.auditMoveRetryMs * 2 ** Math.min(this.#failures - 1, 10);
-			this.#ringAt(now + Math.min(pause, limits.auditMoveRetryMsMax));
-		} else if (this.#written.sequence > this.#moved.sequence) {
-			// Few are not worth a call of their own: under load that would be one for every block or two.
-			const waiting = this.#written.sequence - this.#moved.sequence;
-			this.#ringAt(waiting < limits.auditMoveRecords ? now + limits.auditMoveDelayMs : now);
-		}
+		const waiting = this.#written.sequence - this.#moved.sequence;
+		if (waiting > 0) this.#ringAt(now + this.#pace.pauseMs(waiting));
 		const query = "select min(appended_at) as at from repeated where sequence <= ?";
 		const { at } = this.#sql.exec<{ at: number | null }>(query, this.#moved.sequence).one();
 		if (at !== null) this.#ringAt(Math.max(now, at + limits.auditRepeatedKeptMs));

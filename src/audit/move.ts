@@ -1,5 +1,6 @@
 import { insertEvents } from "../db/audit-events.ts";
 import type { Database } from "../db/client.ts";
+import { limits } from "../limits.ts";
 import { type Block, endOf, readBlock } from "./block.ts";
 import type { ChainHead, ChainName } from "./chain.ts";
 import { packRecords } from "./pack.ts";
@@ -9,12 +10,15 @@ type Bytes = Uint8Array<ArrayBuffer>;
 /**
  * Brings blocks, which follow `moved` in their chain, to Postgres in one statement. However often it
  * is done each record is there once.
+ * @param most records of a statement: where there are more than twice as many, as a block may have by itself,
+ * they go one part after the other
  */
 export async function moveBlocks(
 	db: Database,
 	chain: ChainName,
 	moved: ChainHead,
 	blocks: readonly (Block & { readonly links?: readonly Bytes[] | undefined })[],
+	most: number,
 ): Promise<void> {
 	let head = moved;
 	const records = blocks.flatMap((block) => {
@@ -22,5 +26,9 @@ export async function moveBlocks(
 		head = endOf(block);
 		return linked;
 	});
-	await insertEvents(db, chain, packRecords(records));
+	const part = Math.max(most, limits.auditMoveRecordsMin);
+	const each = records.length > 2 * part ? part : records.length;
+	for (let at = 0; at < records.length; at += each) {
+		await insertEvents(db, chain, packRecords(records.slice(at, at + each)));
+	}
 }

@@ -21,11 +21,13 @@ export const auditLimits = {
 	auditMoveDelayMs: 1_000,
 	/** Records moved by one statement, and up to a block more; half as many after each failure. */
 	auditMoveRecords: 5_000,
-	/** A block of so many is not cut into less, however often it failed. */
+	/** The least that a large block is cut into, however often it failed. */
 	auditMoveRecordsMin: 100,
 	auditMovesPerAlarm: 20,
 	auditMoveRetryMs: 1_000,
 	auditMoveRetryMsMax: 30_000,
+	/** An alarm that has not rung so long after its time is set anew: the platform may be a minute late. */
+	auditAlarmLateMs: 60_000,
 	/** How long an object knows what was appended under an Idempotency-Key: longer than it can come again. */
 	auditRepeatedKeptMs: 25 * 3600 * 1000,
 	auditRepeatedDeletedPerAlarm: 5_000,
@@ -36,6 +38,10 @@ export const auditLimits = {
 	auditOutboxFailuresPerRun: 5,
 	/** Partitions that are made ahead. */
 	auditPartitionDaysAhead: 7,
+	/** Records that wait for their partition and are copied by one statement: some 0.2 s, of the three that it has. */
+	auditPartitionSliceRecords: 5_000,
+	/** Such statements of a run: 200,000 records. */
+	auditPartitionCallsPerRun: 40,
 	auditAddressChars: 64,
 	/** What records have in common with others, kept encoded by an isolate: some 500 bytes each. */
 	auditHeadsRemembered: 2_000,
