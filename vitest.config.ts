@@ -76,8 +76,8 @@ function inWorkerd(
 			...files,
 			...patient,
 			// The first request of a file loads the whole service: on a busy machine that takes seconds.
-			testTimeout: 30_000,
-			hookTimeout: 30_000,
+			testTimeout: 60_000,
+			hookTimeout: 60_000,
 		},
 	};
 }

@@ -122,13 +122,15 @@ function isParquet(first: Uint8Array): boolean {
 }
 
 function report(verdict: Verdict, place: "line" | "row"): void {
-	const { records, chains, findings, isWhole, checkpoint, expired, filter } = verdict;
+	const { records, chains, findings, found, isWhole, checkpoint, expired, filter } = verdict;
 	for (const { kind, line, message } of findings.slice(0, findingsShown)) {
 		console.error(`${kind}${line === null ? "" : ` (${place} ${line})`}: ${message}`);
 	}
-	if (findings.length > 0) {
+	if (found > 0) {
+		if (verdict.dropped > 0) console.error(apart);
+		const shown = found > findingsShown ? `, of which the first ${findingsShown} are told` : "";
 		throw new Problem(
-			`${counted(findings.length, "finding")} in ${counted(records, "record")}: this is not what the service signed.`,
+			`${counted(found, "finding")} in ${counted(records, "record")}${shown}: this is not what the service signed.`,
 		);
 	}
 	const what = `${counted(records, "record")} in ${counted(chains, "chain")} of the tenant ${checkpoint?.tenant}`;
@@ -136,6 +138,7 @@ function report(verdict: Verdict, place: "line" | "row"): void {
 		? "every record up to the checkpoint"
 		: `a part, by its filter ${wordsOf(filter)}, up to the checkpoint`;
 	console.log(`${what} ${records === 1 ? "holds" : "hold"}: ${how} of ${checkpoint?.at}.`);
+	if (verdict.dropped > 0) console.log(apart);
 	if (expired.days > 0) {
 		const days = counted(expired.days, "day");
 		console.log(
@@ -146,6 +149,11 @@ function report(verdict: Verdict, place: "line" | "row"): void {
 		console.log(`The chain ${id} lost its object; nobody signs where it ended.`);
 	}
 }
+
+/** What is said where stretches of the chains were let go of (`ExportVerifier`). */
+const apart =
+	`The records are of more than ${limits.auditVerifyRuns} stretches of the chains: ` +
+	"neighbours with so many of them in between were not checked against each other.";
 
 function counted(count: number, noun: string): string {
 	return `${count} ${noun}${count === 1 ? "" : "s"}`;

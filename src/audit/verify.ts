@@ -1,5 +1,6 @@
 import { fromBase64, toBase64 } from "../lib/bytes.ts";
 import { isUuid } from "../lib/uuid.ts";
+import { limits } from "../limits.ts";
 import { leafOf } from "./chain.ts";
 import { type Checkpoint, isSound } from "./checkpoint.ts";
 import {
@@ -23,12 +24,20 @@ type Bytes = Uint8Array<ArrayBuffer>;
 export interface Verdict {
 	readonly records: number;
 	readonly chains: number;
+	/** The first of them. */
 	readonly findings: readonly Finding[];
+	/** How many there are. */
+	readonly found: number;
 	/** Whether it has every record of the checkpoint: an export without a filter. */
 	readonly isWhole: boolean;
 	readonly checkpoint: Checkpoint | null;
 	/** How many days' records were deleted before, because they were old enough; and how many records. */
 	readonly expired: { readonly days: number; readonly records: number };
+	/**
+	 * Stretches of the chains that were let go of. What came later was not checked against them: neither their
+	 * neighbours, nor other records with their numbers. None of a whole export that has no findings.
+	 */
+	readonly dropped: number;
 	/** What it was filtered by; null where the first line could not be read. */
 	readonly filter: ExportHeader["export"]["filter"] | null;
 }
@@ -39,7 +48,20 @@ interface Gap {
 	to: number;
 }
 
-const findingsMax = 1_000;
+/** What a verifier keeps at the most. */
+interface VerifierBounds {
+	/** Stretches of the chains. */
+	readonly runs: number;
+	/** Stretches of the lines that have not come yet. */
+	readonly gaps: number;
+	readonly findings: number;
+}
+
+const bounds: VerifierBounds = {
+	runs: limits.auditVerifyRuns,
+	gaps: limits.auditVerifyGaps,
+	findings: limits.auditVerifyFindings,
+};
 
 /**
  * Checks an export line by line with nothing but the public key, in memory that does not grow with
@@ -49,8 +71,11 @@ const findingsMax = 1_000;
 export class ExportVerifier {
 	readonly #read: StatementReader;
 	readonly #since: Checkpoint | null;
+	readonly #bounds: VerifierBounds;
 	readonly #findings: Finding[] = [];
+	#found = 0;
 	readonly #gaps: Gap[] = [];
+	#gapsDropped = 0;
 	#line = 0;
 	#header: ExportHeader["export"] | null = null;
 	#checkpoint: Checkpoint | null = null;
@@ -62,18 +87,26 @@ export class ExportVerifier {
 	readonly #expired = { days: 0, records: 0 };
 	#lastId: string | null = null;
 	#hasEnded = false;
+	#isWhole = false;
+	#hasReturns = false;
 	/** Where the stretch began that the next seal is for. */
 	#sealedAt = 1;
 
 	/** @param since a checkpoint that was kept: the export must go on from it */
-	constructor(read: StatementReader, since: Checkpoint | null = null) {
+	constructor(
+		read: StatementReader,
+		since: Checkpoint | null = null,
+		most: Partial<VerifierBounds> = {},
+	) {
 		this.#read = read;
 		this.#since = since;
+		this.#bounds = { ...bounds, ...most };
 	}
 
 	/** One line of the export, without its end; null for one that is no text. */
-	async line(text: string | null): Promise<void> {
+	async line(told: string | null): Promise<void> {
 		this.#line++;
+		const text = told === null ? null : this.#withoutReturn(told);
 		const value = text === null ? null : parsed(text);
 		if (text === null || value === null)
 			return this.find("unreadable", "this line is no line of an export");
@@ -102,13 +135,15 @@ export class ExportVerifier {
 		for (const { from, to } of this.#gaps) {
 			this.find("missing", `${numbered("record", from, to)} of the export`, null);
 		}
-		const isWhole = Object.values(this.#header?.filter ?? { none: "" }).every((v) => v === null);
-		for (const finding of this.#walk?.done(isWhole) ?? []) this.#add(finding);
+		this.#found += this.#gapsDropped;
+		for (const finding of this.#walk?.done(this.#isWhole) ?? []) this.#add(finding);
 		return {
 			records: this.#records,
 			chains: this.#walk?.chains ?? 0,
 			findings: this.#findings,
-			isWhole,
+			found: this.#found,
+			dropped: this.#walk?.dropped ?? 0,
+			isWhole: this.#isWhole,
 			checkpoint: this.#checkpoint,
 			expired: this.#expired,
 			filter: this.#header?.filter ?? null,
@@ -120,6 +155,7 @@ export class ExportVerifier {
 		const header = headerOf(parsed(text) ?? {});
 		if (header === null) return this.find("unreadable", "this is not the first line of an export");
 		this.#header = header;
+		this.#isWhole = Object.values(header.filter).every((value) => value === null);
 		this.#running = runningStart(text);
 		const signed = await this.#read("edgesign-audit-checkpoint+jwt", header.checkpoint);
 		const checkpoint = signed as Checkpoint | null;
@@ -164,7 +200,8 @@ export class ExportVerifier {
 	): Promise<ExportSeal | null> {
 		const seal = (await this.#read(type, jws)) as ExportSeal | null;
 		const last = this.#next - 1;
-		const stretch = last < this.#sealedAt ? "no record" : numbered("record", this.#sealedAt, last);
+		const isNone = last < this.#sealedAt;
+		const stretch = isNone ? "no record" : numbered("record", this.#sealedAt, last);
 		this.#sealedAt = this.#next;
 		if (!seal || seal.export !== this.#header?.id) {
 			this.find("forged", `what stands behind ${stretch} is not signed for this export`);
@@ -172,14 +209,33 @@ export class ExportVerifier {
 		}
 		if (seal.count >= this.#next) {
 			this.#gaps.push({ from: this.#next, to: seal.count });
+			this.#boundGaps();
 		} else if (seal.count < this.#next - 1) {
 			this.find("added", `${stretch}: the service signed ${seal.count} up to here`);
 		} else if (seal.running !== toBase64(this.#running)) {
-			this.find("changed", `${stretch}: they are not those that the service signed`);
+			const place =
+				last === 0 ? "the first line, or what follows it" : `what follows record ${last}`;
+			const none = `${place}: it is not what the service signed`;
+			const some = `${stretch}: they are not those that the service signed`;
+			this.find("changed", isNone ? none : some);
 		}
 		this.#next = seal.count + 1;
 		this.#running = fromBase64(seal.running) ?? this.#running;
 		return seal;
+	}
+
+	/**
+	 * Line ends that were changed are told once, and then read as those that the service wrote: they would
+	 * hide whatever else was changed. No line has that character itself, as JSON escapes it.
+	 */
+	#withoutReturn(text: string): string {
+		if (!text.endsWith("\r")) return text;
+		if (!this.#hasReturns) {
+			const message = "there is a carriage return (\\r) at its end";
+			this.find("changed", `${message}: line ends were changed, which is told once`);
+		}
+		this.#hasReturns = true;
+		return text.slice(0, -1);
 	}
 
 	/** Nothing else may stand in a line: what no signature covers would hold, whatever it is. */
@@ -213,9 +269,13 @@ export class ExportVerifier {
 		}
 		const isNext = n === this.#next;
 		if (!isNext) this.#gaps.push({ from: this.#next, to: n - 1 });
+		this.#boundGaps();
 		const leaf = leafOf(encoded);
 		const isChanged = !isAsWritten(isNext ? runningNext(this.#running, found, leaf) : row.running);
-		if (isChanged) this.find("changed", name);
+		// The digest of the first line is told nowhere, but in that of the first record.
+		const isByDigest = isNext && n === 1 && isAsWritten(row.running);
+		if (isChanged && isByDigest) this.find("changed", `${name}, or the first line of the export`);
+		else if (isChanged) this.find("changed", name);
 		else if (this.#lastId !== null && found.record.id >= this.#lastId) {
 			this.find("reordered", `${name}: the one before it is older`);
 		}
@@ -225,6 +285,14 @@ export class ExportVerifier {
 		for (const finding of this.#walk?.add(found, leaf, this.#line) ?? []) {
 			if (!isChanged) this.#add(finding);
 		}
+		// Those of a whole export tell what is missing of it, so all are kept for as long as it may hold.
+		const isBad = this.#found + this.#gaps.length > 0;
+		if (isBad || !this.#isWhole) this.#walk?.trim(this.#bounds.runs);
+	}
+
+	/** The newest are kept, and so many that no more findings would be told. */
+	#boundGaps(): void {
+		for (; this.#gaps.length > this.#bounds.gaps; this.#gapsDropped++) this.#gaps.shift();
 	}
 
 	/** A number that is past: it was missing where it belongs, or it is there twice. */
@@ -232,7 +300,8 @@ export class ExportVerifier {
 		const index = this.#gaps.findIndex(({ from, to }) => from <= n && n <= to);
 		const gap = this.#gaps[index];
 		if (!gap) {
-			this.find("added", name);
+			const isUnsure = this.#gapsDropped > 0;
+			this.find("added", isUnsure ? `${name}, unless it stands elsewhere than it did` : name);
 			return;
 		}
 		const parts = [
@@ -240,6 +309,7 @@ export class ExportVerifier {
 			{ from: n + 1, to: gap.to },
 		];
 		this.#gaps.splice(index, 1, ...parts.filter(({ from, to }) => from <= to));
+		this.#boundGaps();
 		this.find("reordered", name);
 	}
 
@@ -248,7 +318,8 @@ export class ExportVerifier {
 	}
 
 	#add(finding: Finding): void {
-		if (this.#findings.length < findingsMax) this.#findings.push(finding);
+		this.#found++;
+		if (this.#findings.length < this.#bounds.findings) this.#findings.push(finding);
 	}
 }
 

@@ -5,6 +5,7 @@ import type { SourcedRecord } from "./source.ts";
 import { type ChainSpan, countOf, gapsBetween } from "./span.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
+type Head = Checkpoint["chains"][number];
 
 /** What is wrong with an export. */
 export interface Finding {
@@ -23,30 +24,46 @@ export interface Finding {
 
 /** Records of a chain that follow each other without a gap, each checked against the one before it. */
 interface Run {
-	low: number;
+	readonly low: number;
 	/** Of the first one, which is checked when the one before it comes. */
-	first: {
+	readonly first: {
 		readonly leaf: Bytes;
 		readonly link: Bytes;
 		readonly name: string;
 		readonly line: number;
 	};
-	high: number;
+	readonly high: number;
 	/** Of the last one. */
-	link: Bytes;
+	readonly link: Bytes;
+	/** Where in the file it last grew. */
+	readonly line: number;
 }
 
-/** The runs of one chain by both of their ends: as many as there are gaps, and one more. */
-interface Runs {
-	readonly byLow: Map<number, Run>;
-	readonly byHigh: Map<number, Run>;
+/** What came of a chain. */
+interface Came {
+	/**
+	 * The highest first: as most records come before those that they are linked to, it is the end of the
+	 * list that grows. There are as many as there are gaps, and one more.
+	 */
+	runs: Run[];
+	records: number;
+	/** The number of the last one. */
+	highest: number;
+	/** Runs of it that were let go of. */
+	dropped: number;
 }
 
 /** Follows the chains of an export, whose records come in the order of time, which is not quite theirs. */
 export class ChainWalk {
 	readonly #checkpoint: Checkpoint;
 	readonly #since: Checkpoint | null;
-	readonly #runs = new Map<string, Runs>();
+	readonly #heads: ReadonlyMap<string, Head>;
+	readonly #keptHeads: ReadonlyMap<string, Head>;
+	readonly #ended: ReadonlySet<string>;
+	readonly #came = new Map<string, Came>();
+	/** Runs that are in memory, and those that no longer are. */
+	#kept = 0;
+	#dropped = 0;
 	/** What deleted days had of each chain. */
 	readonly #expired = new Map<string, ChainSpan[]>();
 
@@ -54,34 +71,83 @@ export class ChainWalk {
 	constructor(checkpoint: Checkpoint, since: Checkpoint | null) {
 		this.#checkpoint = checkpoint;
 		this.#since = since;
+		this.#heads = headsOf(checkpoint);
+		this.#keptHeads = headsOf(since);
+		this.#ended = new Set(checkpoint.ended);
 	}
 
 	get chains(): number {
-		return this.#runs.size;
+		return this.#came.size;
+	}
+
+	get kept(): number {
+		return this.#kept;
+	}
+
+	get dropped(): number {
+		return this.#dropped;
 	}
 
 	/** What is wrong with it or with its neighbours. */
 	add({ record, chain, sequence, link }: SourcedRecord, leaf: Bytes, line: number): Finding[] {
-		const findings = this.#againstKept(chain, sequence, link, line);
-		const runs = this.#runsOf(chain);
 		const name = `${record.id}, number ${sequence} of the chain ${chain}`;
-		const changed = (who: string, at: number) => {
-			findings.push({ kind: "changed", line: at, message: `${who}: its link does not hold` });
-		};
-		if (runs.byLow.has(sequence) || runs.byHigh.has(sequence)) {
+		// Beside what is signed, this bounds how many chains are followed.
+		if (sequence > this.#lastOf(chain)) {
+			return [{ kind: "added", line, message: `${name}: the checkpoint does not go so far` }];
+		}
+		const came = this.#cameOf(chain);
+		const { runs } = came;
+		const at = indexOf(runs, sequence);
+		const below = runs[at];
+		if (below && sequence <= below.high) {
 			return [{ kind: "added", line, message: `${name}: there is another one at its place` }];
 		}
-		const own: Run = { low: sequence, first: { leaf, link, name, line }, high: sequence, link };
-		const before = runs.byHigh.get(sequence - 1);
-		const start = sequence === 1 ? this.#startOf(chain) : null;
-		const previous = before?.link ?? start;
+		const findings = this.#againstHeads(chain, sequence, link, line);
+		const changed = (who: string, place: number) => {
+			findings.push({ kind: "changed", line: place, message: `${who}: its link does not hold` });
+		};
+		const before = below?.high === sequence - 1 ? below : null;
+		const above = runs[at - 1];
+		const after = above?.low === sequence + 1 ? above : null;
+		const previous = before?.link ?? (sequence === 1 ? this.#startOf(chain) : null);
 		if (previous && !holds(sequence, previous, leaf, link)) changed(name, line);
-		const after = runs.byLow.get(sequence + 1);
 		if (after && !holds(after.low, link, after.first.leaf, after.first.link)) {
 			changed(after.first.name, after.first.line);
 		}
-		join(runs, own, before, after);
+		const joined: Run = {
+			low: before?.low ?? sequence,
+			first: before?.first ?? { leaf, link, name, line },
+			high: after?.high ?? sequence,
+			link: after?.link ?? link,
+			line,
+		};
+		const neighbours = (before ? 1 : 0) + (after ? 1 : 0);
+		runs.splice(after ? at - 1 : at, neighbours, joined);
+		this.#kept += 1 - neighbours;
+		came.records++;
+		came.highest = Math.max(came.highest, sequence);
 		return findings;
+	}
+
+	/**
+	 * Lets go of the older half of the runs once there are more than `max`. Neighbours come soon after each
+	 * other, as the times of records are nearly in the order of their chain: so a run that has not grown for
+	 * long hardly ever will, its neighbours being filtered out. The lowest one of each chain stays, because
+	 * what it follows may be told of with a deleted day, at the end.
+	 */
+	trim(max: number): void {
+		if (this.#kept <= max) return;
+		const all = [...this.#came.values()];
+		const lines = all.flatMap(({ runs }) => runs.map(({ line }) => line));
+		const oldest = lines.sort((a, b) => a - b)[lines.length >> 1] ?? 0;
+		for (const came of all) {
+			const { length } = came.runs;
+			came.runs = came.runs.filter(({ line }, at) => line >= oldest || at === length - 1);
+			const gone = length - came.runs.length;
+			came.dropped += gone;
+			this.#dropped += gone;
+			this.#kept -= gone;
+		}
 	}
 
 	/** What a day had whose records were deleted. */
@@ -95,35 +161,41 @@ export class ChainWalk {
 
 	/** `isWhole`: every record up to the heads must have come. */
 	done(isWhole: boolean): Finding[] {
-		const findings = this.#since ? behind(this.#checkpoint, this.#since) : [];
-		for (const { id, sequence, link } of this.#checkpoint.chains) {
-			const runs = this.#runs.get(id);
-			const last = runs?.byHigh.get(sequence);
-			if (last && toBase64(last.link) !== link) {
-				const message = `number ${sequence} of the chain ${id}: the checkpoint has another one there`;
-				findings.push({ kind: "changed", line: null, message });
-			}
-			if (isWhole) findings.push(...this.#missing(id, sequence));
-		}
-		for (const id of this.#checkpoint.ended) {
-			const runs = this.#runs.get(id);
-			const kept = this.#since?.chains.find((head) => head.id === id)?.sequence ?? 0;
-			const last = Math.max(kept, ...(runs?.byHigh.keys() ?? []));
-			if (isWhole) findings.push(...this.#missing(id, last));
-		}
-		for (const [id, spans] of this.#expired) findings.push(...this.#behindExpired(id, spans));
-		return findings;
+		const behindKept = this.#since ? behind(this.#checkpoint, this.#since) : [];
+		const lasts = isWhole ? this.#lasts() : [];
+		return [
+			...behindKept,
+			...lasts.flatMap(([chain, last]) => this.#missing(chain, last)),
+			...[...this.#expired].flatMap(([chain, spans]) => this.#behindExpired(chain, spans)),
+		];
+	}
+
+	/** Up to which number each chain must be there. Nobody signs where one ended whose object was lost. */
+	#lasts(): [chain: string, last: number][] {
+		const { chains, ended } = this.#checkpoint;
+		return [
+			...chains.map(({ id, sequence }): [string, number] => [id, sequence]),
+			...ended.map((id): [string, number] => {
+				const kept = this.#keptHeads.get(id)?.sequence ?? 0;
+				return [id, Math.max(kept, this.#came.get(id)?.highest ?? 0)];
+			}),
+		];
 	}
 
 	/** What is missing of a chain up to that number, less what deleted days had of it. */
 	#missing(chain: string, last: number): Finding[] {
-		const gaps = gapsBetween(stretchesOf(this.#runs.get(chain)), 1, last);
+		const { runs = [], records = 0, dropped = 0 } = this.#came.get(chain) ?? {};
 		const spans = this.#expired.get(chain) ?? [];
+		// The days before and after one may have a part of its numbers: how many they are is what is signed.
+		const atMost = spans.reduce((sum, day) => sum + day.records, 0);
+		if (dropped > 0) {
+			const count = last - records - atMost;
+			return count > 0 ? [missing(chain, `${count} numbers, in too many places to be named,`)] : [];
+		}
+		const gaps = gapsBetween(runs, 1, last);
 		const deleted = spans.map(({ first, last }) => ({ low: first.sequence, high: last.sequence }));
 		const left = gaps.flatMap(({ from, to }) => gapsBetween(deleted, from, to));
 		const findings = left.map(({ from, to }) => missing(chain, numbered("number", from, to)));
-		// The days before and after one may have a part of its numbers: how many they are is what is signed.
-		const atMost = spans.reduce((sum, { records }) => sum + records, 0);
 		const more = countOf(gaps) - countOf(left) - atMost;
 		if (more > 0) findings.push(missing(chain, `${more} of the numbers of deleted days`));
 		return findings;
@@ -131,36 +203,65 @@ export class ChainWalk {
 
 	/** The record after those of a deleted day is linked to the last of them. */
 	#behindExpired(chain: string, spans: readonly ChainSpan[]): Finding[] {
-		const runs = this.#runs.get(chain);
+		const runs = this.#came.get(chain)?.runs ?? [];
 		return spans.flatMap(({ last }) => {
 			const link = fromHex(last.link);
-			const next = runs?.byLow.get(last.sequence + 1);
-			const isBroken = next && !holds(next.low, link, next.first.leaf, next.first.link);
-			const findings = this.#againstKept(chain, last.sequence, link, null);
+			const after = last.sequence + 1;
+			const next = runs[indexOf(runs, after)];
+			const isBroken = next?.low === after && !holds(after, link, next.first.leaf, next.first.link);
+			const findings = this.#againstHeads(chain, last.sequence, link, null);
 			if (!isBroken) return findings;
 			const message = `${next.first.name}: its link does not hold`;
 			return [...findings, { kind: "changed" as const, line: next.first.line, message }];
 		});
 	}
 
-	/** The record that a kept checkpoint has is that one, and no other. */
-	#againstKept(chain: string, sequence: number, link: Bytes, line: number | null): Finding[] {
-		const kept = this.#since?.chains.find(({ id }) => id === chain);
-		if (kept?.sequence !== sequence || kept.link === toBase64(link)) return [];
-		const message = `number ${sequence} of the chain ${chain}: the checkpoint that was kept has another one there`;
-		return [{ kind: "changed", line, message }];
+	/** The record at which a checkpoint has the chain end is that one, and no other. */
+	#againstHeads(chain: string, sequence: number, link: Bytes, line: number | null): Finding[] {
+		const heads = [
+			["the checkpoint", this.#heads.get(chain)],
+			["the checkpoint that was kept", this.#keptHeads.get(chain)],
+		] as const;
+		const others = heads.filter(
+			([, head]) => head?.sequence === sequence && head.link !== toBase64(link),
+		);
+		return others.map(([who]) => {
+			const message = `number ${sequence} of the chain ${chain}: ${who} has another one there`;
+			return { kind: "changed", line, message };
+		});
 	}
 
-	#runsOf(chain: string): Runs {
-		const runs = this.#runs.get(chain) ?? { byLow: new Map(), byHigh: new Map() };
-		this.#runs.set(chain, runs);
-		return runs;
+	/** The last number that the export can have of a chain: 0 for one that it can not have. */
+	#lastOf(chain: string): number {
+		if (this.#ended.has(chain)) return Number.POSITIVE_INFINITY;
+		return this.#heads.get(chain)?.sequence ?? 0;
+	}
+
+	#cameOf(chain: string): Came {
+		const came = this.#came.get(chain) ?? { runs: [], records: 0, dropped: 0, highest: 0 };
+		this.#came.set(chain, came);
+		return came;
 	}
 
 	#startOf(chain: string): Bytes | null {
-		const head = this.#checkpoint.chains.find(({ id }) => id === chain);
+		const head = this.#heads.get(chain);
 		return head ? chainStart(head).link : null;
 	}
+}
+
+function headsOf(checkpoint: Checkpoint | null): ReadonlyMap<string, Head> {
+	return new Map(checkpoint?.chains.map((head) => [head.id, head]));
+}
+
+/** Of the first run that begins at that number or below it; their number where there is none. */
+function indexOf(runs: readonly Run[], sequence: number): number {
+	let [from, to] = [0, runs.length];
+	while (from < to) {
+		const middle = (from + to) >> 1;
+		if ((runs[middle]?.low ?? 0) <= sequence) to = middle;
+		else from = middle + 1;
+	}
+	return from;
 }
 
 /** Where a checkpoint does not go on from one that was kept, whatever the filter of its export. */
@@ -184,18 +285,6 @@ function behind(checkpoint: Checkpoint, kept: Checkpoint): Finding[] {
 	return findings;
 }
 
-function join({ byLow, byHigh }: Runs, own: Run, before?: Run, after?: Run): void {
-	if (before) byHigh.delete(before.high);
-	if (after) byLow.delete(after.low);
-	const joined: Run = {
-		...(before ?? own),
-		high: after?.high ?? own.high,
-		link: after?.link ?? own.link,
-	};
-	byLow.set(joined.low, joined);
-	byHigh.set(joined.high, joined);
-}
-
 function holds(sequence: number, previous: Bytes, leaf: Bytes, link: Bytes): boolean {
 	const made = linked({ sequence: sequence - 1, link: previous }, leaf).link;
 	return toBase64(made) === toBase64(link);
@@ -208,8 +297,4 @@ export function numbered(noun: string, from: number, to: number): string {
 
 function missing(chain: string, numbers: string): Finding {
 	return { kind: "missing", line: null, message: `${numbers} of the chain ${chain}` };
-}
-
-function stretchesOf(runs: Runs | undefined): readonly Run[] {
-	return [...(runs?.byLow.values() ?? [])];
 }

@@ -129,4 +129,12 @@ export const auditLimits = {
 	auditPathAheadMs: 1_000,
 	/** Chains of a tenant: one for each region and shard, and for each storage that was lost. */
 	auditChainsRead: 10_000,
+
+	// Verifying an export of the audit log, whatever its size
+	/** Stretches of the chains that a filter left, some 40 MB of them; what neighbours each other is far less apart. */
+	auditVerifyRuns: 50_000,
+	/** Stretches of lines that have not come yet; not less than findings. */
+	auditVerifyGaps: 10_000,
+	/** Named one by one; the others are counted. */
+	auditVerifyFindings: 1_000,
 } as const;

@@ -1,11 +1,15 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { joinAppends } from "../../src/audit/block.ts";
-import type { Checkpoint } from "../../src/audit/checkpoint.ts";
-import { createStatementReader } from "../../src/audit/signer.ts";
+import { chainStart, leafOf, linked } from "../../src/audit/chain.ts";
+import { type Checkpoint, checkpointOf } from "../../src/audit/checkpoint.ts";
+import { writeExport } from "../../src/audit/export.ts";
+import { decodeRecord, splitAppend } from "../../src/audit/record.ts";
+import { createAuditSigner, createStatementReader } from "../../src/audit/signer.ts";
+import type { SourcedRecord } from "../../src/audit/source.ts";
 import { ExportVerifier, type Verdict } from "../../src/audit/verify.ts";
 import { call, newTenant, type Tenant } from "../support/tenant.ts";
 import { ExportForger } from "./forger.ts";
-import { drain, newAppend, objectAt, placeOfTests } from "./support.ts";
+import { drain, newAppend, objectAt, placeOfTests, unfiltered } from "./support.ts";
 
 type Line = ReturnType<typeof JSON.parse>;
 
@@ -291,6 +295,116 @@ describe("an export with a filter, beside a checkpoint that was kept", () => {
 		const checkpoint = await kept();
 		const verdict = await verify(await part(), keys, { ...checkpoint, ...change(checkpoint) });
 		expect(kindsOf(verdict)).toEqual([kind]);
+	});
+});
+
+describe("the verifier tells apart", () => {
+	const otherFilter = (text: string) => text.replace('"action":null', '"action":"sign"');
+
+	it("a first line that was changed from its record", async () => {
+		const [first = ""] = lines;
+		expect(otherFilter(first)).not.toBe(first);
+		const { findings } = await verify(lines.with(0, otherFilter(first)));
+		const message = `record 1, ${idOf(1)}, or the first line of the export`;
+		expect(findings).toEqual([{ kind: "changed", line: 2, message }]);
+	});
+
+	it("a first record that was changed, as far as it can", async () => {
+		const changed = edited(1, (line) => {
+			line.record.outcome = "invalid";
+		});
+		const { findings } = await verify(changed);
+		expect(findings).toMatchObject([{ kind: "changed", message: `record 1, ${idOf(1)}` }]);
+	});
+
+	it("a first line without records behind it", async () => {
+		const [first = "", end = ""] = await exported("?token=01900000-0000-7000-8000-000000000009");
+		const { findings } = await verify([otherFilter(first), end]);
+		expect(findings).toMatchObject([{ kind: "changed", line: 2 }]);
+		expect(findings[0]?.message).toMatch(/^the first line, /);
+	});
+
+	it("line ends that were changed from what else was, and tells them once", async () => {
+		const returned = (text: readonly string[]) => text.map((line) => `${line}\r`);
+		const verdict = await verify(returned(lines));
+		expect(verdict).toMatchObject({ records: 18, isWhole: true, found: 1 });
+		expect(verdict.findings).toMatchObject([{ kind: "changed", line: 1 }]);
+		expect(verdict.findings[0]?.message).toContain("line ends were changed");
+		const both = edited(7, (line) => {
+			line.record.outcome = "invalid";
+		});
+		const { findings } = await verify(returned(both));
+		expect(findings.map(({ line }) => line)).toEqual([1, 8]);
+		const some = await verify(lines.map((line, at) => (at < 3 ? line : `${line}\r`)));
+		expect(some.findings).toMatchObject([{ kind: "changed", line: 4 }]);
+	});
+});
+
+describe("the verifier keeps no more than it may", () => {
+	const kek = { id: "test", bytes: new Uint8Array(32) };
+	const signer = createAuditSigner([kek]);
+	const name = { id: "019aa000-0000-7000-8000-000000000000", tenant: "main" };
+	const chain = { ...name, region: "weur", shard: 0 };
+
+	/** An export of some of a chain's 100 records, as the service would sign it. */
+	async function signedOf(isLeft: (sequence: number) => boolean, action: string | null) {
+		let head = chainStart(chain);
+		const records = splitAppend(newAppend(placeOfTests("main"), 100)).map((encoded) => {
+			head = linked(head, leafOf(encoded));
+			return { ...head, record: decodeRecord(encoded), chain: chain.id } as SourcedRecord;
+		});
+		const left = records.filter(({ sequence }) => isLeft(sequence)).reverse();
+		const checkpoint = checkpointOf("main", { heads: [{ ...chain, ...head }], ended: [] }, 0);
+		const source = { read: async () => ({ records: left, reached: null }) };
+		const filter = { ...unfiltered, tenant: "main", action };
+		const expired = async function* () {};
+		const request = { id: "export", filter, checkpoint, source, signer, expired };
+		let text = "";
+		for await (const piece of writeExport(request)) text += piece;
+		return text.trimEnd().split("\n");
+	}
+
+	async function bounded(text: readonly string[]) {
+		const most = { runs: 10, gaps: 4, findings: 3 };
+		const reader = await createStatementReader(await signer.publicKeys());
+		const verifier = new ExportVerifier(reader, null, most);
+		for (const line of text) await verifier.line(line);
+		return verifier.done();
+	}
+
+	const isEven = (sequence: number) => sequence % 2 === 0;
+
+	it("of a part, which holds", async () => {
+		const verdict = await bounded(await signedOf(isEven, "sign"));
+		expect(verdict).toMatchObject({ records: 50, findings: [], isWhole: false });
+		expect(verdict.dropped).toBeGreaterThanOrEqual(40);
+	});
+
+	it("of a whole export, all of which it needs for as long as that may hold", async () => {
+		const holds = await bounded(await signedOf(() => true, null));
+		expect(holds).toMatchObject({ records: 100, findings: [], isWhole: true, dropped: 0 });
+		const torn = await bounded(await signedOf(isEven, null));
+		expect(torn).toMatchObject({ found: 50, isWhole: true, dropped: 0 });
+		const message = `number 1 of the chain ${chain.id}`;
+		expect(torn.findings[0]).toMatchObject({ kind: "missing", message });
+	});
+
+	it("of a whole export that does not hold anyway", async () => {
+		const all = await signedOf(isEven, null);
+		const { found, findings, dropped } = await bounded(all.with(0, `${all[0]}\r`));
+		expect(dropped).toBeGreaterThanOrEqual(40);
+		expect(found).toBe(2);
+		expect(findings[1]?.message).toMatch(/^50 numbers, in too many places to be named/);
+	});
+
+	it("of what it finds, and says how much that was", async () => {
+		const all = await signedOf(() => true, null);
+		const torn = all.filter((_, at) => at === 0 || at % 2 === 1);
+		const { found, findings } = await bounded(torn);
+		expect(findings).toHaveLength(3);
+		// The lines that are not there, and what is said of their chain.
+		expect(found).toBe(50 + 1);
+		expect(findings.map(({ message }) => message)).toContain("record 98 of the export");
 	});
 });
 

@@ -103,6 +103,31 @@ describe("npm run audit:verify", () => {
 		expect(changed.text).toMatch(/changed \(line 2\): record 1, [0-9a-f-]{36}/);
 	});
 
+	it("names a first line that was changed, and line ends, for what they are", async () => {
+		const text = await readFile(join(folder, kept, "audit.ndjson"), "utf8");
+		await writeFile(join(folder, "first.ndjson"), text.replace('"action":null', '"action":"sign"'));
+		const first = await verify("first.ndjson", ...keys);
+		expect(first.code).toBe(1);
+		expect(first.text).toMatch(
+			/changed \(line 2\): record 1, [0-9a-f-]{36}, or the first line of the export\n.*1 finding in/,
+		);
+		await writeFile(join(folder, "returns.ndjson"), text.replaceAll("\n", "\r\n"));
+		const returns = await verify("returns.ndjson", ...keys);
+		expect(returns.code).toBe(1);
+		expect(returns.text).toMatch(
+			/changed \(line 1\): .*line ends were changed.*\n.*1 finding in 2/,
+		);
+	});
+
+	it("counts findings that are too many to be told", async () => {
+		const text = await readFile(join(folder, kept, "audit.ndjson"), "utf8");
+		await writeFile(join(folder, "many.ndjson"), text + "{\n".repeat(1_500));
+		const { code, text: told } = await verify("many.ndjson", ...keys);
+		expect(code).toBe(1);
+		expect(told.match(/^unreadable/gm)).toHaveLength(100);
+		expect(told).toContain("1500 findings in 2 records, of which the first 100 are told");
+	});
+
 	it("fails for an export that ends before a checkpoint that was kept", async () => {
 		await stack.call("POST", "/v1/keys/payments/sign", { message: "aGVsbG8=" });
 		const checkpoint = await stack.call("GET", "/v1/audit/checkpoint");
