@@ -1,4 +1,5 @@
 import { toBase64 } from "../lib/bytes.ts";
+import { limits } from "../limits.ts";
 import type { Database, Statement } from "./client.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -101,7 +102,7 @@ export const statements = {
 	// As a function of the owner's: the worker's role can not change the schema.
 	ensurePartitions: {
 		name: "audit.ensurePartitions",
-		text: "select public.audit_ensure_partitions($1) as made",
+		text: "select public.audit_ensure_partitions($1, $2) as made",
 	},
 } as const satisfies Record<string, Statement>;
 
@@ -138,8 +139,32 @@ export async function insertEvents(
 	]);
 }
 
-/** Makes the partitions of today and the days to come; how many there were not yet. */
-export async function ensurePartitions(db: Database, daysAhead: number): Promise<number> {
-	const [row] = await db.query<{ made: number }>(statements.ensurePartitions, [daysAhead]);
-	return row?.made ?? 0;
+/** What is done by one statement, and by how many. */
+interface PartitionBounds {
+	readonly sliceRecords: number;
+	readonly calls: number;
+}
+
+const usualBounds: PartitionBounds = {
+	sliceRecords: limits.auditPartitionSliceRecords,
+	calls: limits.auditPartitionCallsPerRun,
+};
+
+/**
+ * Makes the partitions from yesterday to `daysAhead` days from today, and of older days that records wait
+ * for; how many. Where many wait, another run goes on.
+ */
+export async function ensurePartitions(
+	db: Database,
+	daysAhead: number,
+	{ sliceRecords, calls }: PartitionBounds = usualBounds,
+): Promise<number> {
+	let made = 0;
+	for (let call = 0; call < calls; call++) {
+		const params = [daysAhead, sliceRecords];
+		const [row] = await db.query<{ made: number | null }>(statements.ensurePartitions, params);
+		if (row?.made === 0) break;
+		made += row?.made ?? 0;
+	}
+	return made;
 }

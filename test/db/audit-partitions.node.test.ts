@@ -3,6 +3,8 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { grantApplicationRights, migrate } from "../../local/migrate.ts";
 import { type RunningPostgres, startPostgres, workerRole } from "../../local/postgres.ts";
+import { ensurePartitions } from "../../src/db/audit-events.ts";
+import type { Database } from "../../src/db/client.ts";
 import { newDataDir } from "../support/node/data-dir.ts";
 
 let dataDir: string;
@@ -23,6 +25,9 @@ beforeAll(async () => {
 	owner = new pg.Client(postgres.url);
 	worker = new pg.Client(postgres.workerUrl);
 	await Promise.all([owner.connect(), worker.connect()]);
+	// It would come at any moment, or not, and be waited for.
+	await owner.query("alter system set autovacuum = off");
+	await owner.query("select pg_reload_conf()");
 	today = began;
 	if ((await days())[0] === 0) today = utcDay(); // it came while the schema was made
 });
@@ -110,9 +115,12 @@ describe("partitions of the audit log", () => {
 				);
 			}
 		})();
-		for (let ahead = 12; ahead <= 21; ahead++) await ensure(ahead);
-		goesOn = false;
-		await inserting;
+		try {
+			for (let ahead = 12; ahead <= 21; ahead++) await ensure(ahead);
+		} finally {
+			goesOn = false;
+			await inserting;
+		}
 		await client.end();
 		expect(inserted).toBeGreaterThan(0);
 		expect(await countOf("audit_events")).toBe(before + inserted);
@@ -132,4 +140,313 @@ describe("partitions of the audit log", () => {
 		const refused = worker.query("select audit_ensure_partitions($1)", [ahead]);
 		await expect(refused).rejects.toThrow("days_ahead must be 0 to 31");
 	});
+});
+
+/** In days from today: far from those that the tests before have. */
+const aheadOfWaiting = 21;
+
+/** Records of one day that are different from each other, of three tenants; how many were added. */
+async function fill(day: number, count: number, client = worker): Promise<number> {
+	const { rowCount } = await client.query(
+		`insert into audit_events (tenant_id, at, id, request_id, action, target_name, version,
+			algorithm, address, cost, outcome, chain, sequence, link)
+		select 'tenant-' || n % 3, $2::timestamptz + make_interval(days => $1, secs => n % 86400), gen_random_uuid(),
+			gen_random_uuid(), 'sign', '', 0, '', '', 0, 'ok', gen_random_uuid(), n, sha256('link')
+		from generate_series(1, $3::int) n order by hashint4(n)`,
+		[day, today, count],
+	);
+	return rowCount ?? 0;
+}
+
+/** How many records of the day a reader of the log sees, and how many different ones. */
+async function seen(day: number, client = worker): Promise<{ rows: number; different: number }> {
+	const { rows } = await client.query(
+		`select count(*)::int as rows, count(distinct (tenant_id, at, id))::int as different from audit_events
+		where at >= $2::timestamptz + make_interval(days => $1) and at < $2::timestamptz + make_interval(days => $1 + 1)`,
+		[day, today],
+	);
+	return rows[0];
+}
+
+const once = (count: number) => ({ rows: count, different: count });
+
+/** One call with a small slice: how many partitions it made, null where there is more to do. */
+async function step(
+	slice: number,
+	client = worker,
+	ahead = aheadOfWaiting,
+): Promise<number | null> {
+	const { rows } = await client.query(
+		"select audit_ensure_partitions($1 - ((now() at time zone 'utc')::date - $2::date), $3) as made",
+		[ahead, today, slice],
+	);
+	return rows[0].made;
+}
+
+/** Calls until nothing is left to do; how many partitions there are more. */
+async function ensureAll(slice: number): Promise<number> {
+	let made = 0;
+	for (let call = 0; call < 200; call++) {
+		const more = await step(slice);
+		if (more === 0) return made;
+		made += more ?? 0;
+	}
+	throw new Error("there is always something left to do");
+}
+
+/** Takes the day's partition away, with what it has. */
+async function drop(day: number): Promise<void> {
+	const { rows } = await owner.query(
+		"select 'audit_events_' || to_char($1::date + $2::int, 'YYYYMMDD') as name",
+		[today, day],
+	);
+	await owner.query(`drop table ${rows[0].name}`);
+}
+
+/** How many sessions wait for a lock. */
+async function waits(): Promise<number> {
+	const { rows } = await owner.query(
+		"select count(*)::int as n from pg_stat_activity where wait_event_type = 'Lock'",
+	);
+	return rows[0].n;
+}
+
+/** On a busy machine the log can not always be had for oneself within a second: the next call tries again. */
+function unlessLocked(error: unknown): null {
+	if (error instanceof pg.DatabaseError && error.code === "55P03") return null;
+	throw error;
+}
+
+describe("records that wait for the partition of their day", () => {
+	it("come to it over several calls, and are seen once at every step", async () => {
+		let count = await fill(-40, 2_500);
+		const steps: (number | null)[] = [];
+		while (steps.at(-1) !== 0) {
+			steps.push(await step(1_000));
+			expect(await seen(-40), `after ${steps}`).toEqual(once(count));
+			if (steps.at(-1) !== null) continue;
+			// Before what is copied and behind it, and some that are there already.
+			count += await fill(-40, 30);
+			const again = await worker.query(
+				`insert into audit_events select * from audit_events where tenant_id = 'tenant-1' and at < $1
+				on conflict do nothing`,
+				[today],
+			);
+			expect(again.rowCount).toBe(0);
+			expect(await seen(-40)).toEqual(once(count));
+			expect(await days()).not.toContain(-40);
+		}
+		expect(steps).toEqual([null, null, null, 1, 0]);
+		expect(await days()).toContain(-40);
+		await fill(-40, 7);
+		expect(await seen(-40)).toEqual(once(count + 7));
+		expect(await countOf("only audit_events_default")).toBe(1); // of day 40, from before
+	});
+
+	it("keep no day that nobody waits for from being made", async () => {
+		await fill(-41, 1_200);
+		const ahead = aheadOfWaiting + 1;
+		expect(await step(500, worker, ahead)).toBe(1);
+		expect((await days()).at(-1)).toBe(ahead);
+		expect(await step(500, worker, ahead)).toBe(null);
+		expect(await step(500, worker, ahead + 1)).toBe(1);
+		expect((await days()).at(-1)).toBe(ahead + 1);
+		expect(await days()).not.toContain(-41);
+		expect(await ensureAll(500)).toBe(1);
+		expect(await seen(-41)).toEqual(once(1_200));
+	});
+
+	it("bring the missing days with them where it would take long to look through all that is there", async () => {
+		const archived = "insert into audit_archive_days values ($1::date - 42, now(), now())";
+		await owner.query(archived, [today]);
+		// A page for each record: 128 MiB and more.
+		await owner.query("alter table audit_events_default set (fillfactor = 10)");
+		const wide = `insert into audit_events (tenant_id, at, id, request_id, action, target_name, version,
+				algorithm, address, cost, outcome, chain, sequence, link)
+			select 'wide', $1::timestamptz - interval '42 days', gen_random_uuid(), gen_random_uuid(), 'sign', '', 0, '',
+				repeat('x', 800), 0, 'ok', gen_random_uuid(), n, sha256('link') from generate_series(1, 16500) n`;
+		await owner.query(wide, [today]);
+		for (const day of [-1, 5, 6]) await drop(day);
+		expect(await step(5_000)).toBe(null);
+		expect(await days()).not.toContain(5);
+		expect(await ensureAll(5_000)).toBe(3);
+		expect(await days()).toEqual(expect.arrayContaining([-1, 5, 6]));
+		expect(await days()).not.toContain(-42);
+		expect(await seen(-42)).toEqual(once(16_500));
+		await owner.query("delete from audit_archive_days");
+		expect(await ensureAll(5_000)).toBe(1);
+		expect(await days()).toContain(-42);
+		expect(await seen(-42)).toEqual(once(16_500));
+	});
+
+	it("come to days however old, but not to one that was archived, or to none", async () => {
+		const archived = "insert into audit_archive_days values ($1::date - 55, now(), now())";
+		await owner.query(archived, [today]);
+		for (const day of [-50, -55, -9_000]) await fill(day, 3);
+		for (const at of ["-infinity", "1960-01-01", "infinity"]) {
+			await worker.query(
+				`insert into audit_events select tenant_id, $1, gen_random_uuid(), request_id, token_id, action, target_id,
+					target_name, version, algorithm, address, input_kind, input, signature, cost, outcome, chain,
+					sequence, link from audit_events limit 1`,
+				[at],
+			);
+		}
+		const before = await countOf("audit_events");
+		expect(await ensureAll(1_000)).toBe(2);
+		expect(await days()).toEqual(expect.arrayContaining([-9_000, -50]));
+		expect(await days()).not.toContain(-55);
+		for (const day of [-50, -55, -9_000]) expect(await seen(day)).toEqual(once(3));
+		expect(await countOf("audit_events")).toBe(before);
+		expect(await countOf("only audit_events_default")).toBe(3 + 3 + 1);
+		expect(await ensureAll(1_000)).toBe(0);
+	});
+
+	it("are archived as any others, and their day is not made again for what comes later", async () => {
+		const day = (await owner.query("select ($1::date - 50)::text as day", [today])).rows[0].day;
+		const call = async (name: string) =>
+			(await worker.query(`select ${name}($1) as done`, [day])).rows[0].done;
+		expect(await call("audit_close_partition")).toBe(true);
+		await worker.query(
+			`insert into audit_archives (tenant_id, day, state)
+			select distinct tenant_id, $1::date, 'archived' from audit_events`,
+			[day],
+		);
+		expect(await call("audit_drop_partition")).toBe(true);
+		expect(await seen(-50)).toEqual(once(0));
+		await fill(-50, 2);
+		expect(await ensureAll(1_000)).toBe(0);
+		expect(await seen(-50)).toEqual(once(2));
+	});
+
+	it("come to so many days at once at the most, and to the others next", async () => {
+		for (let day = -135; day < -100; day++) await fill(day, 2);
+		expect(await step(1_000)).toBe(31);
+		expect(await step(1_000)).toBe(4);
+		expect(await step(1_000)).toBe(0);
+		expect(await days()).toEqual(expect.arrayContaining([-135, -101]));
+	});
+
+	it("are seen once by whoever reads and adds while two at once copy them", async () => {
+		let count = await fill(-60, 4_000);
+		const clients = Array.from({ length: 4 }, () => new pg.Client(postgres.workerUrl));
+		await Promise.all(clients.map((client) => client.connect()));
+		const [reader, adder, ...callers] = clients as [pg.Client, pg.Client, ...pg.Client[]];
+		let goesOn = true;
+		let reads = 0;
+		const reading = (async () => {
+			for (let least = 0; goesOn; reads++) {
+				const { rows, different } = await seen(-60, reader);
+				expect(rows).toBe(different);
+				expect(rows).toBeGreaterThanOrEqual(Math.max(least, 4_000));
+				least = rows;
+			}
+		})();
+		const adding = (async () => {
+			while (goesOn) {
+				const added = await fill(-60, 10, adder);
+				count += added;
+			}
+		})();
+		let made = 0;
+		const calling = callers.map(async (client) => {
+			while (made === 0) {
+				const more = await step(300, client).catch(unlessLocked);
+				made += more ?? 0;
+			}
+		});
+		try {
+			await Promise.all(calling);
+		} finally {
+			goesOn = false;
+			await Promise.all([reading, adding]);
+		}
+		await Promise.all(clients.map((client) => client.end()));
+		expect(made).toBe(1);
+		expect(reads).toBeGreaterThan(3);
+		expect(await seen(-60)).toEqual(once(count));
+		expect(await days()).toContain(-60);
+	});
+
+	it("hold up nobody who reads or adds while an upkeep of the table is waited for", async () => {
+		await fill(-65, 10);
+		const others = [new pg.Client(postgres.url), new pg.Client(postgres.workerUrl)];
+		await Promise.all(others.map((client) => client.connect()));
+		const [keeper, caller] = others as [pg.Client, pg.Client];
+		await keeper.query("begin");
+		await keeper.query("lock table audit_events_default in share update exclusive mode"); // as vacuum does
+		let isOver = false;
+		const refused = expect(step(100, caller).finally(() => (isOver = true))).rejects.toThrow(
+			"lock timeout",
+		);
+		await expect.poll(waits).toBe(1);
+		await fill(-65, 10);
+		expect(await seen(-65)).toEqual(once(20));
+		expect(isOver).toBe(false);
+		await refused;
+		await keeper.query("rollback");
+		expect(await step(100, caller)).toBe(1);
+		expect(await seen(-65)).toEqual(once(20));
+		await Promise.all(others.map((client) => client.end()));
+	});
+
+	it("leave a default partition as it was before, and nothing beside it", async () => {
+		const { rows } = await owner.query(
+			`select indexname as name from pg_indexes where tablename = 'audit_events_default'
+			union all select conname from pg_constraint where conrelid = 'audit_events_default'::regclass and contype <> 'n'
+			union all select tgname from pg_trigger where tgrelid = 'audit_events_default'::regclass
+			union all select relname from pg_class where relname like 'audit_moving%' order by 1`,
+		);
+		expect(rows.map(({ name }) => name)).toEqual([
+			"audit_events_default_by_at",
+			"audit_events_default_pkey",
+			"audit_events_default_pkey",
+			"audit_events_default_tenant_id_target_id_at_id_idx",
+			"audit_events_input_check",
+			"audit_events_link_check",
+			"audit_events_signature_check",
+		]);
+		expect(await countOf("audit_moves")).toBe(0);
+	});
+
+	it("are brought on by one run after the other", async () => {
+		const db = {
+			query: async ({ text }, params) => (await worker.query(text, [...params])).rows,
+		} as Pick<Database, "query"> as Database;
+		const ahead = async () => {
+			const { rows } = await owner.query(
+				"select (now() at time zone 'utc')::date - $1::date as n",
+				[today],
+			);
+			return aheadOfWaiting - rows[0].n;
+		};
+		await fill(-70, 250);
+		const run = async () => ensurePartitions(db, await ahead(), { sliceRecords: 100, calls: 3 });
+		expect([await run(), await run(), await run()]).toEqual([0, 1, 0]);
+		expect(await seen(-70)).toEqual(once(250));
+	});
+
+	it("are not lost when the schema goes back while they are copied", async () => {
+		await fill(-80, 300);
+		expect([await step(100), await step(100)]).toEqual([null, null]);
+		await fill(-80, 10);
+		await migrate(postgres.url, 9);
+		expect(await seen(-80)).toEqual(once(310));
+		await migrate(postgres.url);
+		expect(await seen(-80)).toEqual(once(310));
+		expect(await ensureAll(100)).toBe(1);
+		expect(await seen(-80)).toEqual(once(310));
+	});
+
+	it.each([[0], [100_001], [null]])("are not copied by slices of %s", async (slice) => {
+		await expect(step(slice as number)).rejects.toThrow("slice must be 1 to 100000");
+	});
+
+	it.each(["repeatable read", "serializable"])(
+		"are not copied by who sees no new ones: %s",
+		async (level) => {
+			await worker.query(`begin isolation level ${level}`);
+			await expect(step(100)).rejects.toThrow("the isolation level must be read committed");
+			await worker.query("rollback");
+		},
+	);
 });

@@ -87,6 +87,7 @@ describe("the migrations", () => {
 			"audit_archives",
 			"audit_archive_files",
 			"audit_late",
+			"audit_moves",
 			"benchmark_turns",
 			"benchmark_runs",
 			"alerts",
@@ -333,6 +334,9 @@ describe("the worker's role", () => {
 		["forget an archived day", "delete from audit_archives"],
 		["rewrite what is in a file", "update audit_archive_files set file = '{}'"],
 		["note a record that did not come", "insert into audit_late values ('main', '2000-01-02')"],
+		["pass over records that wait", "update audit_moves set tenant_id = 'z'"],
+		["make tables beside the log", "select audit_begin_move(7)"],
+		["put tables into the log", "select audit_end_move()"],
 		["rewrite a run", "update benchmark_runs set figures = '{}'"],
 		["rewrite an alert", "update alerts set advice = ''"],
 		["count what was not done", "update usage_daily set signatures = 9"],
@@ -470,6 +474,7 @@ describe("the schema's own rules", () => {
 		const others = rows.filter(({ indexdef }) => !/\((tenant_id|id)[,)]/.test(indexdef));
 		expect(others.map(({ indexname }) => indexname).sort()).toEqual([
 			"audit_archive_days_pkey",
+			"audit_events_default_by_at",
 			"audit_outbox_by_age",
 			"effects_by_age",
 			"key_versions_by_kek",
