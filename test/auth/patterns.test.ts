@@ -115,7 +115,7 @@ describe("the pattern as SQL's LIKE", () => {
 		expect(wrong).toEqual([]);
 		// Both answers are well represented, or the comparison would say little.
 		const matching = rows.filter((row) => row.matches).length;
-		expect(matching).toBeGreaterThan(100);
+		expect(matching).toBeGreaterThan(20);
 		expect(matching).toBeLessThan(1_900);
 	});
 });
