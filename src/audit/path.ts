@@ -10,7 +10,7 @@ import {
 	linked,
 } from "./chain.ts";
 import { canonicalRecord, timeOf } from "./record.ts";
-import { firstIdAt, type RecordSource, type SourcedRecord } from "./source.ts";
+import { firstIdAt, type RecordSource, type SourcedRecord, unfiltered } from "./source.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -81,15 +81,7 @@ async function eachPage(
 	from: string | null,
 	isEnough: (records: readonly SourcedRecord[]) => boolean,
 ): Promise<void> {
-	const all = {
-		targetId: null,
-		targetName: null,
-		tokenId: null,
-		action: null,
-		from: null,
-		to: null,
-	};
-	const filter = { ...all, tenant, limit: limits.auditPathRecords };
+	const filter = { ...unfiltered, tenant, limit: limits.auditPathRecords };
 	for (let before = from, page = 0; page < limits.auditPathPages; page++) {
 		const { records, reached } = await source.read({ ...filter, before });
 		if (isEnough(records) || reached === null) return;

@@ -16,6 +16,12 @@ export interface RecordFilter extends EventFilter {
 	readonly tenant: string;
 }
 
+/** What leaves all records of a tenant in. */
+export const unfiltered = {
+	...{ targetId: null, targetName: null, tokenId: null, action: null },
+	...{ from: null, to: null },
+};
+
 /** The next records of a filter, the newest first: in the order of their ids, which begin with the time. */
 export interface RecordQuery extends RecordFilter {
 	/** Only ids that are less than this one, as text; null to begin with the newest. */

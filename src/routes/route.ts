@@ -117,7 +117,7 @@ export type PublicRoute = PublicSpec<unknown, unknown, unknown> & {
 	readonly handle: PublicHandler<unknown, unknown, unknown>;
 };
 
-/** Whether a body is looked at, were it only to refuse it: to read something it has none (RFC 9110 section 9.3.1). */
+/** Whether a body is looked at, if only to refuse it. One of a GET has no meaning (RFC 9110 section 9.3.1). */
 export function readsBody({ method }: Route): boolean {
 	return method !== "get";
 }

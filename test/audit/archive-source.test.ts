@@ -7,6 +7,7 @@ import {
 	newestFirst,
 	type RecordQuery,
 	type SourcedRecord,
+	unfiltered,
 } from "../../src/audit/source.ts";
 import { limits } from "../../src/limits.ts";
 import { ownerSql } from "../support/tenant.ts";
@@ -20,7 +21,6 @@ import {
 	small,
 	wrapBucket,
 } from "./archive-support.ts";
-import { unfiltered } from "./support.ts";
 
 const tenant = newTenantName();
 const records: SourcedRecord[] = [];

@@ -5,10 +5,10 @@ import { buildBlock, joinAppends } from "../../src/audit/block.ts";
 import { type ChainHead, chainStart } from "../../src/audit/chain.ts";
 import { appendTime, encodeAppend, firstId, timeOf } from "../../src/audit/record.ts";
 import type { RecordQuery } from "../../src/audit/source.ts";
+import { unfiltered } from "../../src/audit/source.ts";
 import { systemRandom } from "../../src/lib/random.ts";
 import { uuidv7 } from "../../src/lib/uuid.ts";
 import { limits } from "../../src/limits.ts";
-import { unfiltered } from "./support.ts";
 
 const chain = { id: uuidv7(() => 1, systemRandom), tenant: "t", region: "enam", shard: 0 };
 const query: RecordQuery = {

@@ -1,14 +1,18 @@
 import { env } from "cloudflare:workers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type ColdLogRpc, openCold, told } from "../../src/audit/cold.ts";
-import { AuditUnreadable, newestFirst, type SourcedRecord } from "../../src/audit/source.ts";
+import {
+	AuditUnreadable,
+	newestFirst,
+	type SourcedRecord,
+	unfiltered,
+} from "../../src/audit/source.ts";
 import { DatabaseUnavailable } from "../../src/db/client.ts";
 import { exportAudit, getAuditRecordProof } from "../../src/routes/audit.ts";
 import { serve } from "../../src/routes/serve.ts";
 import { inBackground } from "../support/background.ts";
 import { newTenant, type Tenant } from "../support/tenant.ts";
 import { archiveAll, dropDays, fill, keysUnder, newDay, services } from "./archive-support.ts";
-import { unfiltered } from "./support.ts";
 
 let tenant: Tenant;
 let records: SourcedRecord[];

@@ -4,6 +4,7 @@ import { archiveSource } from "../../src/audit/archive-source.ts";
 import { expireSlice } from "../../src/audit/expire.ts";
 import { appendOfChange } from "../../src/audit/outbox.ts";
 import { decodeRecord, splitAppend } from "../../src/audit/record.ts";
+import { unfiltered } from "../../src/audit/source.ts";
 import type { TenantDay } from "../../src/db/audit-archives.ts";
 import { newTenant, ownerSql, type Tenant } from "../support/tenant.ts";
 import {
@@ -16,7 +17,6 @@ import {
 	services,
 	stateOf,
 } from "./archive-support.ts";
-import { unfiltered } from "./support.ts";
 
 const dayMs = 24 * 3600 * 1000;
 let tenant: Tenant;

@@ -4,18 +4,15 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { joinAppends } from "../../src/audit/block.ts";
 import { type AuditPlaces, createAuditReader } from "../../src/audit/reader.ts";
 import { decodeRecord, splitAppend } from "../../src/audit/record.ts";
-import { AuditUnreadable, type RecordQuery, type RecordSource } from "../../src/audit/source.ts";
+import {
+	AuditUnreadable,
+	type RecordQuery,
+	type RecordSource,
+	unfiltered,
+} from "../../src/audit/source.ts";
 import type { Database } from "../../src/db/client.ts";
 import { createServices } from "../../src/services.ts";
-import {
-	drain,
-	newAppend,
-	newPlace,
-	objectAt,
-	placeOfTests,
-	unfiltered,
-	waitingIn,
-} from "./support.ts";
+import { drain, newAppend, newPlace, objectAt, placeOfTests, waitingIn } from "./support.ts";
 
 const services = createServices(env);
 const places: AuditPlaces = {

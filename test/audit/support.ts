@@ -113,16 +113,6 @@ export function ring(place: string): Promise<boolean> {
 	return runDurableObjectAlarm(objectAt(place));
 }
 
-/** A filter that leaves all records in. */
-export const unfiltered = {
-	targetId: null,
-	targetName: null,
-	tokenId: null,
-	action: null,
-	from: null,
-	to: null,
-};
-
 /** Moves all that an object has to Postgres. */
 export async function drain(place: string): Promise<void> {
 	for (let attempt = 0; attempt < 500; attempt++) {

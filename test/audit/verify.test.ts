@@ -6,10 +6,11 @@ import { writeExport } from "../../src/audit/export.ts";
 import { decodeRecord, splitAppend } from "../../src/audit/record.ts";
 import { createAuditSigner, createStatementReader } from "../../src/audit/signer.ts";
 import type { SourcedRecord } from "../../src/audit/source.ts";
+import { unfiltered } from "../../src/audit/source.ts";
 import { ExportVerifier, type Verdict } from "../../src/audit/verify.ts";
 import { call, newTenant, type Tenant } from "../support/tenant.ts";
 import { ExportForger } from "./forger.ts";
-import { drain, newAppend, objectAt, placeOfTests, unfiltered } from "./support.ts";
+import { drain, newAppend, objectAt, placeOfTests } from "./support.ts";
 
 type Line = ReturnType<typeof JSON.parse>;
 

@@ -102,7 +102,7 @@ describe("the pattern as SQL's LIKE", () => {
 	});
 
 	it("agrees with the glob on PostgreSQL", async () => {
-		const pairs = fc.sample(fc.tuple(pattern, name), 2_000);
+		const pairs = fc.sample(fc.tuple(pattern, name), 4_000);
 		const rows = await ownerSql().query(
 			`select t.name like t.pattern as matches
 			from unnest($1::text[], $2::text[]) with ordinality as t (name, pattern, at) order by t.at`,
@@ -115,7 +115,7 @@ describe("the pattern as SQL's LIKE", () => {
 		expect(wrong).toEqual([]);
 		// Both answers are well represented, or the comparison would say little.
 		const matching = rows.filter((row) => row.matches).length;
-		expect(matching).toBeGreaterThan(20);
-		expect(matching).toBeLessThan(1_900);
+		expect(matching).toBeGreaterThan(100);
+		expect(matching).toBeLessThan(3_900);
 	});
 });
