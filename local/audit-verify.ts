@@ -15,6 +15,8 @@ import type { Checkpoint } from "../src/audit/checkpoint.ts";
 import { type AuditJwk, createStatementReader, type StatementReader } from "../src/audit/signer.ts";
 import { ExportVerifier, type Verdict } from "../src/audit/verify.ts";
 import { verifyParquet } from "../src/audit/verify-parquet.ts";
+import { type ProofVerdict, verifyProof } from "../src/audit/verify-proof.ts";
+import type { Finding } from "../src/audit/walk.ts";
 import { limits } from "../src/limits.ts";
 import { linesOf } from "./lines.ts";
 import { inOneLine, Problem, runCommand } from "./problem.ts";
@@ -22,7 +24,7 @@ import { progressBar, showProgress } from "./progress.ts";
 
 const findingsShown = 100;
 
-/** Checks an export of the audit log with nothing but the public key. */
+/** Checks an export of the audit log, or the proof of a record, with nothing but the public key. */
 async function main(args: string[]): Promise<void> {
 	const { values, positionals } = parseArgs({
 		args,
@@ -30,7 +32,7 @@ async function main(args: string[]): Promise<void> {
 		allowPositionals: true,
 	});
 	const [source, ...others] = positionals;
-	if (!source || others.length > 0) throw new Problem("name one export: a file or a URL");
+	if (!source || others.length > 0) throw new Problem("name one export or proof: a file or a URL");
 	if (!values.keys) {
 		throw new Problem(
 			"name the public keys with --keys: /.well-known/audit-jwks.json, kept earlier",
@@ -38,9 +40,14 @@ async function main(args: string[]): Promise<void> {
 	}
 	const statements = await readerOf(values.keys);
 	const since = values.since === undefined ? null : await checkpointOf(values.since, statements);
-	const verifier = new ExportVerifier(statements, since);
 	const { stream, bytes } = await open(source);
 	const opened = await peek(stream);
+	if (isProof(opened.first)) {
+		const text = await whole(counting(source, opened.rest, () => {}));
+		reportProof(await verifyProof(text, statements, since), values.since);
+		return;
+	}
+	const verifier = new ExportVerifier(statements, since);
 	try {
 		if (isParquet(opened.first)) await readParquet(source, opened.rest, verifier);
 		else await readLines(source, opened.rest, bytes, verifier);
@@ -117,15 +124,31 @@ async function peek(stream: AsyncIterable<Uint8Array>) {
 	return { first, rest: rest() };
 }
 
+/** One JSON document, by the member that it begins with, however it was written since. */
+function isProof(first: Uint8Array): boolean {
+	const text = Buffer.from(first.subarray(0, 256)).toString("utf8");
+	return /^\s*\{\s*"(record|canonical|leaf|signed|path|archived)"/.test(text);
+}
+
+/** All of a document; nothing of one that is longer than a line of an export may be. */
+async function whole(stream: AsyncIterable<Uint8Array>): Promise<string> {
+	const chunks: Uint8Array[] = [];
+	let length = 0;
+	for await (const chunk of stream) {
+		length += chunk.length;
+		if (length > limits.auditExportLineBytes) return "";
+		chunks.push(chunk);
+	}
+	return Buffer.concat(chunks).toString("utf8");
+}
+
 function isParquet(first: Uint8Array): boolean {
 	return Buffer.from(first.subarray(0, 4)).toString("latin1") === "PAR1";
 }
 
 function report(verdict: Verdict, place: "line" | "row"): void {
 	const { records, chains, findings, found, isWhole, checkpoint, expired, filter } = verdict;
-	for (const { kind, line, message } of findings.slice(0, findingsShown)) {
-		console.error(`${kind}${line === null ? "" : ` (${place} ${line})`}: ${message}`);
-	}
+	tell(findings.slice(0, findingsShown), place);
 	if (found > 0) {
 		if (verdict.dropped > 0) console.error(apart);
 		const shown = found > findingsShown ? `, of which the first ${findingsShown} are told` : "";
@@ -147,6 +170,37 @@ function report(verdict: Verdict, place: "line" | "row"): void {
 	}
 	for (const id of checkpoint?.ended ?? []) {
 		console.log(`The chain ${id} lost its object; nobody signs where it ended.`);
+	}
+}
+
+function reportProof(
+	{ findings, record, checkpoint, passesKept, day }: ProofVerdict,
+	since: string | undefined,
+): void {
+	tell(findings, "line");
+	if (findings.length > 0 || !record) throw new Problem("this is not what the service signed.");
+	if (since !== undefined && passesKept === null) {
+		throw new Problem(`the links of this proof do not come by ${since}, which is of another place`);
+	}
+	const { id, action, target, at, chain, sequence } = record;
+	const what = [action, target.name ?? target.id, `at ${at}`].join(" ");
+	console.log(`The record ${id} holds: ${what}, number ${sequence} of the chain ${chain}.`);
+	if (checkpoint) {
+		const by = passesKept ? `, by way of ${since}` : "";
+		const links = counted(checkpoint.links, "link");
+		console.log(`${links} to the checkpoint of ${checkpoint.at}${by}.`);
+	}
+	if (day) console.log(`It is a leaf of the manifest of ${day}.`);
+	if (!checkpoint && !day) {
+		console.log(
+			"Nothing but the service's word says where it stands: its chain has gone on too far.",
+		);
+	}
+}
+
+function tell(findings: readonly Finding[], place: "line" | "row"): void {
+	for (const { kind, line, message } of findings) {
+		console.error(`${kind}${line === null ? "" : ` (${place} ${line})`}: ${message}`);
 	}
 }
 
@@ -259,8 +313,9 @@ async function* counting(
 
 const usage = `npm run audit:verify -- FILE|URL --keys FILE|URL [--since CHECKPOINT]
 
-Checks an export of the audit log, NDJSON or Parquet, offline: links, roots and signatures (docs/guides/audit.md).
+Checks an export of the audit log, NDJSON or Parquet, or the proof of a record, offline: links, roots and
+signatures (docs/guides/audit.md).
 The keys are those of /.well-known/audit-jwks.json. A URL is asked with the token in EDGESIGN_TOKEN.
-With --since the export must go on from a checkpoint that was kept.`;
+With --since the export must go on from a checkpoint that was kept, and a proof's links must come by it.`;
 
 if (import.meta.main) await runCommand(main, usage);

@@ -92,6 +92,23 @@ describe("npm run audit:verify", () => {
 		expect(changed.text).toMatch(/changed \(row 1\): record 1, [0-9a-f-]{36}/);
 	});
 
+	it("reads the proof of a record, which may come by a checkpoint that was kept", async () => {
+		const { records } = await stack.call<{ records: { id: string }[] }>("GET", "/v1/audit");
+		const [newest, first] = records.map(({ id }) => `${stack.url}/v1/audit/records/${id}/proof`);
+		const holds = await verify(newest ?? "", ...keys, "--since", `${kept}/checkpoint.json`);
+		expect(holds).toMatchObject({ code: 0, text: expect.stringContaining("sign payments at") });
+		expect(holds.text).toMatch(/1 link to the checkpoint of .*, by way of .*checkpoint\.json/);
+
+		const proof = await stack.fetch("GET", new URL(first ?? "").pathname);
+		const pretty = JSON.stringify(await proof.json(), null, 2);
+		await writeFile(join(folder, "proof.json"), pretty);
+		expect(await verify("proof.json", ...keys)).toMatchObject({ code: 0 });
+		await writeFile(join(folder, "changed.json"), pretty.replace("payments", "payment5"));
+		const changed = await verify("changed.json", ...keys);
+		expect(changed.code).toBe(1);
+		expect(changed.text).toContain("changed: what is told of the record");
+	});
+
 	it("names a record that was changed, and fails", async () => {
 		const text = await readFile(join(folder, kept, "audit.ndjson"), "utf8");
 		await writeFile(
