@@ -2,7 +2,6 @@ import { equalConstantTime, fromBase64, fromHex, toBase64 } from "../lib/bytes.t
 import { isUuid } from "../lib/uuid.ts";
 import { type ChainHead, leafOf, linked } from "./chain.ts";
 import { type Checkpoint, isSound } from "./checkpoint.ts";
-import type { Manifest } from "./manifest.ts";
 import { rootBy } from "./merkle.ts";
 import { decodeRecord } from "./record.ts";
 import { showRecord } from "./shown.ts";
@@ -29,6 +28,14 @@ interface Proof {
 		readonly records: number;
 		readonly hashes: readonly string[];
 	} | null;
+}
+
+/** What a manifest says of its day as a whole (docs/storage.md). */
+interface ManifestedDay {
+	readonly tenant: string;
+	readonly day: string;
+	readonly records: number;
+	readonly root: string;
 }
 
 export interface ProofVerdict {
@@ -89,7 +96,8 @@ export async function verifyProof(
 	if (passesKept === false) find("changed", "its links do not lead through the kept checkpoint");
 
 	const manifest =
-		archived && ((await read("edgesign-audit-manifest+jwt", archived.manifest)) as Manifest | null);
+		archived &&
+		((await read("edgesign-audit-manifest+jwt", archived.manifest)) as ManifestedDay | null);
 	const isItsDay = manifest?.tenant === tenant && manifest.day === record.at.slice(0, 10);
 	if (archived && !isItsDay) {
 		find("forged", "the manifest is not signed for this tenant and day by one of these keys");
@@ -139,7 +147,7 @@ function passes(links: readonly ChainHead[], chain: string, checkpoint: Checkpoi
 }
 
 function leadsTo(
-	{ records, root }: Manifest,
+	{ records, root }: ManifestedDay,
 	archived: NonNullable<Proof["archived"]>,
 	leaf: Bytes,
 ): boolean {
