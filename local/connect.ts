@@ -40,6 +40,8 @@ export function withdrawStack(dataDir: string): Promise<void> {
 export function dataFolderPath(given: string | undefined): string {
 	const project = join(import.meta.dirname, "..");
 	if (given === undefined) return join(project, ".data");
+	// Of a variable that is not set: the keys would lie among the project's own files.
+	if (given === "") throw new Problem("--data needs the name of a folder");
 	return resolve(process.env.INIT_CWD ?? process.cwd(), given);
 }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { parseKeyEncryptionKeys } from "../src/lib/keks.ts";
+import { logLevelOf, logLevels } from "../src/lib/log-levels.ts";
 import { announceStack, type StackAddresses, withdrawStack } from "./connect.ts";
 import { withDatabase } from "./database.ts";
 import { adminToken, type DataFolder, keyEncryptionKeys } from "./folder.ts";
@@ -8,6 +9,7 @@ import type { Guard } from "./guard.ts";
 import { grantApplicationRights, migrate } from "./migrate.ts";
 import { startNeonGateway } from "./neon.ts";
 import { startPostgres, workerRole } from "./postgres.ts";
+import { Problem } from "./problem.ts";
 import { type RedisEngineName, startRedisGateway } from "./redis.ts";
 import { ensureAdmin } from "./tenants.ts";
 import { allSettledOrThrow, type Undo } from "./undo.ts";
@@ -41,6 +43,7 @@ export interface Services extends StackAddresses {
 /** Starts all that the worker needs beside itself: PostgreSQL with the schema, and the gateways. */
 export async function startServices(options: ServicesOptions): Promise<Services> {
 	const { folder, undo, urls } = options;
+	const level = logLevel();
 	// Before PostgreSQL makes its files: a folder that has those must have the keys.
 	const keys = await keyEncryptionKeys(folder);
 	const [database, redis] = await allSettledOrThrow([startDatabase(options), startRedis(options)]);
@@ -57,7 +60,7 @@ export async function startServices(options: ServicesOptions): Promise<Services>
 	await announceStack(folder.path, services);
 	return {
 		...services,
-		vars: variablesFor(services),
+		vars: variablesFor(services, level),
 		redisEngine: redis.engine,
 		adminToken: database.admin.token,
 		adminTokenIsNew: database.admin.isNew,
@@ -77,15 +80,22 @@ async function missingKeks(databaseUrl: string, keys: string): Promise<string[]>
 	return rows.map((row) => row.kek_id).filter((id) => !known.has(id));
 }
 
-function variablesFor(services: StackAddresses): Record<string, string> {
+/** The worker would begin with any, and then answer nothing but 500. */
+function logLevel(): string {
+	// A line for every request would hide the addresses in the terminal.
+	const text = process.env.LOG_LEVEL || "warn";
+	if (logLevelOf(text)) return text;
+	throw new Problem(`LOG_LEVEL must be one of ${logLevels.join(", ")}, not "${text}"`);
+}
+
+function variablesFor(services: StackAddresses, level: string): Record<string, string> {
 	return {
 		DATABASE_URL: services.workerDatabaseUrl,
 		NEON_GATEWAY: services.neonUrl,
 		UPSTASH_REDIS_REST_URL: services.redisUrl,
 		UPSTASH_REDIS_REST_TOKEN: services.redisToken,
 		KEY_ENCRYPTION_KEYS: services.keyEncryptionKeys,
-		// A line for every request would hide the addresses in the terminal.
-		LOG_LEVEL: process.env.LOG_LEVEL ?? "warn",
+		LOG_LEVEL: level,
 	};
 }
 

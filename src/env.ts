@@ -1,4 +1,5 @@
 import { ConfigError, type KeyEncryptionKey, parseKeyEncryptionKeys } from "./lib/keks.ts";
+import { type LogLevel, logLevelOf, logLevels } from "./lib/log-levels.ts";
 import { limits } from "./limits.ts";
 
 /** What the platform hands to the worker: strings and bindings, nothing checked yet. */
@@ -42,9 +43,6 @@ export interface ArchiveEnv
 	/** Whose requests are served on this worker's thread: the local stack's locations. */
 	[neighbour: `NEIGHBOUR_${number}`]: Service;
 }
-
-export const logLevels = ["debug", "info", "warn", "error"] as const;
-export type LogLevel = (typeof logLevels)[number];
 
 /** What every worker has of it. */
 interface CommonConfig {
@@ -125,7 +123,7 @@ function urlOf(env: Texts, name: TextVariable, protocols: readonly string[]): st
 }
 
 function parseLogLevel(value: string | undefined): LogLevel {
-	const level = logLevels.find((known) => known === (value ?? "info"));
+	const level = logLevelOf(value ?? "info");
 	if (!level) throw new ConfigError(`LOG_LEVEL must be one of ${logLevels.join(", ")}`);
 	return level;
 }

@@ -1,7 +1,6 @@
 import type { PoolEvent } from "../db/pool-figures.ts";
 import type { QueryEvent } from "../db/statistics.ts";
-import type { LogLevel } from "../env.ts";
-import { logLevels } from "../env.ts";
+import { type LogLevel, logLevels } from "../lib/log-levels.ts";
 
 /** What the service tells its operator, as one typed event a line. No event has room for a secret. */
 export type LogEvent =

@@ -249,9 +249,18 @@ describe("npm start is refused in one line, with exit code 1 and nothing left ru
 			'PORT must be a whole number from 0 to 65535, not "http"',
 		],
 		["a PORT beyond the last", 65_536, [], "PORT must be a whole number"],
+		["a data folder without a name", 0, ["--data", ""], "--data needs the name of a folder"],
 		["locations beyond the last port", 65_535, ["--edges", "2"], "PORT must be a whole number"],
 	])("%s", async (_, port, args, line) => {
 		await expectRefusal(start(port, ...args), line);
+	});
+
+	test("a LOG_LEVEL that there is not", async () => {
+		const program = join(project, "local", "start.ts");
+		const args = [program, "--data", join(parent, "levels")];
+		const env = { ...environment(0), LOG_LEVEL: "verbose" };
+		const line = 'LOG_LEVEL must be one of debug, info, warn, error, not "verbose"';
+		await expectRefusal(runCommand(process.execPath, args, env), line);
 	});
 
 	test("a further location's port in use", async () => {
