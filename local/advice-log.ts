@@ -40,11 +40,17 @@ export class LogAdvice {
 				kind: "slow",
 				subject: statement,
 				why,
-				run: `explain (analyze, buffers) ${shapeOf(statement)}`,
+				run: explained(statement),
 			};
 		});
 		return [...repeated, ...slow];
 	}
+}
+
+/** Rolled back, for to explain what it does it is done; a transaction's statements one after the other. */
+function explained(names: string): string {
+	const each = names.split(", ").map((name) => `explain (analyze, buffers) ${shapeOf(name)};`);
+	return ["begin;", ...each, "rollback;"].join(" ");
 }
 
 /** The statement on one line, or its name where another release had it. */

@@ -1,4 +1,5 @@
 import type pg from "pg";
+import { codeOf } from "./problem.ts";
 
 /** Something that may be mended, and the statement that does it or shows more. */
 export interface Finding {
@@ -37,6 +38,8 @@ const deadLeast = 1_000;
 /** Part of the rows. */
 const changedPart = 0.2;
 const statementsMost = 500;
+/** SQLSTATE object_not_in_prerequisite_state. */
+const notLoaded = "55000";
 
 /** By the total of their time. The name is what the service writes behind the first word (src/db/client.ts). */
 export async function readStatements(client: pg.Client): Promise<NamedStatement[] | null> {
@@ -44,16 +47,22 @@ export async function readStatements(client: pg.Client): Promise<NamedStatement[
 		"select 1 from pg_extension where extname = 'pg_stat_statements'",
 	);
 	if (found.rowCount === 0) return null;
-	const { rows } = await client.query<NamedStatement>(
-		`select name, sum(calls)::float8 as calls, sum(rows)::float8 as rows, sum(total_exec_time) as "totalMs",
+	const { rows } = await client
+		.query<NamedStatement>(
+			`select name, sum(calls)::float8 as calls, sum(rows)::float8 as rows, sum(total_exec_time) as "totalMs",
 			sum(total_exec_time) / sum(calls) as "meanMs", max(max_exec_time) as "slowestMs",
 			(sum(shared_blks_hit + shared_blks_read) / sum(calls))::float8 as pages, max(query) as text
 		from (select *, substring(query from '^\\s*\\w+ /\\* ([a-z]+\\.[A-Za-z]+) \\*/') as name
 			from pg_stat_statements where calls > 0
 				and dbid = (select oid from pg_database where datname = current_database())) named
 		where name is not null group by name order by sum(total_exec_time) desc limit $1`,
-		[statementsMost],
-	);
+			[statementsMost],
+		)
+		.catch((error) => {
+			// The extension is there, and the library behind it was not loaded at the server's start.
+			if (codeOf(error) === notLoaded) return { rows: null };
+			throw error;
+		});
 	return rows;
 }
 
@@ -78,7 +87,7 @@ const noStatements: Finding = {
 	kind: "statistics",
 	subject: "pg_stat_statements",
 	why: "the server does not count statements, so nothing is known of them by name",
-	run: "create extension pg_stat_statements;",
+	run: "create extension if not exists pg_stat_statements; -- and shared_preload_libraries has to name it when the server starts",
 };
 
 /** A table, or all partitions of one together. */

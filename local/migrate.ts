@@ -35,6 +35,9 @@ export async function migrate(
 		await client.query(`set local lock_timeout = ${lockTimeoutMs}`);
 		await client.query("select pg_advisory_xact_lock($1)", [lockId]);
 		const runner = runnerFor(client, folder);
+		const newest = await runner.getMaxVersion();
+		if (to !== "max" && to > newest)
+			throw new Problem(`there is no version ${to}: the newest is ${newest}`);
 		let running = "";
 		runner.on("migration-started", ({ filename }) => {
 			running = ` in ${filename}`;

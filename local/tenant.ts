@@ -20,13 +20,15 @@ async function main(args: string[]): Promise<void> {
 	}
 	checkTenantName(tenant);
 	const { databaseUrl } = await databaseOrRunningStack(values.data);
-	const exists = await tenantExists(databaseUrl, tenant);
-	if (exists && verb === "create") throw new Problem(`there is a tenant ${tenant} already`);
-	if (!exists && verb === "token") throw new Problem(`there is no tenant ${tenant}`);
+	if (verb === "token" && !(await tenantExists(databaseUrl, tenant))) {
+		throw new Problem(`there is no tenant ${tenant}`);
+	}
 	const token = mintToken(tenant, systemRandom);
 	const tokenName = `admin, made by npm run tenant -- ${verb}`;
-	await ensureAdmin(databaseUrl, { tenant, tokenHash: hashToken(token), tokenName });
-	if (!exists) console.error(`The tenant ${tenant} is made.`);
+	const admin = { tenant, tokenHash: hashToken(token), tokenName, onlyNew: verb === "create" };
+	const made = await ensureAdmin(databaseUrl, admin);
+	if (verb === "create" && !made) throw new Problem(`there is a tenant ${tenant} already`);
+	if (made) console.error(`The tenant ${tenant} is made.`);
 	console.error("Its admin token, shown this once:");
 	console.log(token);
 }

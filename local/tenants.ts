@@ -10,6 +10,8 @@ export interface NewAdmin {
 	/** The token's SHA-256 in hexadecimal. */
 	readonly tokenHash: string;
 	readonly tokenName: string;
+	/** Makes nothing where the tenant is there, also if it came a moment ago. */
+	readonly onlyNew?: boolean;
 }
 
 const tenantPattern = /^[a-z0-9][a-z0-9-]{0,31}$/;
@@ -39,7 +41,8 @@ export async function ensureAdmin(databaseUrl: string, admin: NewAdmin): Promise
 				insert into tenants (id) values ($1) on conflict do nothing returning id
 			), token as (
 				insert into tokens (tenant_id, id, name, role, secret_hash)
-				values ($1, $2, $3, 'admin', decode($4, 'hex'))
+				select $1, $2::uuid, $3, 'admin', decode($4, 'hex')
+				where not $10::boolean or exists (select from tenant)
 				on conflict (tenant_id, secret_hash) do nothing returning id, name
 			), noted as (
 				insert into audit_outbox (tenant_id, id, at, place, request_id, action, address, cost,
@@ -58,7 +61,7 @@ export async function ensureAdmin(databaseUrl: string, admin: NewAdmin): Promise
 				...[admin.tenant, uuidv7(systemClock, systemRandom), admin.tokenName, admin.tokenHash],
 				...[notes.map(({ id }) => id), notes.map(({ at }) => at)],
 				...[notes.map(({ place }) => place), notes.map(({ requestId }) => requestId)],
-				notes.map(({ action }) => action),
+				...[notes.map(({ action }) => action), admin.onlyNew === true],
 			],
 		);
 		return rows[0]?.made === true;

@@ -34,7 +34,7 @@ export interface UsedKeyRow {
 	readonly state: string;
 	readonly current_version: number;
 	readonly rotated_at: string;
-	/** The day (UTC) of its last record; null for none. */
+	/** The day (UTC) when it last signed, or refused a signature as not its own; null for none. */
 	readonly last_used_on: string | null;
 }
 
@@ -57,7 +57,8 @@ export const statements = {
 		text: `select k.id, k.name, k.algorithm, k.state, k.current_version,
 				${iso("v.created_at", "rotated_at")},
 				(select u.day::text from usage_daily u where u.tenant_id = k.tenant_id
-					and u.target_id = k.id order by u.day desc limit 1) as last_used_on
+					and u.target_id = k.id and u.signatures + u.invalid > 0
+					order by u.day desc limit 1) as last_used_on
 			from keys k
 			join key_versions v on v.tenant_id = k.tenant_id and v.key_id = k.id
 				and v.version = k.current_version

@@ -1,4 +1,3 @@
-import * as z from "zod/mini";
 import { firstId, lastId, type Page } from "../db/columns.ts";
 import type { ConfigPage } from "../db/config.ts";
 import type { UsageQuery } from "../db/usage.ts";
@@ -7,6 +6,7 @@ import { fromBase64, toBase64Url, utf8 } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { isUuid } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
+import { day } from "../schemas/usage.ts";
 
 interface PageQuery {
 	readonly limit?: number | undefined;
@@ -62,7 +62,7 @@ export function cutDayPage<Row extends { readonly day: string; readonly target_i
 
 /** Also of the year's length: Postgres refuses a 30th of February. */
 function isDay(text: string): boolean {
-	return z.iso.date().safeParse(text).success;
+	return day.safeParse(text).success;
 }
 
 /** `cursor` is its text: null where none was sent, empty where it is none of ours. */

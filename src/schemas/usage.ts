@@ -2,7 +2,13 @@ import * as z from "zod/mini";
 import { meta } from "../lib/zod.ts";
 import { cursor, id, nextCursor, pageSize, timestamp } from "./fields.ts";
 
-const day = meta(z.iso.date(), { example: "2026-11-21" });
+/** No year 0, which Postgres does not have. */
+export const day = meta(
+	z.iso.date().check(z.refine((text) => text >= "0001", "is before the year 1")),
+	{
+		example: "2026-11-21",
+	},
+);
 const count = z.int().check(z.minimum(0));
 
 export const listUsageQuery = z.strictObject({
@@ -53,7 +59,10 @@ export const usedKeyPage = meta(
 				state: z.string(),
 				currentVersion: z.int(),
 				rotatedAt: meta(timestamp, { description: "When the current version was made." }),
-				lastUsedOn: meta(z.nullable(day), { description: "The day (UTC) of its last record." }),
+				lastUsedOn: meta(z.nullable(day), {
+					description:
+						"The day (UTC) of its last signature, or of the last one that did not verify. Verifying one that does leaves no trace. null for none.",
+				}),
 			}),
 		),
 		nextCursor,

@@ -11,7 +11,10 @@ export function outOfScope(ref: string): Err<Failure> {
 }
 
 export function nameTaken(name: string): Err<Failure> {
-	return fail("key_name_taken", `There is a key named "${name}" already, or one that was deleted and is not purged yet.`);
+	return fail(
+		"key_name_taken",
+		`There is a key named "${name}" already, or one that was deleted and is not purged yet.`,
+	);
 }
 
 export function publicOnly(name: string): Err<Failure> {

@@ -127,6 +127,7 @@ const lines = [
 	'{"level":"warn","event":"repeated_query","requestId":"1","route":"listKeys","statement":"keys.version","calls":51}',
 	'{"level":"warn","event":"repeated_query","requestId":"2","route":"listKeys","statement":"keys.version","calls":20}',
 	'{"level":"info","event":"slow_query","statement":"tokens.list","milliseconds":812,"rows":51}',
+	'{"level":"info","event":"slow_query","statement":"keys.purge, tokens.list","milliseconds":900,"rows":null}',
 	'{"event":"broken',
 	'{"level":"error","event":"job_failed","job":"a","error":"b"}',
 ];
@@ -135,7 +136,7 @@ describe("advice on the log", () => {
 	it("names what a request asked again and again, and what was slow", () => {
 		const advice = new LogAdvice();
 		for (const line of lines) advice.line(line);
-		const [repeated, slow, ...others] = advice.findings();
+		const [repeated, slow, both, ...others] = advice.findings();
 		expect(others).toEqual([]);
 		expect(repeated).toMatchObject({
 			kind: "n+1",
@@ -145,6 +146,10 @@ describe("advice on the log", () => {
 		expect(repeated?.run).toContain("from key_versions v where v.tenant_id = $1");
 		expect(slow).toMatchObject({ kind: "slow", subject: "tokens.list" });
 		expect(slow?.why).toContain("812 ms");
+		// What is explained is done: nothing of it may stay.
+		expect(both?.run).toMatch(
+			/^begin; explain \(analyze, buffers\) with .*delete from keys.*; explain \(analyze, buffers\) select .*; rollback;$/,
+		);
 	});
 });
 
@@ -169,6 +174,15 @@ describe("npm run db:advise", () => {
 		const { findings: found, statements } = JSON.parse((await run("--json")).stdout);
 		expect(statements.map(({ name }: { name: string }) => name)).toContain("tokens.byHash");
 		expect(Array.isArray(found)).toBe(true);
+	});
+
+	it("knows of no statements where the library of the extension was not loaded", async () => {
+		const message = 'pg_stat_statements must be loaded via "shared_preload_libraries"';
+		const query = async (sql: string) => {
+			if (sql.includes("from pg_extension")) return { rowCount: 1 };
+			throw Object.assign(new Error(message), { code: "55000" });
+		};
+		expect(await readStatements({ query } as unknown as pg.Client)).toBeNull();
 	});
 
 	it("says in a line which log is not there", async () => {

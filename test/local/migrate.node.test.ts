@@ -109,6 +109,7 @@ test("a migration that fails is named, and nothing of the run remains", async ()
 	);
 	expect(await tables()).toEqual([]);
 	expect(await schemaVersion(url)).toBe(0);
+	await expect(migrate(url, 3, folder)).rejects.toThrow("there is no version 3: the newest is 2");
 	expect(await migrate(url, 1, folder)).toHaveLength(1);
 	expect(await tables()).toEqual(["first"]);
 });

@@ -46,3 +46,17 @@ it("what the operator makes is noted for the tenant's audit log, once and by no 
 	expect(await admin("second", "b")).toBe(false);
 	expect(await notes()).toEqual([...made, note("operator.createToken", "second", "admin")]);
 });
+
+it("a tenant that several make at once is one's, and the others get no token of it", async () => {
+	const each = Array.from({ length: 5 }, (_, digit) => ({
+		...{ tenant: "race", tokenName: "made", tokenHash: String(digit).repeat(64), onlyNew: true },
+	}));
+	const made = await Promise.all(each.map((admin) => ensureAdmin(postgres.url, admin)));
+	expect(made.filter(Boolean)).toHaveLength(1);
+	const { rows } = await withDatabase(postgres.url, (client) =>
+		client.query(
+			"select left(encode(secret_hash, 'hex'), 1) as by from tokens where tenant_id = 'race'",
+		),
+	);
+	expect(rows).toEqual([{ by: String(made.indexOf(true)) }]);
+});

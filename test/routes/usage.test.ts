@@ -149,15 +149,16 @@ describe("GET /v1/usage", () => {
 		expect(new Set(seen).size).toBe(seen.length);
 	});
 
-	it.each(["9", "MjAyNi0wMi0zMC8wMTkwMDAwMC0wMDAwLTcwMDAtODAwMC0wMDAwMDAwMDAwMDE"])(
-		"refuses the cursor %s, which is none of its own",
-		async (cursor) => {
-			expectProblem(await tenant.call("GET", `/v1/usage?cursor=${cursor}`), 400, "invalid_cursor");
-		},
-	);
+	it.each([
+		"9",
+		"MjAyNi0wMi0zMC8wMTkwMDAwMC0wMDAwLTcwMDAtODAwMC0wMDAwMDAwMDAwMDE",
+		"MDAwMC0wMS0wMS8wMTkwMDAwMC0wMDAwLTcwMDAtODAwMC0wMDAwMDAwMDAwMDE",
+	])("refuses the cursor %s, which is none of its own", async (cursor) => {
+		expectProblem(await tenant.call("GET", `/v1/usage?cursor=${cursor}`), 400, "invalid_cursor");
+	});
 
-	it("refuses a day that there is not", async () => {
-		expectProblem(await tenant.call("GET", "/v1/usage?from=2026-02-30"), 400, "invalid_request");
+	it.each(["2026-02-30", "0000-01-01"])("refuses a day that there is not: %s", async (day) => {
+		expectProblem(await tenant.call("GET", `/v1/usage?from=${day}`), 400, "invalid_request");
 	});
 
 	it("tells nothing of another tenant", async () => {
@@ -179,6 +180,8 @@ describe("GET /v1/usage/keys", () => {
 		await newKey(tenant, "Ed25519", { name: "unused" });
 		await tenant.call("POST", "/v1/keys/payments/rotate");
 		await move(tenant, [
+			{ daysAgo: 1, targetId: key.id, action: "updateKey" },
+			{ daysAgo: 2, targetId: key.id, outcome: "key_disabled" },
 			{ daysAgo: 3, targetId: key.id },
 			{ daysAgo: 7, targetId: key.id },
 		]);
