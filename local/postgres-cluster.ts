@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { chown, mkdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { writePrivateFile } from "./folder.ts";
 import { type PostgresUser, postgresUser } from "./postgres-user.ts";
 import { Problem } from "./problem.ts";
 
@@ -68,7 +69,7 @@ async function readPasswords(dataDir: string, mustExist: boolean): Promise<Passw
 	const file = join(dataDir, "postgres-passwords");
 	if (!mustExist && !existsSync(file)) {
 		const made = { owner: newPassword(), worker: newPassword() };
-		await writeFile(file, `${JSON.stringify(made)}\n`, { mode: 0o600 });
+		await writePrivateFile(file, `${JSON.stringify(made)}\n`);
 		return made;
 	}
 	try {

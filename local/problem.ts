@@ -37,10 +37,14 @@ export async function runCommand(
 	}
 }
 
+/** The disk's, where it has no room or takes nothing. */
+const roomCodes = ["ENOSPC", "EDQUOT", "EROFS"];
+
 /** A line for what a person can mend; the whole trace for a defect of ours. */
 export function describe(error: unknown): string {
 	const isUsage = codeOf(error)?.startsWith("ERR_PARSE_ARGS_") ?? false;
 	if (error instanceof Problem) return `edgesign: ${error.message}`;
+	if (roomCodes.includes(codeOf(error) ?? "")) return `edgesign: ${inOneLine(error)}`;
 	// Node's own words go on with advice that does not fit behind npm.
 	if (isUsage)
 		return `edgesign: ${inOneLine(error).split(/\. /)[0]} (behind npm, flags come after --)`;

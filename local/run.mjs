@@ -3,9 +3,18 @@
  * It installs what is missing, then runs the command with the Node that npm installed.
  */
 import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { constants, tmpdir } from "node:os";
+import { randomUUID } from "node:crypto";
+import {
+	existsSync,
+	linkSync,
+	readFileSync,
+	renameSync,
+	rmSync,
+	statSync,
+	utimesSync,
+	writeFileSync,
+} from "node:fs";
+import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -49,33 +58,62 @@ function isInstalled() {
 	}
 }
 
-function isAlive(pid) {
-	try {
-		process.kill(pid, 0);
-		return true;
-	} catch (error) {
-		return error.code === "EPERM";
-	}
-}
+/** Whoever holds the lock touches it so often; one that nobody has touched for so long is nobody's. */
+const touchMs = 1_000;
+const staleMs = 10_000;
 
-/** One install at a time in this folder. Resolves to what lets the next one in. */
+/**
+ * One install at a time in this folder. Resolves to what lets the next one in. A process id would not tell
+ * whether the other is still there: it may be of another container, or ours once more.
+ */
 async function installLock() {
-	const id = createHash("sha256").update(root).digest("hex").slice(0, 16);
-	const file = join(tmpdir(), `edgesign-install-${id}`);
-	for (;;) {
+	const file = join(root, ".install-lock");
+	for (let waited = false; ; waited = true) {
 		try {
-			writeFileSync(file, String(process.pid), { flag: "wx" });
-			return () => rmSync(file, { force: true });
+			writeFileSync(file, "", { flag: "wx" });
+			break;
 		} catch (error) {
 			if (error.code !== "EEXIST") throw error;
 		}
-		await new Promise((resolve) => setTimeout(resolve, 250));
-		try {
-			if (!isAlive(Number(readFileSync(file, "utf8")))) rmSync(file);
-		} catch {
-			// The other has just ended, or another waiter removed its lock.
+		if (isStale(file)) takeAway(file);
+		else {
+			if (!waited) console.error("Waiting for another install in this folder ...");
+			await new Promise((resolve) => setTimeout(resolve, 250));
 		}
 	}
+	const timer = setInterval(() => touch(file), touchMs);
+	return () => {
+		clearInterval(timer);
+		rmSync(file, { force: true });
+	};
+}
+
+function touch(file) {
+	try {
+		utimesSync(file, new Date(), new Date());
+	} catch {
+		// Somebody has removed it by hand.
+	}
+}
+
+function isStale(file) {
+	try {
+		return Math.abs(Date.now() - statSync(file).mtimeMs) > staleMs;
+	} catch {
+		return false; // the other has just ended
+	}
+}
+
+/** One of several waiters alone can rename it. Who has got the lock of a quicker one gives it back. */
+function takeAway(file) {
+	const taken = `${file}.${randomUUID()}`;
+	try {
+		renameSync(file, taken);
+		if (!isStale(taken)) linkSync(taken, file);
+	} catch {
+		// Another waiter was quicker.
+	}
+	rmSync(taken, { force: true });
 }
 
 async function install() {

@@ -159,7 +159,7 @@ async function answerAddress(
 /** 405 with the methods that the path does take (RFC 9110 section 15.5.6), else 404. */
 function refusePath(path: string, requestId: string): Response {
 	const methods = routes
-		.filter((route) => new RegExp(`^${route.path.replace(/\{\w+\}/g, "[^/]+")}$`).test(path))
+		.filter((route) => patternOf(route.path).test(path))
 		.flatMap(({ method }) => (method === "get" ? ["GET", "HEAD"] : [method.toUpperCase()]));
 	if (methods.length === 0) {
 		const detail = "There is no route at this path; /docs lists them.";
@@ -170,6 +170,11 @@ function refusePath(path: string, requestId: string): Response {
 	const response = problemResponse({ code: "method_not_allowed", detail }, requestId);
 	response.headers.set("Allow", allowed);
 	return response;
+}
+
+/** Of a path with `{parameters}`; all else stands for itself. */
+function patternOf(path: string): RegExp {
+	return new RegExp(`^${path.replaceAll(".", "\\.").replace(/\{\w+\}/g, "[^/]+")}$`);
 }
 
 function newId(): string {

@@ -333,7 +333,8 @@ export const limits = {
 	poolLeakMs: 10_000,
 
 	// Jobs: work per run, so that one run stays inside the platform's CPU time
-	purgeKeysPerRun: 500,
+	/** Each of another tenant at the worst, with three calls: the platform allows 1,000 a run. */
+	purgeKeysPerRun: 250,
 	purgeEffectsPerRun: 10_000,
 	usageShownDays: 30,
 	usageKeptDays: 400,

@@ -174,22 +174,27 @@ export const statements = {
 			where t.id = $1
 			order by k.id desc, k.version desc`,
 	},
+	due: {
+		name: "keys.due",
+		text: `select tenant_id, count(*)::int as keys
+			from (select tenant_id from keys where delete_at <= now() order by delete_at limit $1) due
+			group by tenant_id`,
+	},
 	// The deletion of each with its record: neither is there without the other.
 	purge: {
 		name: "keys.purge",
 		with: `due as (
-				select *, row_number() over (order by tenant_id, id) as n from (
-					select tenant_id, id, name, algorithm from keys where delete_at <= now()
-					order by delete_at limit $1 for update skip locked) due
+				select *, row_number() over (order by id) as n from (
+					select id, name, algorithm from keys where tenant_id = $1 and delete_at <= now()
+					order by delete_at limit $2 for update skip locked) due
 			), noted as (
 				insert into audit_outbox (tenant_id, id, at, place, request_id, token_id, action, address,
 					cost, target_id, target_name, algorithm)
-				select d.tenant_id, r.id, 'epoch'::timestamptz + $3::bigint * interval '1 millisecond',
-					d.tenant_id || $4, $5::uuid, null, $6, '', 0, d.id, d.name, d.algorithm
-				from due d join unnest($2::uuid[]) with ordinality as r (id, n) on r.n = d.n
+				select $1, r.id, 'epoch'::timestamptz + $4::bigint * interval '1 millisecond',
+					$5, $6::uuid, null, $7, '', 0, d.id, d.name, d.algorithm
+				from due d join unnest($3::uuid[]) with ordinality as r (id, n) on r.n = d.n
 			)`,
-		text: `delete from keys k using due d where k.tenant_id = d.tenant_id and k.id = d.id
-			returning k.tenant_id, k.id`,
+		text: `delete from keys k using due d where k.tenant_id = $1 and k.id = d.id returning k.id`,
 	},
 } as const satisfies Record<string, Statement>;
 
@@ -331,10 +336,24 @@ export async function publishedKeys(
 	return rows.length === 0 ? null : rows.filter((row) => row.id !== null);
 }
 
-/** Deletes keys whose day has come, sealed secrets included; how many. */
-export async function purgeKeys(db: Database, { ids, note }: PurgeNotes): Promise<number> {
+/** Tenants with keys whose day has come, and how many of the first `atMost` of all those are theirs. */
+export async function dueKeys(db: Database, atMost: number): Promise<DueKeysRow[]> {
+	return db.query<DueKeysRow>(statements.due, [atMost]);
+}
+
+interface DueKeysRow {
+	readonly tenant_id: string;
+	readonly keys: number;
+}
+
+/** Deletes a tenant's keys whose day has come, sealed secrets included; how many. */
+export async function purgeKeys(
+	db: Database,
+	tenant: string,
+	{ ids, note }: PurgeNotes,
+): Promise<number> {
 	const { at, place, requestId, action } = note;
-	const params = [ids.length, ids, at, place, requestId, action];
+	const params = [tenant, ids.length, ids, at, place, requestId, action];
 	return (await db.query(statements.purge, params)).length;
 }
 
@@ -342,7 +361,6 @@ export async function purgeKeys(db: Database, { ids, note }: PurgeNotes): Promis
 export interface PurgeNotes {
 	/** As many as there are keys to be deleted at the most; all of the note's time. */
 	readonly ids: readonly string[];
-	/** Its place lacks the tenant, which comes first. */
 	readonly note: Pick<OutboxNote, "at" | "place" | "requestId" | "action">;
 }
 

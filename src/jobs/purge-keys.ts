@@ -1,22 +1,41 @@
 import { ownNote } from "../audit/own.ts";
 import { firstId } from "../audit/record.ts";
-import type { Database } from "../db/client.ts";
-import { purgeKeys } from "../db/keys.ts";
-import type { Clock } from "../lib/clock.ts";
+import { type ChangeServices, changing } from "../coordination/change.ts";
+import { dueKeys, purgeKeys } from "../db/keys.ts";
 import type { Random } from "../lib/random.ts";
+import { ok } from "../lib/result.ts";
 import { uuidv7 } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
 
-interface PurgeServices {
-	readonly db: Database;
-	readonly clock: Clock;
+interface PurgeServices extends ChangeServices {
 	readonly random: Random;
 }
 
-/** Deletes the keys whose day of deletion has come, their sealed secrets with them; how many. */
-export async function purgeDueKeys({ db, clock, random }: PurgeServices): Promise<number> {
-	const now = clock();
-	const note = ownNote({ clock: () => now, random }, "", "keys.purge");
-	const newId = () => firstId(uuidv7(() => now, random));
-	return purgeKeys(db, { note, ids: Array.from({ length: limits.purgeKeysPerRun }, newId) });
+/**
+ * Deletes the keys whose day of deletion has come, their sealed secrets with them; how many. Isolates hear of
+ * it as of any change: another key may have the name at once. What fails for one tenant keeps no other's.
+ */
+export async function purgeDueKeys(services: PurgeServices): Promise<number> {
+	const failures: unknown[] = [];
+	let purged = 0;
+	for (const { tenant_id: tenant, keys } of await dueKeys(services.db, limits.purgeKeysPerRun)) {
+		try {
+			purged += await purgeOf(services, tenant, keys);
+		} catch (error) {
+			failures.push(error);
+		}
+	}
+	if (failures.length > 0) throw failures[0];
+	return purged;
+}
+
+async function purgeOf(services: PurgeServices, tenant: string, keys: number): Promise<number> {
+	const now = services.clock();
+	const sources = { clock: () => now, random: services.random };
+	const note = ownNote(sources, tenant, "keys.purge");
+	const ids = Array.from({ length: keys }, () => firstId(uuidv7(sources.clock, sources.random)));
+	const done = await changing(services, tenant, {}, async (db) =>
+		ok(await purgeKeys(db, tenant, { note, ids })),
+	);
+	return done.ok ? done.value : 0;
 }

@@ -1,5 +1,6 @@
 import type { AuditLogs } from "../audit/log.ts";
 import type { RunServices } from "../benchmark/runs.ts";
+import type { ChangeServices } from "../coordination/change.ts";
 import type { Config } from "../env.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
@@ -14,7 +15,7 @@ import { purgeDueKeys } from "./purge-keys.ts";
 import { purgeOldUsage } from "./purge-usage.ts";
 import type { Schedule } from "./run.ts";
 
-export interface JobServices extends SpareServices, RunServices {
+export interface JobServices extends ChangeServices, SpareServices, RunServices {
 	readonly config: Config;
 	readonly audit: AuditLogs;
 	readonly clock: Clock;

@@ -22,6 +22,11 @@ export async function readJson(
 		const given = mediaType ? `"${mediaType.slice(0, limits.valueCharsShown)}"` : "none";
 		return fail("unsupported_media_type", `Send Content-Type: application/json, not ${given}.`);
 	}
+	const coding = request.headers.get("content-encoding")?.trim().toLowerCase();
+	if (coding && coding !== "identity") {
+		const detail = `Send the body without Content-Encoding, not as "${coding.slice(0, limits.valueCharsShown)}".`;
+		return fail("unsupported_media_type", detail);
+	}
 	const text = await withinTime(readText(request, declared, maxBytes));
 	if (!text.ok) return text;
 	if (text.value === "") return ok(undefined);

@@ -119,10 +119,11 @@ export const planCases: Readonly<Record<string, (db: Database) => Promise<unknow
 	"keys.list/prefix": (db) =>
 		keys.selectKeys(db, tenant, { ...noKeyFilter, namePrefix: "key-39999" }, page),
 	"keys.published": (db) => keys.publishedKeys(db, tenant, algorithmNames),
+	"keys.due": (db) => keys.dueKeys(db, limits.purgeKeysPerRun),
 	"keys.purge": (db) =>
-		keys.purgeKeys(db, {
+		keys.purgeKeys(db, tenant, {
 			ids: Array.from({ length: limits.purgeKeysPerRun }, (_, n) => newId(100 + n)),
-			note: { at: today, place: "/weur/0", requestId: newId(4), action: "keys.purge" },
+			note: { at: today, place: `${tenant}/weur/0`, requestId: newId(4), action: "keys.purge" },
 		}),
 
 	"tokens.byHash": (db) => tokens.findToken(db, tenant, toHex(sha256(utf8("0/7")))),

@@ -24,7 +24,7 @@ const readAll: Readonly<Record<string, string>> = {
 const writeMuch: Readonly<Record<string, string>> = {
 	"audit.insert": "two thousand records",
 	"effects.purge": "ten thousand marks",
-	"keys.purge": "five hundred keys with their versions",
+	"keys.purge": "two hundred and fifty keys with their versions",
 	"benchmarks.purge": "ten thousand runs",
 	"alerts.purge": "ten thousand alerts",
 	"usage.purge": "ten thousand rows",

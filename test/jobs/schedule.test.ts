@@ -39,7 +39,7 @@ describe("the schedule", () => {
 		expect(events).toContainEqual({
 			event: "job_done",
 			job: "purgeDueKeys",
-			milliseconds: 10, // it has looked at the clock once itself
+			milliseconds: expect.any(Number),
 			count: 3,
 		});
 		expect(await schema.query("select 1 from keys")).toEqual([]);

@@ -1,4 +1,13 @@
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import {
+	copyFileSync,
+	existsSync,
+	mkdirSync,
+	mkdtempSync,
+	readdirSync,
+	readFileSync,
+	rmSync,
+	utimesSync,
+} from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -95,7 +104,23 @@ test("an install that was killed leaves no lock that the next one waits for", as
 	await expect.poll(calls).toHaveLength(1);
 	process.kill(-killed.pid, "SIGKILL");
 	await killed.ended;
-	expect(await run(["start", "exit", "0"]).ended).toBe(0);
+	// As if it were long ago, where a waiter would stay for as long as the other may be at work.
+	const lock = join(root, ".install-lock");
+	utimesSync(lock, 0, 0);
+	const waiting = [run(["start", "exit", "0"]), run(["start", "exit", "0"])];
+	expect(await Promise.all(waiting.map(({ ended }) => ended))).toEqual([0, 0]);
+	expect(calls()).toHaveLength(2);
+	expect(readdirSync(root).filter((name) => name.includes("lock"))).toEqual(["package-lock.json"]);
+});
+
+test("an install that is under way is waited for, which is told", async () => {
+	const first = run(["start", "exit", "0"], { NPM_TAKES: "1500" });
+	await expect.poll(calls).toHaveLength(1);
+	const second = run(["start", "exit", "0"]);
+	expect(await second.ended).toBe(0);
+	expect(second.stderr()).toBe("Waiting for another install in this folder ...\n");
+	expect(await first.ended).toBe(0);
+	expect(calls()).toHaveLength(1);
 });
 
 test("an install that fails is one line and exit code 1", async () => {
