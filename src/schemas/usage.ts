@@ -34,7 +34,7 @@ export const usagePage = meta(
 				invalid: meta(count, {
 					description: "Signatures that did not verify; those that did have no record.",
 				}),
-				refused: count,
+				refused: meta(count, { description: "Of no target: what was named may not be there." }),
 				changes: count,
 				cost: meta(z.number(), { description: "In tokens of the rate limits." }),
 			}),

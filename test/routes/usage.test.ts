@@ -31,13 +31,20 @@ interface Deed {
 	readonly targetId?: string | null;
 	readonly action?: string;
 	readonly outcome?: string;
+	/** Only what is there has one. */
+	readonly targetName?: string;
 }
 
 /** Brings records to Postgres as an object of the log does. */
 async function move(of: Tenant, deeds: readonly Deed[], chain = 1): Promise<void> {
 	const kinds = deeds.map(
-		({ targetId = first, action = "sign", outcome = "ok" }): EventKind => ({
-			...{ tokenId: null, action, targetId, targetName: "", version: 1, algorithm: "Ed25519" },
+		({
+			targetId = first,
+			action = "sign",
+			outcome = "ok",
+			targetName = "payments",
+		}): EventKind => ({
+			...{ tokenId: null, action, targetId, targetName, version: 1, algorithm: "Ed25519" },
 			...{ address: "", inputKind: null, cost: 100, outcome },
 		}),
 	);
@@ -100,6 +107,20 @@ describe("GET /v1/usage", () => {
 				...{ signatures: 2, invalid: 1, refused: 1, changes: 1, cost: 5 },
 			},
 			{ ...none, day: dayAgo(1), targetId: null, changes: 1, cost: 1 },
+		]);
+	});
+
+	it("takes records that name whatever the caller chose, and counts those of no target", async () => {
+		const chosen = ["ffffffff-ffff-ffff-ffff-ffffffffffff", uuid(0), second];
+		const refused = { action: "rotateKey", outcome: "role_forbidden", targetName: "" };
+		await move(tenant, [{}, ...chosen.map((targetId) => ({ ...refused, targetId }))]);
+		const { json } = await tenant.call("GET", "/v1/usage?by=target");
+		expect(json.usage).toEqual([
+			{ ...none, day: dayAgo(0), targetId: first, signatures: 1, cost: 1 },
+			{ ...none, day: dayAgo(0), targetId: null, refused: 3, cost: 3 },
+		]);
+		expect((await tenant.call("GET", "/v1/usage")).json.usage).toMatchObject([
+			{ signatures: 1, refused: 3, cost: 4 },
 		]);
 	});
 
