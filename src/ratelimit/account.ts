@@ -38,7 +38,7 @@ export interface Account {
 	wanted: number;
 	/** What may still be held of an earlier life of the object, which these books have no grant for. */
 	heldBefore: number;
-	/** What may still be given back of leases that have ended: the room that has not filled since. */
+	/** What may still be given back of leases that have ended: the room that has not filled since, in the bucket's parts. */
 	ended: number;
 }
 

@@ -58,8 +58,12 @@ export function take(bucket: Bucket, tokens: number): Bucket {
 
 /** Puts back tokens that were taken and not spent. */
 export function giveBack(bucket: Bucket, tokens: number): Bucket {
-	const level = bucket.level + tokens * bucket.policy.windowMs;
-	return { ...bucket, level: Math.min(level, capacityOf(bucket.policy)) };
+	return raised(bucket, tokens * bucket.policy.windowMs);
+}
+
+/** The same in parts of the level. */
+export function raised(bucket: Bucket, parts: number): Bucket {
+	return { ...bucket, level: Math.min(bucket.level + parts, capacityOf(bucket.policy)) };
 }
 
 /** Milliseconds until `tokens` are there above the reserve, if nobody takes any; Infinity when the bucket is too small. */

@@ -11,6 +11,8 @@ export interface LaneState {
 	/** Its tokens lapse then, however long the term is. */
 	endsAt: number;
 	done: number;
+	/** As much of `done` the coordinator knows: what it is not told of keeps the bucket from filling. */
+	told: number;
 	returned: number;
 	/** What the requests cost that wait for an answer. */
 	waiting: number;
@@ -40,6 +42,7 @@ export function freshLane(lane: Lane, generation: number, now: number): LaneStat
 		tokens: 0,
 		endsAt: 0,
 		done: 0,
+		told: 0,
 		returned: 0,
 		waiting: 0,
 		demand: 0,
@@ -61,8 +64,10 @@ export function freshLane(lane: Lane, generation: number, now: number): LaneStat
 
 /** How an answer is to be taken. */
 export interface Reception {
-	/** What the request that waits for it costs. */
+	/** What the request costs that waits for it; 0 where none does. */
 	readonly need: number;
+	/** What the question told of as done. */
+	readonly told: number;
 	/** When the tokens end that it brings. */
 	readonly endsAt: number;
 	/** Whether the coordinator was told of every token in hand. */
@@ -74,8 +79,9 @@ export interface Reception {
 export function receive(
 	of: LaneState,
 	{ granted, refusal, pauseMs, limit }: LaneAnswer,
-	{ need, endsAt, knowsAll, now }: Reception,
+	{ need, told, endsAt, knowsAll, now }: Reception,
 ): void {
+	of.told = Math.max(of.told, told);
 	if (of.endsAt <= now) handBack(of);
 	// A coordinator that was restarted grants no longer life to tokens that it was not told of.
 	const isLonger = knowsAll || of.tokens === 0;
@@ -85,10 +91,25 @@ export function receive(
 	if (refusal) {
 		const until = refusal.waitMs < 0 ? Infinity : now + Math.max(refusal.waitMs, pauseMs);
 		of.refused = { cost: need, until, limit: refusal.limit };
-	} else {
+	} else if (need > 0 || !isPromised(of, now)) {
 		const until = now + pauseMs;
 		of.refused = pauseMs > 0 ? { cost: null, until, limit } : null;
 	}
+}
+
+/** Whether somebody was told when to come again, and it is neither then nor is there as much already. */
+function isPromised({ refused, tokens }: LaneState, now: number): boolean {
+	if (!refused || refused.cost === null) return false;
+	return now < refused.until && tokens < refused.cost;
+}
+
+/**
+ * Whether the coordinator is to hear of what was spent, or has lapsed, before it is known when there is more: it
+ * holds the bucket's room for that, so what it said of the time was for later than need be, or too early.
+ */
+export function isUntold({ refused, done, told, endsAt }: LaneState, now: number): boolean {
+	if (refused?.cost !== null) return false;
+	return endsAt <= now || (done > told && refused.until > now + limits.leasePauseMs);
 }
 
 /** When as much as that will be there: refusals are for a cost, and a larger one takes longer. -1 for never. */
@@ -151,5 +172,8 @@ export function prepareAsk(of: LaneState, need: number, now: number): LaneAsk {
 		of.returned += surplus;
 	}
 	const { lane, generation, tokens: held, done, returned } = of;
-	return { lane, generation, need, want: Math.max(0, target - held), held, done, returned };
+	// What is in hand is a part of what the request needs.
+	const more = Math.max(0, need - held);
+	const want = Math.max(0, target - held);
+	return { lane, generation, need: more, want, held, done, returned };
 }

@@ -6,6 +6,7 @@ import { limits } from "../limits.ts";
 import {
 	freshLane,
 	handBack,
+	isUntold,
 	type LaneState,
 	prepareAsk,
 	receive,
@@ -14,7 +15,7 @@ import {
 	withHand,
 } from "./lane.ts";
 import type { LeaseAnswer, LeaseAsk, LimitState } from "./messages.ts";
-import type { Lane } from "./policy.ts";
+import { type Lane, tokenParts } from "./policy.ts";
 import {
 	dropIdle,
 	freshTenant,
@@ -39,10 +40,11 @@ export interface LeaseBookOptions {
 	readonly onAnswer?: (outcome: "ok" | "slow" | "failed") => void;
 }
 
-/** Hundredths of a token: what a request costs, and how much of that was spent before. */
 export interface Price {
+	/** In hundredths of a token. */
 	readonly cost: number;
-	readonly paid: number;
+	/** Nothing is spent: it is only looked whether as much is there. */
+	readonly isLook?: boolean;
 }
 
 /** Why there is no lease. */
@@ -144,17 +146,12 @@ export class LeaseBook {
 	}
 
 	/** Spends from memory where that decides; null when the coordinator has to be asked. */
-	spendNow(
-		tenant: string,
-		lane: Lane,
-		{ cost, paid }: Price,
-		background: Background,
-	): Spending | null {
+	spendNow(tenant: string, lane: Lane, price: Price, background: Background): Spending | null {
 		const state = this.#tenants.get(tenant);
 		if (!state) return null;
 		const of = this.#laneOf(state, lane);
-		of.demand += cost - paid;
-		const decided = this.#decide(state, of, { cost, paid });
+		if (!price.isLook) of.demand += price.cost;
+		const decided = this.#decide(state, of, price);
 		if (decided && this.#wantsRenewal(state, of)) {
 			background(this.#ask(tenant, state, [of]).catch(() => {}));
 		}
@@ -162,17 +159,16 @@ export class LeaseBook {
 	}
 
 	/** Spends, and asks the coordinator where there is not enough. After `spendNow` answered null. */
-	async spend(tenant: string, lane: Lane, { cost, paid }: Price): Promise<Spending> {
+	async spend(tenant: string, lane: Lane, price: Price): Promise<Spending> {
 		const state = this.#stateOf(tenant);
 		const of = this.#laneOf(state, lane);
-		const due = cost - paid;
-		of.waiting += due;
+		of.waiting += price.cost;
 		try {
-			return await this.#until(tenant, state, { lanes: [of], need: due }, () =>
-				this.#decide(state, of, { cost, paid }),
+			return await this.#until(tenant, state, { lanes: [of], need: price.cost }, () =>
+				this.#decide(state, of, price),
 			);
 		} finally {
-			of.waiting -= due;
+			of.waiting -= price.cost;
 		}
 	}
 
@@ -213,20 +209,23 @@ export class LeaseBook {
 		return { kind: "unavailable", retryMs: Math.max(0, state.failedUntil - clock()) };
 	}
 
-	#decide(state: TenantState, of: LaneState, { cost, paid }: Price): Spending | null {
+	#decide(state: TenantState, of: LaneState, { cost, isLook }: Price): Spending | null {
 		const now = this.#options.clock();
-		const due = cost - paid;
 		if (state.endsAt <= now) return null;
-		if (of.endsAt > now && of.tokens >= due) {
-			of.tokens -= due;
-			of.done += due;
+		if (of.endsAt > now && of.tokens >= cost) {
+			const spent = isLook ? 0 : cost;
+			of.tokens -= spent;
+			of.done += spent;
 			return { kind: "spent", limit: withHand(of, of.limit) };
 		}
 		const { refused } = of;
-		if (!refused || now >= refused.until) return null;
-		if (refused.cost !== null && due < refused.cost) return null;
+		if (!refused || now >= refused.until || isUntold(of, now)) return null;
+		if (refused.cost !== null && cost < refused.cost) return null;
 		const limit = refusalOf(of, refused.limit, cost);
-		return { kind: "refused", limit, retryMs: retryMs(of, cost, now) };
+		const wait = retryMs(of, cost, now);
+		// Who was told a time is not to come too early: what moves that does not move it.
+		if (refused.cost === null && wait >= 0) of.refused = { ...refused, cost, until: now + wait };
+		return { kind: "refused", limit, retryMs: wait };
 	}
 
 	#wantsRenewal(state: TenantState, of: LaneState): boolean {
@@ -234,6 +233,7 @@ export class LeaseBook {
 		if (state.asking && now - state.asking.since < limits.leaseTimeoutMs) return false;
 		if (state.failedUntil > now) return false;
 		if (now >= state.renewAt) return true;
+		if (isUntold(of, now)) return of.tokens < tokenParts;
 		if (of.refused && now < of.refused.until) return false;
 		return of.tokens < of.pace * limits.leaseHorizonMs * 0.3;
 	}
@@ -254,8 +254,10 @@ export class LeaseBook {
 		try {
 			const used = [...state.lanes.values()].filter((of) => of.demand > 0 && !first.includes(of));
 			const lanes = [...first, ...used].slice(0, limits.lanesPerAsk);
-			const asks = lanes.map((of, index) =>
-				prepareAsk(of, index < first.length ? need : 0, askedAt),
+			const needOf = (index: number) => (index < first.length ? need : 0);
+			const asks = lanes.map((of, index) => prepareAsk(of, needOf(index), askedAt));
+			const asked = new Map(
+				asks.map(({ lane, done }, index) => [lane.id, { need: needOf(index), told: done }]),
 			);
 			const { holder, configVersion, config } = state;
 			const answer = await ask(tenant, config, {
@@ -272,7 +274,7 @@ export class LeaseBook {
 				return answer;
 			}
 			if (answer.kind === "unknown_tenant") this.#forget(tenant);
-			if (answer.kind === "lease") this.#apply(tenant, state, answer, question, need);
+			if (answer.kind === "lease") this.#apply(tenant, state, answer, question, asked);
 			onAnswer?.(clock() - askedAt > limits.leaseSlowMs ? "slow" : "ok");
 			return answer;
 		} catch (error) {
@@ -290,7 +292,7 @@ export class LeaseBook {
 		state: TenantState,
 		answer: Extract<LeaseAnswer, { kind: "lease" }>,
 		question: Question,
-		need: number,
+		asked: ReadonlyMap<string, { readonly need: number; readonly told: number }>,
 	): void {
 		const { clock, forgetTenant } = this.#options;
 		const { since: askedAt } = question;
@@ -321,7 +323,8 @@ export class LeaseBook {
 		state.answers++;
 		for (const laneAnswer of answer.lanes) {
 			const of = state.lanes.get(laneAnswer.lane);
-			if (of) receive(of, laneAnswer, { need, endsAt, knowsAll, now });
+			const told = asked.get(laneAnswer.lane);
+			if (of && told) receive(of, laneAnswer, { ...told, endsAt, knowsAll, now });
 		}
 	}
 

@@ -13,7 +13,7 @@ import {
 	shareOf,
 	tightest,
 } from "./account.ts";
-import { filled, fullBucket, giveBack, resized, take } from "./bucket.ts";
+import { filled, fullBucket, giveBack, raised, resized, take } from "./bucket.ts";
 import type { LaneAnswer, LaneAsk, LeaseAsk } from "./messages.ts";
 import { type BucketRule, mayTakeReserve, rulesFor, type Shard } from "./policy.ts";
 
@@ -206,9 +206,9 @@ export class Ledger {
 		const back = Math.min(Math.max(0, returned - grant.returned), grant.granted - grant.done);
 		for (const account of grant.accounts) {
 			this.#fill(account, now);
-			const taken = Math.min(back, account.ended);
-			account.ended -= taken;
-			account.bucket = giveBack(account.bucket, taken);
+			const parts = Math.min(back * account.bucket.policy.windowMs, account.ended);
+			account.ended -= parts;
+			account.bucket = raised(account.bucket, parts);
 			this.#changed.add(account.id);
 		}
 	}
@@ -267,7 +267,7 @@ export class Ledger {
 		account.bucket = filled(account.bucket, now, held);
 		if (account.ended === 0) return;
 		const { level, policy } = account.bucket;
-		const room = policy.quota - Math.ceil(level / policy.windowMs) - held;
+		const room = (policy.quota - held) * policy.windowMs - level;
 		account.ended = Math.max(0, Math.min(account.ended, room));
 	}
 
@@ -296,7 +296,7 @@ export class Ledger {
 				this.#fill(account, grant.endsAt);
 				account.grants.delete(grant);
 				account.wanted -= grant.target;
-				if (grant.done >= grant.foreign) account.ended += held;
+				if (grant.done >= grant.foreign) account.ended += held * account.bucket.policy.windowMs;
 			}
 			this.#hold(grant, -held);
 		}

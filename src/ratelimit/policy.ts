@@ -1,3 +1,4 @@
+import { allows } from "../auth/roles.ts";
 import type { Quota, TenantConfig } from "../config/schema.ts";
 import type { Role } from "../model.ts";
 import type { BucketPolicy } from "./bucket.ts";
@@ -64,19 +65,20 @@ export interface BucketRule {
 export function rulesFor(lane: Lane, config: TenantConfig, shard: Shard): BucketRule[] {
 	const { tenant, operations: byOperation, roles, reserve_percent } = config.limits_config;
 	const rules: BucketRule[] = [];
-	const add = (id: string, name: string, quota: Quota | null, shared: boolean) => {
+	const add = (id: string, name: string, quota: Quota | null, isShared: boolean) => {
 		if (!quota) return;
 		const policy = partOf(quota, shard);
 		// A bucket that no critical operation draws from has nothing to keep for one.
-		const kept = shared ? Math.floor((policy.quota * reserve_percent) / 100) : 0;
+		const kept = isShared ? Math.floor((policy.quota * reserve_percent) / 100) : 0;
 		rules.push({ id, name, policy, reserve: kept });
 	};
 	const own = lane.token && { quota: lane.token.quota, window_seconds: lane.token.windowSeconds };
 	add(lane.operation, lane.operation, byOperation[lane.operation], false);
 	if (apart.has(lane.operation) && rules.length > 0) return rules;
 	add("tenant", "tenant", tenant, true);
-	add(`role ${lane.role}`, lane.role, roles[lane.role], true);
-	if (lane.token) add(`token ${lane.token.id}`, "token", own, true);
+	const signs = allows(lane.role, "sign");
+	add(`role ${lane.role}`, lane.role, roles[lane.role], signs);
+	if (lane.token) add(`token ${lane.token.id}`, "token", own, signs);
 	return rules;
 }
 

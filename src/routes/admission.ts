@@ -210,7 +210,7 @@ export async function spend(
 	services: Services,
 	{ role, tenant, tokenId, rateLimit }: Caller,
 	route: GuardedRoute,
-	{ cost, paid }: Price,
+	{ cost, isLook = false }: Price,
 	meter: Meter,
 	background: Background,
 ): Promise<Result<null, Failure>> {
@@ -220,7 +220,7 @@ export async function spend(
 	const priority = operations[operation].class;
 	if (shedder.refuses(priority)) return shed(priority);
 	const lane = laneOf(operation, role, rateLimit && { id: tokenId, ...rateLimit });
-	const price = mayCall ? { cost, paid } : { cost: operations.read.cost, paid: 0 };
+	const price = mayCall ? { cost, isLook } : { cost: operations.read.cost };
 	const spending =
 		leases.spendNow(tenant, lane, price, background) ?? (await leases.spend(tenant, lane, price));
 	const refusal = refusalOf(spending, meter);

@@ -117,13 +117,14 @@ async function answerCaller(
 			false,
 		);
 	};
-	const early = await pay(admitted.value.caller, { cost: usual, paid: 0 });
+	// Where the body decides on the cost, all of it is paid when that was read: who is refused pays nothing.
+	const isLook = route.cost !== undefined;
+	const early = await pay(admitted.value.caller, { cost: usual, isLook });
 	if (early) return early;
 	const input = await readInput(route, raw, params, services, meter);
+	const cost = input.ok ? Math.max(usual, route.cost?.(input.value.body) ?? usual) : usual;
+	const late = isLook ? await pay(admitted.value.caller, { cost }) : null;
 	if (!input.ok) return input;
-	// Where the body decides on the cost, the rest is paid when that was read.
-	const cost = Math.max(usual, route.cost?.(input.value.body) ?? usual);
-	const late = cost > usual ? await pay(admitted.value.caller, { cost, paid: usual }) : null;
 	if (late) return late;
 	// A body can be held back for longer than a revocation takes: whoever did that is asked again.
 	const renew = async () => {

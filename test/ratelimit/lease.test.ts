@@ -16,7 +16,7 @@ const limit = {
 	most: 100_000,
 	msPerPart: 0.6,
 };
-const price = { cost: 100, paid: 0 };
+const price = { cost: 100 };
 
 interface Question {
 	readonly ask: LeaseAsk;
@@ -168,17 +168,34 @@ describe("an isolate's leases", () => {
 		expect(book.termNow(tenant)).not.toBeNull();
 	});
 
-	it("are charged what is still due of a price, and tell when all of it will be there", async () => {
+	it("tell whoever wants more than was refused when all of that will be there", async () => {
 		const { book, questions } = isolate();
-		const rest = { cost: 1_000, paid: 100 };
-		const spending = book.spend(tenant, sign, rest);
+		const spending = book.spend(tenant, sign, { cost: 900 });
 		expect(asked(questions, 0).ask.lanes[0]?.need).toBe(900);
 		await asked(questions, 0).refuse(5_000);
-		// 900 in five seconds; who comes again needs all of the 1,000.
-		expect(await spending).toMatchObject({
+		expect(await spending).toMatchObject({ kind: "refused", retryMs: 5_000 });
+		expect(book.spendNow(tenant, sign, { cost: 1_000 }, () => {})).toMatchObject({
 			kind: "refused",
 			retryMs: 5_000 + 100 * limit.msPerPart,
 		});
+	});
+
+	it("ask for no more than what is in hand leaves to be wished", async () => {
+		const { book, questions } = isolate();
+		const first = book.spend(tenant, sign, price);
+		await asked(questions, 0).answer(190);
+		await first;
+		void book.spend(tenant, sign, price);
+		expect(asked(questions, 1).ask.lanes[0]).toMatchObject({ need: 10, held: 90, done: 100 });
+	});
+
+	it("spend nothing for a look", async () => {
+		const { book, questions } = isolate();
+		const look = book.spend(tenant, sign, { ...price, isLook: true });
+		await asked(questions, 0).answer(100);
+		expect(await look).toMatchObject({ kind: "spent" });
+		expect(book.spendNow(tenant, sign, price, () => {})).toMatchObject({ kind: "spent" });
+		expect(book.spendNow(tenant, sign, { ...price, isLook: true }, () => {})).toBeNull();
 	});
 
 	it("refuse by themselves until the coordinator will have more", async () => {

@@ -97,7 +97,24 @@ describe("costs", () => {
 		expect([taken.status, limitOf(taken).remaining]).toEqual([200, 6]);
 		expectProblem(await batch(11), 422, "cost_above_limit");
 		expect((await batch(5)).status).toBe(200);
-		expectLimited(await batch(5), "sign");
+		expectLimited(await batch(5), "sign", 5);
+	});
+
+	it("of a batch that is refused are nothing, and of one that can not be read those of a signature", async () => {
+		const tenant = await limitedTenant({
+			operations: { sign: { quota: 5, window_seconds: hour } },
+		});
+		const batch = (items: readonly unknown[]) =>
+			tenant.call("POST", "/v1/keys/payments/sign-batch", { json: { items } });
+		const items = (count: number) => Array.from({ length: count }, () => ({ message: hello }));
+		for (let tries = 0; tries < 6; tries++) {
+			expectProblem(await batch(items(6)), 422, "cost_above_limit");
+		}
+		expect(limitOf(await sign(tenant)).remaining).toBe(4);
+		for (let tries = 0; tries < 6; tries++) expectLimited(await batch(items(5)), "sign", 5);
+		expect(limitOf(await batch(items(3))).remaining).toBe(1);
+		expectProblem(await batch([]), 400, "invalid_request");
+		expectLimited(await batch(items(1)), "sign");
 	});
 
 	it("of a verification are half of a signature's", async () => {
@@ -190,6 +207,20 @@ describe("the reserve", () => {
 		expect([changed.status, limitOf(changed).name], changed.text).toEqual([200, "configure"]);
 		// What the bucket had of the old limit it has of the new one: nearly nothing, but it fills fast.
 		await expect.poll(async () => (await sign(tenant)).status).toBe(200);
+	});
+});
+
+describe("a limit of who signs nothing", () => {
+	it("is all theirs: nothing of it is kept for signing", async () => {
+		const tenant = await limitedTenant({
+			roles: { verifier: { quota: 1, window_seconds: hour } },
+			reserve_percent: 90,
+		});
+		const token = await tenant.token("verifier");
+		const json = { message: hello, signature: "A".repeat(86) };
+		const verify = () => tenant.call("POST", "/v1/keys/payments/verify", { json, token });
+		expect([(await verify()).status, (await verify()).status]).toEqual([200, 200]);
+		expectLimited(await verify(), "verifier");
 	});
 });
 

@@ -91,7 +91,7 @@ function stepsOf(
 			services,
 			admitted.value.caller,
 			route,
-			{ cost: 100, paid: 0 },
+			{ cost: 100 },
 			meter,
 			() => {},
 		);

@@ -208,11 +208,11 @@ export class World {
 		tally.asked += cost;
 		const rules = this.#rules.of(lane);
 		if (this.#central.spend(lane, cost, rules, this.time.now)) this.total.central += cost;
-		const now = book.spendNow(tenant, lane, { cost, paid: 0 }, (work) => void work);
+		const now = book.spendNow(tenant, lane, { cost }, (work) => void work);
 		if (now) this.#count(book, tally, lane, cost, now.kind);
 		else {
 			void book
-				.spend(tenant, lane, { cost, paid: 0 })
+				.spend(tenant, lane, { cost })
 				.then(({ kind }) => this.#count(book, tally, lane, cost, kind));
 		}
 	}

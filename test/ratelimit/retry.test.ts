@@ -1,0 +1,104 @@
+import { expect, it } from "vitest";
+import { LeaseBook, type Spending } from "../../src/ratelimit/lease.ts";
+import { Ledger } from "../../src/ratelimit/ledger.ts";
+import { laneOf } from "../../src/ratelimit/policy.ts";
+
+const roundTripMs = 2;
+const runMs = 60_000;
+
+/** An isolate and the coordinator, in a time that moves when somebody waits. */
+class OneIsolate {
+	now = 1_000_000;
+	readonly #ledger = new Ledger([], 0);
+	readonly #background: Promise<unknown>[] = [];
+	readonly #book = new LeaseBook({
+		clock: () => this.now,
+		random: (count) => new Uint8Array(count),
+		forgetTenant: () => {},
+		sleep: async (milliseconds) => {
+			this.now += milliseconds;
+		},
+		ask: async (_tenant, config, ask) => {
+			const lanes = this.#ledger.lease(ask, config, { index: 0, count: 1 }, this.now);
+			this.now += roundTripMs;
+			const same = { config: null, configVersion: ask.configVersion, isChanging: false };
+			return { kind: "lease", epoch: 1, ttlMs: 2_000, ...same, lanes };
+		},
+	});
+
+	async spend(lane: ReturnType<typeof laneOf>, cost: number): Promise<Spending> {
+		await this.#book.term("tenant");
+		const inBackground = (work: Promise<unknown>) => this.#background.push(work);
+		const spending =
+			this.#book.spendNow("tenant", lane, { cost }, inBackground) ??
+			(await this.#book.spend("tenant", lane, { cost }));
+		await Promise.all(this.#background.splice(0));
+		return spending;
+	}
+}
+
+/** As the header tells it. */
+const retryAfterMs = (retryMs: number) => Math.max(1, Math.ceil(retryMs / 1000)) * 1000;
+
+const other = laneOf("sign", "signer", { id: "other", quota: 1_000, windowSeconds: 1 });
+
+/** Asks as fast as it may, and comes again when it is told to. */
+async function obey(quota: number, windowSeconds: number, cost: number, othersEveryMs: number) {
+	const isolate = new OneIsolate();
+	const end = isolate.now + runMs;
+	const lane = laneOf("sign", "signer", { id: "own", quota, windowSeconds });
+	let nextOther = isolate.now;
+	const wait = async (milliseconds: number) => {
+		const until = isolate.now + milliseconds;
+		while (othersEveryMs > 0 && nextOther <= until) {
+			isolate.now = Math.max(isolate.now, nextOther);
+			nextOther = isolate.now + othersEveryMs;
+			await isolate.spend(other, 100);
+		}
+		isolate.now = Math.max(isolate.now, until);
+	};
+	const counts = { spent: 0, returns: 0, refusedAgain: 0 };
+	for (let isReturn = false; isolate.now < end; ) {
+		const spending = await isolate.spend(lane, cost);
+		if (isReturn) counts.returns++;
+		if (spending.kind === "spent") {
+			counts.spent++;
+			isReturn = false;
+			await wait(10);
+			continue;
+		}
+		if (spending.kind !== "refused" || spending.retryMs < 0) throw new Error(spending.kind);
+		if (isReturn) counts.refusedAgain++;
+		isReturn = true;
+		await wait(retryAfterMs(spending.retryMs));
+	}
+	return counts;
+}
+
+it.each([
+	[1, 1, 100],
+	[1, 2, 100],
+	[1, 10, 100],
+	[2, 3, 100],
+	[3, 1, 300],
+	[5, 5, 300],
+	[10, 10, 300],
+	[10, 60, 100],
+	[20, 20, 1_000],
+	[50, 5, 100],
+	[50, 5, 20],
+	[100, 60, 300],
+	[1_000, 3_600, 100],
+])(
+	"whoever obeys Retry-After is not refused again: %i in %i s, each for %i parts",
+	async (quota, seconds, cost) => {
+		for (const othersEveryMs of [0, 40, 700]) {
+			const { spent, returns, refusedAgain } = await obey(quota, seconds, cost, othersEveryMs);
+			expect({ othersEveryMs, refusedAgain }).toEqual({ othersEveryMs, refusedAgain: 0 });
+			const entitled = ((quota + (quota * runMs) / 1000 / seconds) * 100) / cost;
+			expect(spent).toBeLessThanOrEqual(entitled);
+			expect(spent).toBeGreaterThan(0.9 * entitled - 1);
+			if (entitled < 1_000) expect(returns).toBeGreaterThan(0);
+		}
+	},
+);
