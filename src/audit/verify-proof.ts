@@ -163,9 +163,10 @@ function isOf(statement: unknown, place: Readonly<Record<string, unknown>>): boo
 
 /** Whoever kept it may have written it anew, with its members in another order. */
 function inOrder(value: object): string {
-	return JSON.stringify(value, (_, one: unknown) =>
-		typeof one === "object" && one !== null ? Object.entries(one).sort() : one,
-	);
+	return JSON.stringify(value, (_, one: unknown) => {
+		const isMembers = typeof one === "object" && one !== null && !Array.isArray(one);
+		return isMembers ? Object.fromEntries(Object.entries(one).sort()) : one;
+	});
 }
 
 function partsOf({ canonical: [head, item] }: Proof) {
