@@ -109,6 +109,8 @@ export interface Failure {
 	readonly errors?: readonly FieldError[];
 	/** Of a token that was good once: for the log, and never told. */
 	readonly tokenId?: string;
+	/** The key that was asked for, where it was found: for the log too. */
+	readonly target?: { readonly id: string; readonly name: string; readonly algorithm: string };
 	/** Milliseconds after which it is worth trying again. */
 	readonly retryAfterMs?: number;
 	/** The rate limits that were reached, by name. */

@@ -17,6 +17,7 @@ import { limits } from "../limits.ts";
 import { describeError } from "../observe/log.ts";
 import * as schema from "../schemas/audit.ts";
 import type { Services } from "../services.ts";
+import { readmit } from "./admission.ts";
 import { cursorOf, readCursor } from "./audit-cursor.ts";
 import { streamOf, whileWanted } from "./export-stream.ts";
 import { answerPublic, documentOf, notModified } from "./published.ts";
@@ -176,6 +177,7 @@ export const exportAudit = route(
 		const pieces = isParquet ? writeParquetExport(request, cold) : writeExport(request);
 		const body = streamOf(pieces, {
 			...{ gone, slot, idleMs: exports.bounds.idleMs, end: () => cold.close() },
+			mayHave: async () => (await readmit(services, raw, () => null)).ok,
 			onFailure: (error) =>
 				services.log({ event: "export_failed", export: id, error: describeError(error) }),
 		});

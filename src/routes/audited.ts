@@ -112,7 +112,8 @@ export function refusal(witnessed: Witnessed, error: Failure): Told {
 	const { place, ...head } = circumstances(witnessed);
 	const { cost } = witnessed;
 	const item = { number: 0, inputKind: null, input: null, signature: null, cost };
-	const records = encodeAppend({ ...head, target: named(witnessed) }, [
+	const known = error.target && { ...error.target, version: 0 };
+	const records = encodeAppend({ ...head, target: known ?? named(witnessed) }, [
 		{ ...item, outcome: error.code },
 	]);
 	return { result, record: { place, records } };

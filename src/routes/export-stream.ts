@@ -24,6 +24,8 @@ interface Ending {
 	readonly slot: ExportSlot;
 	/** How long a receiver may leave a piece where it is. */
 	readonly idleMs: number;
+	/** Whether the receiver may still have it: asked before each part that is sent, for that may be hours. */
+	mayHave(): Promise<boolean>;
 	/** Called once, whatever the end is. */
 	end(): void;
 	onFailure(error: unknown): void;
@@ -35,7 +37,7 @@ interface Ending {
  */
 export function streamOf(
 	pieces: AsyncGenerator<string | Uint8Array<ArrayBuffer>>,
-	{ gone, slot, idleMs, end, onFailure }: Ending,
+	{ gone, slot, idleMs, mayHave, end, onFailure }: Ending,
 ): ReadableStream<Uint8Array> {
 	let forgetIdle = () => {};
 	let isOver = false;
@@ -65,11 +67,13 @@ export function streamOf(
 					}
 					rest = typeof value === "string" ? utf8(value) : value;
 				}
+				if (!(await mayHave())) throw new Error("its token may not read the log any more");
 				// A copy: a receiver who stops reading holds it, and not the piece that it is of.
 				controller.enqueue(rest.slice(0, limits.auditExportSliceBytes));
 				rest = rest.subarray(limits.auditExportSliceBytes);
 			} catch (error) {
 				fail(error);
+				pieces.return(undefined).catch(() => {});
 				throw error;
 			}
 			const timer = setTimeout(() => {

@@ -34,7 +34,9 @@ export const usagePage = meta(
 				invalid: meta(count, {
 					description: "Signatures that did not verify; those that did have no record.",
 				}),
-				refused: meta(count, { description: "Of no target: what was named may not be there." }),
+				refused: meta(count, {
+					description: "Of a key where it was found; what else was named may not be there.",
+				}),
 				changes: count,
 				cost: meta(z.number(), { description: "In tokens of the rate limits." }),
 			}),

@@ -58,7 +58,7 @@ export async function readKey(
 	if (!isUuid(ref) && !inScope(caller.keyPatterns, ref)) return outOfScope(ref);
 	const found = await findKey(db, caller.tenant, ref);
 	if (!found) return notFound(ref);
-	return inScope(caller.keyPatterns, found.name) ? ok(found) : outOfScope(ref);
+	return inScope(caller.keyPatterns, found.name) ? ok(found) : outOfScope(ref, found);
 }
 
 /** From memory where it is there, if the token is for it; in any state. */
@@ -67,9 +67,9 @@ export async function loadKey(
 	caller: Caller,
 	ref: string,
 ): Promise<Result<LoadedKey, Failure>> {
+	if (!isUuid(ref) && !inScope(caller.keyPatterns, ref)) return outOfScope(ref);
 	const cached = services.keyCache.get(caller.tenant, ref);
 	if (cached) return admitted(services, caller, ref, cached);
-	if (!isUuid(ref) && !inScope(caller.keyPatterns, ref)) return outOfScope(ref);
 	const since = services.keyCache.now();
 	const [row] = await services.reads.read(caller.tenant, [{ kind: "key", name: ref }]);
 	if (!row) return notFound(ref);
@@ -79,7 +79,7 @@ export async function loadKey(
 
 /** What is used counts, and not what somebody only asked for. */
 function admitted({ reads }: LoadServices, caller: Caller, ref: string, key: LoadedKey) {
-	if (!inScope(caller.keyPatterns, key.row.name)) return outOfScope(ref);
+	if (!inScope(caller.keyPatterns, key.row.name)) return outOfScope(ref, key.row);
 	reads.used(caller.tenant, ref);
 	return ok(key);
 }

@@ -1,13 +1,20 @@
 import type { KeyChange, KeyRow } from "../db/keys.ts";
 import { type ErrorCode, type Failure, fail } from "../errors.ts";
-import type { Err } from "../lib/result.ts";
+import { type Err, err } from "../lib/result.ts";
 
 export function notFound(ref: string): Err<Failure> {
 	return fail("key_not_found", `There is no key "${ref}".`);
 }
 
-export function outOfScope(ref: string): Err<Failure> {
-	return fail("key_out_of_scope", `This token is not for the key "${ref}".`);
+/** @param key where it was found */
+export function outOfScope(ref: string, key?: KeyRow): Err<Failure> {
+	const detail = `This token is not for the key "${ref}".`;
+	return key ? of(key, "key_out_of_scope", detail) : fail("key_out_of_scope", detail);
+}
+
+/** A refusal that is on record as one of this key, by whatever name it was asked for. */
+function of({ id, name, algorithm }: KeyRow, code: ErrorCode, detail: string): Err<Failure> {
+	return err({ code, detail, target: { id, name, algorithm } });
 }
 
 export function nameTaken(name: string): Err<Failure> {
@@ -31,5 +38,10 @@ export function badMinimum(key: KeyRow, change: KeyChange): Err<Failure> {
 }
 
 export function refusedMove(code: ErrorCode, key: KeyRow): Err<Failure> {
-	return fail(code, `The key "${key.name}" is ${key.state.replace("_", " ")}.`);
+	return of(key, code, `The key "${key.name}" is ${key.state.replace("_", " ")}.`);
+}
+
+export function belowMinimum(key: KeyRow, version: number, minimum: number): Err<Failure> {
+	const detail = `Version ${version} is below the minimum ${minimum}.`;
+	return of(key, "version_below_minimum", detail);
 }

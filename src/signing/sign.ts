@@ -13,7 +13,7 @@ import {
 	signerOf,
 	verifierOf,
 } from "./loaded.ts";
-import { publicOnly } from "./refusals.ts";
+import { belowMinimum, publicOnly } from "./refusals.ts";
 import { decodeSignature, encodeSignature } from "./signature.ts";
 import type { Algorithm, Bytes, Encoding, Input } from "./types.ts";
 
@@ -182,7 +182,9 @@ export async function signingVersion(
 	named: number | undefined,
 ): Promise<Result<LoadedVersion, Failure>> {
 	const version = named ?? key.row.current_version;
-	if (version < key.row.min_sign_version) return belowMinimum(version, key.row.min_sign_version);
+	if (version < key.row.min_sign_version) {
+		return belowMinimum(key.row, version, key.row.min_sign_version);
+	}
 	return loadVersion(services, key, version);
 }
 
@@ -194,7 +196,7 @@ async function verifyingVersions(
 ): Promise<Result<readonly LoadedVersion[], Failure>> {
 	const minimum = key.row.min_verify_version;
 	if (named === undefined) return ok(key.versions.filter((known) => known.version >= minimum));
-	if (named < minimum) return belowMinimum(named, minimum);
+	if (named < minimum) return belowMinimum(key.row, named, minimum);
 	const version = await loadVersion(services, key, named);
 	return version.ok ? ok([version.value]) : version;
 }
@@ -262,8 +264,4 @@ export function refuseInput({ name, digestBytes }: Algorithm, input: Input) {
 function refuseEncoding({ name, encodings }: Algorithm, encoding: Encoding) {
 	if (encodings.includes(encoding)) return null;
 	return fail("encoding_unsupported", `${name} has ${encodings.join(", ")}, not "${encoding}".`);
-}
-
-function belowMinimum(version: number, minimum: number) {
-	return fail("version_below_minimum", `Version ${version} is below the minimum ${minimum}.`);
 }

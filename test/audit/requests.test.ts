@@ -215,13 +215,10 @@ describe("a refusal", () => {
 	});
 
 	it("for a key that is out of use has a record", async () => {
-		const disabled = await newKeyIn(tenant, "disabled");
-		await sign({ message: hello }, disabled.id);
-		expect((await recorded()).at(-1)).toMatchObject({
-			action: "sign",
-			outcome: "key_disabled",
-			target: { id: disabled.id },
-		});
+		const { id, name } = await newKeyIn(tenant, "disabled");
+		for (const ref of [id, name]) await sign({ message: hello }, ref);
+		const refusal = { action: "sign", outcome: "key_disabled", target: { id, name } };
+		expect((await recorded()).slice(-2)).toMatchObject([refusal, refusal]);
 	});
 
 	it("for a mistake in the request, or a caller whom nobody knows, has none", async () => {

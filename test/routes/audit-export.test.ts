@@ -9,11 +9,13 @@ import type { LogEvent } from "../../src/observe/log.ts";
 import { streamOf } from "../../src/routes/export-stream.ts";
 import { createServices, type Services } from "../../src/services.ts";
 import { ask } from "../idempotency/support.ts";
-import { newTenant } from "../support/tenant.ts";
+import { newTenant, type Tenant } from "../support/tenant.ts";
 
+let tenant: Tenant;
 let token: string;
 beforeEach(async () => {
-	token = await (await newTenant()).token("auditor");
+	tenant = await newTenant();
+	token = await tenant.token("auditor");
 });
 
 /** A service whose log is this source; `logged` is what it says meanwhile. */
@@ -86,6 +88,19 @@ it("an export that fails in its middle is cut off, and the log says why", async 
 	]);
 });
 
+it("an export whose token was revoked is cut off where it is, however slowly it is read", async () => {
+	const { services, logged } = serviceOf(nothing);
+	const reader = readerOf(await requestExport(services));
+	expect(new TextDecoder().decode((await reader.read()).value)).toContain('"checkpoint"');
+	const { tokens } = (await tenant.call("GET", "/v1/tokens")).json;
+	const { id } = tokens.find(({ role }: { role: string }) => role === "auditor");
+	const revoked = await tenant.call("DELETE", `/v1/tokens/${id}?fence=true`);
+	expect(revoked.status).toBe(204);
+	await expect(reader.read()).rejects.toThrow("may not read the log any more");
+	expect(logged).toMatchObject([{ event: "export_failed" }]);
+	expect(services.exports.heldBytes).toBe(0);
+});
+
 it("as many exports go on as there is memory for, and the next is told to come again", async () => {
 	const { services } = serviceOf(nothing, new ExportSlots(systemClock, bounds));
 	const [first, second] = [await requestExport(services), await requestExport(services, "parquet")];
@@ -117,7 +132,7 @@ it("what is read at once is sent in parts of a bounded size, and is whole", asyn
 	const slot = slots.enter("t") ?? expect.fail("there is a place");
 	let ends = 0;
 	const stream = streamOf(pieces(), {
-		...{ gone: new AbortController(), slot, idleMs: 60_000 },
+		...{ gone: new AbortController(), slot, idleMs: 60_000, mayHave: async () => true },
 		end: () => ends++,
 		onFailure: (error) => expect.fail(String(error)),
 	});
