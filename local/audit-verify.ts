@@ -1,12 +1,5 @@
 import { createReadStream, statSync } from "node:fs";
-import {
-	type FileHandle,
-	mkdtemp,
-	open as openFile,
-	readFile,
-	rm,
-	writeFile,
-} from "node:fs/promises";
+import { type FileHandle, mkdtemp, open as openFile, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -49,7 +42,7 @@ async function main(args: string[]): Promise<void> {
 	}
 	const verifier = new ExportVerifier(statements, since);
 	try {
-		if (isParquet(opened.first)) await readParquet(source, opened.rest, verifier);
+		if (isParquet(opened.first)) await readParquet(source, opened.rest, bytes !== null, verifier);
 		else await readLines(source, opened.rest, bytes, verifier);
 	} finally {
 		showProgress("");
@@ -72,32 +65,33 @@ async function readLines(
 	}
 }
 
-/** What stands at the end of such a file is read first, so one from elsewhere is kept until it was read. */
+/** What stands at the end of such a file is read first, so one that comes from elsewhere is kept until it was read. */
 async function readParquet(
 	source: string,
 	stream: AsyncIterable<Uint8Array>,
+	isFile: boolean,
 	verifier: ExportVerifier,
 ): Promise<void> {
-	const folder = isUrl(source) ? await mkdtemp(join(tmpdir(), "edgesign-verify-")) : null;
+	const handle = isFile
+		? await openFile(source, "r")
+		: await kept(counting(source, stream, () => {}));
 	try {
-		const path = folder === null ? source : join(folder, "export.parquet");
-		if (folder !== null)
-			await writeFile(
-				path,
-				counting(source, stream, () => {}),
-			);
-		const handle = await openFile(path, "r");
-		try {
-			const { size } = await handle.stat();
-			await verifyParquet(bufferOf(handle, size), verifier, (rows, all) =>
-				showProgress(progressBar(rows, all, `${rows} rows`)),
-			);
-		} finally {
-			await handle.close();
-		}
+		const { size } = await handle.stat();
+		await verifyParquet(bufferOf(handle, size), verifier, (rows, all) =>
+			showProgress(progressBar(rows, all, `${rows} rows`)),
+		);
 	} finally {
-		if (folder !== null) await rm(folder, { recursive: true, force: true });
+		await handle.close();
 	}
+}
+
+/** A file without a name: nothing of it is left over, whatever ends this. */
+async function kept(stream: AsyncIterable<Uint8Array>): Promise<FileHandle> {
+	const folder = await mkdtemp(join(tmpdir(), "edgesign-verify-"));
+	const handle = await openFile(join(folder, "export.parquet"), "wx+");
+	await rm(folder, { recursive: true });
+	for await (const chunk of stream) await handle.writeFile(chunk);
+	return handle;
 }
 
 /** A file of which parts are read as they are asked for. */
@@ -193,7 +187,7 @@ function reportProof(
 	if (day) console.log(`It is a leaf of the manifest of ${day}.`);
 	if (!checkpoint && !day) {
 		console.log(
-			"Nothing but the service's word says where it stands: its chain has gone on too far.",
+			"That it stands there is the service's word: no hashes lead from it to the head of its chain.",
 		);
 	}
 }
@@ -237,7 +231,7 @@ function isAuditKey(key: Partial<AuditJwk> | null): key is AuditJwk {
 
 async function keysOf(place: string): Promise<readonly (Partial<AuditJwk> | null)[]> {
 	const text = isUrl(place)
-		? await (await request(place)).text()
+		? await (await request(place, null)).text()
 		: await readFile(place, "utf8").catch(() => unreadable(place));
 	try {
 		const { keys } = JSON.parse(text) as { keys?: readonly AuditJwk[] };
@@ -271,17 +265,16 @@ async function open(
 ): Promise<{ stream: AsyncIterable<Uint8Array>; bytes: number | null }> {
 	if (!isUrl(source)) {
 		const found = statSync(source, { throwIfNoEntry: false });
-		if (!found?.isFile()) unreadable(source);
-		return { stream: createReadStream(source), bytes: found?.size ?? null };
+		if (!found || found.isDirectory()) unreadable(source);
+		return { stream: createReadStream(source), bytes: found.isFile() ? found.size : null };
 	}
-	const answer = await request(source);
+	const answer = await request(source, process.env.EDGESIGN_TOKEN ?? null);
 	if (!answer.body) throw new Problem(`${source} answered nothing`);
 	return { stream: Readable.fromWeb(answer.body as never), bytes: null };
 }
 
-/** With the bearer token of EDGESIGN_TOKEN, which must not stand in a command line. */
-async function request(url: string): Promise<Response> {
-	const token = process.env.EDGESIGN_TOKEN;
+/** The bearer token comes by EDGESIGN_TOKEN, for it must not stand in a command line; the keys are anybody's. */
+async function request(url: string, token: string | null): Promise<Response> {
 	const headers: Record<string, string> = token ? { Authorization: `Bearer ${token}` } : {};
 	const answer = await fetch(url, { headers }).catch(() => unreadable(url));
 	if (!answer.ok) throw new Problem(`${url} answered ${answer.status}; is EDGESIGN_TOKEN set?`);

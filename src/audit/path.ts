@@ -23,14 +23,15 @@ export interface ChainPath {
 }
 
 /**
- * Looks whether a record's link is made of it and of the link before, where that is near enough to be found.
- * @throws ChainBroken
+ * Whether a record's link was found to be made of it and of the link before; false where that is not near
+ * enough to be found, or gone.
+ * @throws ChainBroken where it is not made of them
  */
 export async function checkRecord(
 	source: RecordSource,
 	found: SourcedRecord,
 	start: ChainName | undefined,
-): Promise<void> {
+): Promise<boolean> {
 	const { chain, sequence } = found;
 	// Records of a moment stand in the order of their ids, and not of their chain.
 	const from = firstIdAt(timeOf(found.record) + limits.auditPathAheadMs);
@@ -41,6 +42,7 @@ export async function checkRecord(
 		return previous !== null;
 	});
 	if (previous) follow(found, previous, []);
+	return previous !== null;
 }
 
 /**

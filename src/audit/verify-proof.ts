@@ -16,7 +16,7 @@ interface Proof {
 	readonly record: { readonly chain: string; readonly sequence: number; readonly link: string };
 	readonly canonical: readonly [string, string];
 	readonly leaf: string;
-	readonly signed: string;
+	readonly signed: string | null;
 	readonly path: {
 		readonly previous: string;
 		readonly leaves: readonly string[];
@@ -78,10 +78,17 @@ export async function verifyProof(
 		find("changed", "what is told of the record is not what its bytes say");
 	}
 
-	const statement = await read("edgesign-audit-record+jwt", proof.signed);
 	const { id, chain, sequence, link } = record;
 	const place = { tenant, id, chain, sequence, link, leaf: toBase64(leaf) };
-	if (!isOf(statement, place)) find("forged", "its place is not signed by one of these keys");
+	if (
+		proof.signed !== null &&
+		!isOf(await read("edgesign-audit-record+jwt", proof.signed), place)
+	) {
+		find("forged", "its place is not signed by one of these keys");
+	}
+	if (!proof.signed && !proof.path && !proof.archived) {
+		find("forged", "nothing of it is signed: the record before it was not found to check it");
+	}
 
 	const { path, archived } = proof;
 	const links = path && linksFrom(found, leaf, path);
@@ -199,7 +206,8 @@ function proofIn(text: string): Proof | null {
 function isProof(value: Partial<Proof>): value is Proof {
 	const { record, canonical, leaf, signed, path, archived } = value;
 	return (
-		isText(record?.chain, record?.link, leaf, signed, ...(canonical ?? [])) &&
+		isText(record?.chain, record?.link, leaf, ...(canonical ?? [])) &&
+		(signed === null || isText(signed)) &&
 		isUuid(record?.chain ?? "") &&
 		isPlace(record?.sequence, 1) &&
 		canonical?.length === 2 &&

@@ -81,7 +81,7 @@ export const getAuditRecordProof = route(
 		operation: "read",
 		summary: "One record, proved",
 		description:
-			"The record's bytes and leaf, and a statement under the service's own key that it stands at its place of its chain. Where the chain's head is no more than 1,000 records away, also the hashes that lead to a signed checkpoint; where it is archived, those that lead to the signed manifest of its day. All of it is verified offline.",
+			"The record's bytes and leaf, and a statement under the service's own key that it stands at its place of its chain, where the one before it was found to check that. Where the chain's head is no more than 1,000 records away, also the hashes that lead to a signed checkpoint; where it is archived, those that lead to the signed manifest of its day. All of it is verified offline.",
 		params: schema.recordParams,
 		answer: { status: 200, description: "The record and the statement", schema: schema.proof },
 		failures: ["audit_record_not_found", "scoped_token_forbidden", "audit_chain_broken"],
@@ -95,11 +95,13 @@ export const getAuditRecordProof = route(
 			const encoded = canonicalRecord(found.value.record);
 			const leaf = toBase64(leafOf(encoded));
 			const { id, chain, sequence, link } = record;
-			// Looked at before anything is signed: who changed the record must not get a proof of it.
-			const path = await provePath(services, cold, caller.tenant, found.value);
+			const { isChecked, path } = await provePath(services, cold, caller.tenant, found.value);
 			const at = new Date(services.clock()).toISOString();
 			const statement = { tenant: caller.tenant, id, chain, sequence, link, leaf, at };
-			const signed = await services.auditSigner.sign("edgesign-audit-record+jwt", statement);
+			// Who changed the record, and took away the one before it, must not get a signature for that.
+			const signed = isChecked
+				? await services.auditSigner.sign("edgesign-audit-record+jwt", statement)
+				: null;
 			const canonical = [encoded.head, encoded.item].map(toBase64);
 			const proof = await cold.prove(caller.tenant, record.id);
 			const archived = proof && { ...proof, hashes: proof.hashes.map(toBase64) };
@@ -254,7 +256,10 @@ async function withCold<T>(services: Services, use: (cold: ColdArchive) => Promi
 	}
 }
 
-/** The way to a checkpoint of this moment, where it is short enough to be shown. @throws ChainBroken */
+/**
+ * The way to a checkpoint of this moment, where it is short enough to be shown; and whether the record was checked
+ * against the one before it. @throws ChainBroken
+ */
 async function provePath(
 	services: Services,
 	cold: ColdArchive,
@@ -266,16 +271,14 @@ async function provePath(
 	const head = heads.heads.find(({ id }) => id === found.chain);
 	const source = await auditReader.recordsOf(tenant, cold);
 	const path = head && (await pathToHead(source, found, head));
-	if (!path) {
-		await checkRecord(source, found, head);
-		return null;
-	}
+	if (!path) return { isChecked: await checkRecord(source, found, head), path: null };
 	const checkpoint = checkpointOf(tenant, heads, clock());
-	return {
+	const shown = {
 		previous: toBase64(path.previous),
 		leaves: path.leaves.map(toBase64),
 		checkpoint: await auditSigner.sign("edgesign-audit-checkpoint+jwt", checkpoint),
 	};
+	return { isChecked: true, path: shown };
 }
 
 async function findRecord(

@@ -112,8 +112,9 @@ export const proof = meta(
 			description: "The record's canonical bytes in base64, in two parts.",
 		}),
 		leaf: sha256,
-		signed: meta(jws, {
-			description: "That this leaf stands there, signed with the service's own key.",
+		signed: meta(z.nullable(jws), {
+			description:
+				"That this leaf stands there, signed with the service's own key. null where the record before it in its chain was not found, without which that can not be checked.",
 		}),
 		path: meta(
 			z.nullable(

@@ -5,7 +5,7 @@ import { leafOf } from "../../src/audit/chain.ts";
 import { MerkleRoot } from "../../src/audit/merkle.ts";
 import { inMemory, openParquet, readRecords } from "../../src/audit/parquet.ts";
 import { encodeParquet, hasRecords } from "../../src/audit/parquet-file.ts";
-import { encodeAppend, firstId, splitAppend } from "../../src/audit/record.ts";
+import { encodeAppend, firstId, splitAppend, timeOf } from "../../src/audit/record.ts";
 import { createStatementReader } from "../../src/audit/signer.ts";
 import type { SourcedRecord } from "../../src/audit/source.ts";
 import type { TenantDay } from "../../src/db/audit-archives.ts";
@@ -418,6 +418,22 @@ describe("a partition", () => {
 		await expect(services.db.query(drop, [day])).rejects.toThrow("P0001");
 		expect(await countIn(first.tenant)).toBe(3);
 		expect(await countIn(second.tenant)).toBe(3);
+	});
+
+	it("takes the notes of changes with it whose records it has, and no other", async () => {
+		const of = await newTenantDay();
+		const [record] = await fill(of, 3);
+		const note = `insert into audit_outbox (tenant_id, id, at, place, request_id, action, address, cost)
+			values ($1, $2, 'epoch'::timestamptz + $3::bigint * interval '1 millisecond', $4, gen_random_uuid(), 'x', '', 0)`;
+		const at = record ? timeOf(record.record) : 0;
+		const ids = [record?.record.id, `${record?.record.id.slice(0, -4)}ffff`];
+		for (const id of ids) await ownerSql().query(note, [of.tenant, id, at, `${of.tenant}/weur/0`]);
+		await archiveAll();
+		const left = await ownerSql().query("select id from audit_outbox where tenant_id = $1", [
+			of.tenant,
+		]);
+		expect(left).toEqual([{ id: ids[1] }]);
+		await ownerSql().query("delete from audit_outbox where tenant_id = $1", [of.tenant]);
 	});
 
 	it.each([0, 1])("of %s days ago is never closed", async (age) => {

@@ -4,7 +4,9 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { routes } from "../../src/app.ts";
 import { joinAppends } from "../../src/audit/block.ts";
 import { firstId } from "../../src/audit/record.ts";
+import { createStatementReader } from "../../src/audit/signer.ts";
 import { AuditUnreadable } from "../../src/audit/source.ts";
+import { verifyProof } from "../../src/audit/verify-proof.ts";
 import { toBase64 } from "../../src/lib/bytes.ts";
 import { systemRandom } from "../../src/lib/random.ts";
 import { uuidv7 } from "../../src/lib/uuid.ts";
@@ -162,7 +164,17 @@ describe("GET /v1/audit/records/{record}", () => {
 		expectProblem(await proofOf(changed), 500, "audit_chain_broken", { says: ["changed"] });
 		expectProblem(await proofOf(first), 500, "audit_chain_broken");
 		// What is behind the change has not changed, and the way to its head neither.
-		expect((await proofOf(newest)).status).toBe(200);
+		expect((await proofOf(newest)).json.signed).toEqual(expect.any(String));
+		// Without the one before it nobody can say that it was changed, and nobody signs it.
+		await ownerSql().query("delete from audit_events where tenant_id = $1 and id = $2", [
+			own.id,
+			first,
+		]);
+		const unsure = await proofOf(changed);
+		expect(unsure.json).toMatchObject({ signed: null, path: null, archived: null });
+		const { keys } = (await own.call("GET", "/.well-known/audit-jwks.json")).json;
+		const { findings } = await verifyProof(unsure.text, await createStatementReader(keys));
+		expect(findings).toMatchObject([{ kind: "forged" }]);
 	});
 
 	it("has its way to the head on a chain on which nothing happened for long before it", async () => {
