@@ -32,6 +32,7 @@ async function start({ ports, vars, inspectorPort }: ToRuntime & { type: "start"
 		inspectorPort,
 		onLog: (log) => send({ type: "log", log }),
 		onRestart: () => send({ type: "restarted" }),
+		onEnd: () => process.exit(1), // which the other side tells
 	});
 	send({ type: "started", urls: runtime.urls, crons: runtime.crons });
 }

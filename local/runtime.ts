@@ -8,6 +8,7 @@ import {
 } from "miniflare";
 import type { ReadyWorker } from "./kept.ts";
 import { loopback } from "./ports.ts";
+import { codeOf } from "./problem.ts";
 import { allSettledOrThrow } from "./undo.ts";
 
 export interface RuntimeOptions {
@@ -27,7 +28,12 @@ export interface RuntimeOptions {
 	readonly onLog?: (log: V4WorkerdStructuredLog) => void;
 	/** Told that workerd ended by itself and runs again, on the same ports and storage. */
 	readonly onRestart?: () => void;
+	/** Told that it ended and could not be started again. */
+	readonly onEnd?: () => void;
 }
+
+/** One try each, when workerd ended once more while it was being started again. */
+const revivalsMost = 5;
 
 export interface Runtime {
 	readonly urls: readonly string[];
@@ -41,12 +47,51 @@ export interface Runtime {
 /** Starts the bundled workers in workerd: the service's own once for each location, with a memory of its own. */
 export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
 	const crons = options.workers.map(({ config }) => ({ worker: config.name, lines: config.crons }));
+	let isStopping = false;
+	let miniflare = await served(options, () => void revive());
+
+	/** Miniflare starts workerd again when it ends, and leaves it at that if the new one ends before it is up. */
+	async function revive(): Promise<void> {
+		await miniflare.dispose().catch(() => {});
+		for (let tries = 0; tries < revivalsMost && !isStopping; tries++) {
+			const next = await served(options, () => void revive()).catch(() => null);
+			if (!next) continue;
+			miniflare = next;
+			if (isStopping) await next.dispose();
+			else options.onRestart?.();
+			return;
+		}
+		if (!isStopping) options.onEnd?.();
+	}
+
+	return {
+		urls: options.ports.map((port) => `http://${loopback}:${port}`),
+		crons,
+		async scheduled(cron, scheduledTime, worker) {
+			const names = worker === undefined ? crons.map((known) => known.worker) : [worker];
+			const runs = names.map(async (name) => {
+				// Asked for anew each time: after workerd was restarted an old handle is dead.
+				const one = await miniflare.getWorker(name);
+				const { outcome } = await one.scheduled({ cron, scheduledTime: new Date(scheduledTime) });
+				if (outcome !== "ok") throw new Error(`the scheduled handler ended with ${outcome}`);
+			});
+			await allSettledOrThrow(runs);
+		},
+		stop() {
+			isStopping = true;
+			return miniflare.dispose();
+		},
+	};
+}
+
+/** @param onFailure called when workerd ended and its next start failed; nothing is served any more then */
+async function served(options: RuntimeOptions, onFailure: () => void): Promise<Miniflare> {
 	const miniflare = new Miniflare(
 		convertV4MiniflareOptions({
 			host: loopback,
 			port: 0,
 			cf: false,
-			log: new NoOpLog(),
+			log: new FailureLog(onFailure),
 			telemetry: { enabled: false },
 			resourcePersistencePath: options.storageDir,
 			handleStructuredLogs: options.onLog ?? (() => {}),
@@ -61,21 +106,21 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
 		await miniflare.dispose().catch(() => {});
 		throw error;
 	}
-	return {
-		urls: options.ports.map((port) => `http://${loopback}:${port}`),
-		crons,
-		async scheduled(cron, scheduledTime, worker) {
-			const names = worker === undefined ? crons.map((known) => known.worker) : [worker];
-			const runs = names.map(async (name) => {
-				// Asked for anew each time: after workerd was restarted an old handle is dead.
-				const one = await miniflare.getWorker(name);
-				const { outcome } = await one.scheduled({ cron, scheduledTime: new Date(scheduledTime) });
-				if (outcome !== "ok") throw new Error(`the scheduled handler ended with ${outcome}`);
-			});
-			await allSettledOrThrow(runs);
-		},
-		stop: () => miniflare.dispose(),
-	};
+	return miniflare;
+}
+
+/** Miniflare says it in its log alone. */
+class FailureLog extends NoOpLog {
+	readonly #onFailure: () => void;
+
+	constructor(onFailure: () => void) {
+		super();
+		this.#onFailure = onFailure;
+	}
+
+	override error(error: Error): void {
+		if (codeOf(error) === "ERR_RUNTIME_FAILURE") this.#onFailure();
+	}
 }
 
 const assetsWorker = "static-assets";

@@ -151,6 +151,27 @@ test("workerd that is killed comes back on the same ports with its storage", asy
 	await expect.poll(() => logs).toContain("cron */5 * * * * of 1795000060000");
 });
 
+test("workerd that is killed again while it comes back comes back all the same", async () => {
+	const before = (await ask(0)) as { counter: number };
+	const restartsBefore = restarts;
+	const killed = new Set<number>();
+	await expect
+		.poll(
+			() => {
+				for (const { pid, command } of processesWith(tag)) {
+					if (!command.includes("workerd serve") || killed.has(pid)) continue;
+					killed.add(pid);
+					process.kill(pid, "SIGKILL");
+				}
+				return killed.size;
+			},
+			{ interval: 5 },
+		)
+		.toBeGreaterThanOrEqual(3);
+	await expect.poll(() => restarts).toBeGreaterThan(restartsBefore);
+	await expect.poll(() => ask(1).catch(() => null)).toMatchObject({ counter: before.counter + 1 });
+});
+
 test("the next start has the same storage, and a stop leaves no process", async () => {
 	const before = (await ask(0)) as { counter: number };
 	await runtime.stop();
