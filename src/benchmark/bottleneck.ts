@@ -33,13 +33,13 @@ const whatToDo: Readonly<Record<Bottleneck, string>> = {
 	durableObject:
 		"Objects that have too much to do answer late: scaling_config.coordinator_shards and audit_shards divide a busy tenant among more of them.",
 	worker:
-		"No part that it waits for became slower, so it is the worker's own time: compare this release with the one before, and look whether the isolates have more to do.",
+		"What it waits for does not explain it, so it is the worker's own time: look whether the isolates have more to do, and, where it was faster before, compare this release with the one before.",
 };
 
 const refused =
 	"It was refused, or not answered in time, while what it waits for did answer: look for request_failed and dependency_unavailable in the log.";
 
-/** The part whose time rose most against what was usual, and what may be done. `before` is of earlier runs. */
+/** The part whose time rose most against what was usual, or takes most where nothing did, and what may be done. `before` is of earlier runs. */
 export function bottleneckOf(
 	name: FigureName,
 	now: Figures,
@@ -55,15 +55,24 @@ function slowest(name: FigureName, now: Figures, before: readonly Figures[]): Bo
 	const waited = group === "responseMs" ? waitsFor[member as MeasuredRoute] : [];
 	const silent = waited.find((part) => now.partsMs[part] === null);
 	if (silent) return silent;
-	const rises = waited.map((part) => ({ part, ms: riseOf(`partsMs.${part}`, now, before) }));
+	// A figure that is about as it was has risen from nothing: what takes most of it is looked for.
+	const from = isAsUsual(name, now, before) ? [] : before;
+	const rises = waited.map((part) => ({ part, ms: riseOf(`partsMs.${part}`, now, from) }));
 	const explained = rises.reduce((sum, { ms }) => sum + Math.max(0, ms), 0);
 	// What the parts do not explain is the worker's own, where the figure is a time.
-	const own = group === "responseMs" ? riseOf(name, now, before) - explained : 0;
+	const own = group === "responseMs" ? riseOf(name, now, from) - explained : 0;
 	const most = rises.reduce<{ part: Bottleneck; ms: number }>(
 		(best, rise) => (rise.ms > best.ms ? rise : best),
 		{ part: "worker", ms: Math.max(0, own) },
 	);
 	return most.part;
+}
+
+/** By less above the median of what was before than a regression is told of. One without an answer is not. */
+function isAsUsual(name: FigureName, now: Figures, before: readonly Figures[]): boolean {
+	const was = usual(name, before) ?? 0;
+	const least = Math.max(limits.benchmarkLeastChangeMs, limits.benchmarkLeastChange * was);
+	return figureOf(now, name) !== null && riseOf(name, now, before) < least;
 }
 
 /** Against the median of what was before; all of it where nothing was. */

@@ -191,7 +191,7 @@ export async function limitAddress(
 	{ addresses }: Pick<Services, "addresses">,
 	raw: Request,
 	cost: number,
-	meter: Meter,
+	meter: Meter = { limit: null },
 ) {
 	const address = addressOf(raw);
 	const { spent, limit, retryMs } = addresses.spend(address, cost);

@@ -4,11 +4,13 @@ import { type Failure, fail } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { meta } from "../lib/zod.ts";
 import { limits } from "../limits.ts";
+import { addressOf } from "../ratelimit/address.ts";
 import { text } from "../schemas/fields.ts";
 import { jwks } from "../schemas/keys.ts";
 import type { PublicDocument, Services } from "../services.ts";
 import { algorithms } from "../signing/algorithms.ts";
 import { keyIdOf, toJwksKey } from "../signing/jwt.ts";
+import { limitAddress } from "./admission.ts";
 import { answerPublic, documentOf, notModified } from "./published.ts";
 import { publicRoute } from "./route.ts";
 
@@ -41,7 +43,7 @@ export const getJwks = publicRoute(
 		examples: [{ params: { tenant: "main" } }],
 	},
 	async ({ services, params, raw }) => {
-		const found = await jwksOf(services, params.tenant);
+		const found = await jwksOf(services, raw, params.tenant);
 		if (!found.ok) return found;
 		return answerPublic(raw, found.value, contentType, limits.jwksMaxAgeSeconds);
 	},
@@ -50,15 +52,25 @@ export const getJwks = publicRoute(
 /** The algorithms that JOSE knows. */
 const published = Object.values(algorithms).flatMap(({ name, jose }) => (jose ? [name] : []));
 
+/** Who asks for a tenant that there is not pays as for a token that there is not: names can be made up. */
 async function jwksOf(
-	{ db, documentCache }: Services,
+	services: Services,
+	raw: Request,
 	tenant: string,
 ): Promise<Result<PublicDocument, Failure>> {
+	const { db, documentCache, addresses } = services;
+	const nobody = fail("tenant_not_found", `There is no tenant "${tenant}".`);
 	const cached = documentCache.get(tenant, "jwks");
-	if (cached) return ok(cached);
+	if (cached !== undefined) return cached ? ok(cached) : nobody;
+	const refusal = await limitAddress(services, raw, limits.addressUnknownTokenCost);
+	if (refusal) return refusal;
 	const since = documentCache.now();
 	const rows = await publishedKeys(db, tenant, published);
-	if (!rows) return fail("tenant_not_found", `There is no tenant "${tenant}".`);
+	if (!rows) {
+		documentCache.setMissing(tenant, "jwks", since);
+		return nobody;
+	}
+	addresses.giveBack(addressOf(raw), limits.addressUnknownTokenCost - limits.addressLookUpCost);
 	const keys = rows.flatMap((row) => {
 		const alg = algorithms[row.algorithm].jose;
 		return alg === null ? [] : [toJwksKey(row.public_jwk, keyIdOf(row.id, row.version), alg)];

@@ -1,7 +1,9 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
 import { fromBase64Url } from "../../src/lib/bytes.ts";
+import { limits } from "../../src/limits.ts";
 import { type AlgorithmName, algorithmNames } from "../../src/model.ts";
+import { addressOf } from "../../src/ratelimit/address.ts";
 import { getJwks } from "../../src/routes/public.ts";
 import { serve } from "../../src/routes/serve.ts";
 import { createServices, type Services } from "../../src/services.ts";
@@ -133,6 +135,31 @@ describe("GET /t/{tenant}/.well-known/jwks.json", () => {
 		const answer = await call("GET", `/t/${id}/.well-known/jwks.json`);
 		expectProblem(answer, 404, "tenant_not_found");
 		expect(answer.headers.get("cache-control")).toBe("no-store");
+	});
+
+	it("asks Postgres once for a tenant that there is not, and its address pays for that", async () => {
+		const services = createServices(env, () => 1_000_000); // in which nothing fills
+		let asked = 0;
+		const query: Services["db"]["query"] = (statement, params) => {
+			asked++;
+			return services.db.query(statement, params);
+		};
+		const counting = { ...services, db: { ...services.db, query } };
+		const raw = new Request("https://edgesign.test/", {
+			headers: { "CF-Connecting-IP": "198.51.100.77" },
+		});
+		const left = () => services.addresses.spend(addressOf(raw), 0).limit.remaining;
+		const before = left();
+		for (let tries = 0; tries < 10; tries++) {
+			const answer = await serve(getJwks, counting, raw, { tenant: "nobody" }, inBackground);
+			expect(answer.status).toBe(404);
+		}
+		expect(asked).toBe(1);
+		expect(before - left()).toBe(10 + limits.addressUnknownTokenCost);
+		const tenant = await newTenant();
+		const found = await serve(getJwks, counting, raw, { tenant: tenant.id }, inBackground);
+		expect(found.status).toBe(200);
+		expect(before - left()).toBe(11 + limits.addressUnknownTokenCost + limits.addressLookUpCost);
 	});
 
 	it.each([
