@@ -1,9 +1,10 @@
-import { expiredDays } from "../db/audit-archives.ts";
+import { expiredDays, type TenantDay } from "../db/audit-archives.ts";
 import { limits } from "../limits.ts";
+import { type Archive, bytesIn } from "./archive-bucket.ts";
 import { type ArchiveReader, daysOf } from "./archive-source.ts";
 import type { ExpiredPage } from "./cold.ts";
-import { loadManifest } from "./manifest.ts";
-import type { RecordFilter } from "./source.ts";
+import { deletionKey, loadManifest, payloadOf } from "./manifest.ts";
+import { AuditUnreadable, type RecordFilter } from "./source.ts";
 
 /** The deleted days that a filter touches, a few at a time: what their manifests say, which outlive the records. */
 export async function expiredPage(
@@ -18,9 +19,18 @@ export async function expiredPage(
 	const days = await Promise.all(
 		found.map(async (day) => {
 			const { records, chains } = await loadManifest(archive, tenant, day);
+			await requireDeletion(archive, { tenant, day: day.day });
 			return { tenant, day: day.day, manifest: day.manifest, records, chains };
 		}),
 	);
 	const isLast = found.length < limits.auditManifestsAtOnce;
 	return { days, before: isLast ? null : (found.at(-1)?.day ?? null) };
+}
+
+/** Whoever can write to Postgres could otherwise hide a day behind the service's own signature. */
+async function requireDeletion(archive: Archive, of: TenantDay): Promise<void> {
+	const key = deletionKey(of);
+	const payload = payloadOf(new TextDecoder().decode(await bytesIn(archive, key)));
+	const { tenant, day } = JSON.parse(new TextDecoder().decode(payload ?? undefined)) as TenantDay;
+	if (tenant !== of.tenant || day !== of.day) throw new AuditUnreadable(`${key} is of another day`);
 }

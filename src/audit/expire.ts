@@ -6,12 +6,14 @@ import type { Random } from "../lib/random.ts";
 import { limits } from "../limits.ts";
 import type { Archive } from "./archive-bucket.ts";
 import { deleteUnder } from "./archive-delete.ts";
-import { dayPrefix } from "./manifest.ts";
+import { dayPrefix, deletionKey } from "./manifest.ts";
 import { ownNote } from "./own.ts";
+import type { AuditSigner } from "./signer.ts";
 
 export interface ExpireServices {
 	readonly db: Database;
 	readonly archive: Archive;
+	readonly auditSigner: AuditSigner;
 	readonly clock: Clock;
 	readonly random: Random;
 }
@@ -19,15 +21,18 @@ export interface ExpireServices {
 /**
  * Deletes the files of archived days that are older than their tenants keep them; of how many days.
  * The decision is committed together with its record, then the files go. The manifests stay: they say
- * what was there, and where its chains went on.
+ * what was there, and where its chains went on; and beside them stays that this was decided.
  */
 export async function expireSlice(services: ExpireServices): Promise<number> {
-	const { db, archive, clock } = services;
+	const { db, archive, auditSigner, clock } = services;
 	const today = new Date(clock()).toISOString().slice(0, 10);
 	const recorded = (tenant: string) => withOutbox(db, ownNote(services, tenant, "audit.expire")).db;
 	let expired = 0;
 	for (const { state, ...of } of await expirableDays(db, today, limits.auditExpiredDaysPerRun)) {
 		if (state === "archived" && !(await expireDay(recorded(of.tenant), of, today))) continue;
+		// What an export says of a deleted day it does not say because Postgres does.
+		const said = { ...of, at: new Date(clock()).toISOString() };
+		await archive.put(deletionKey(of), await auditSigner.sign("edgesign-audit-deletion+jwt", said));
 		await deleteUnder(archive, dayPrefix(of), (key) => key.endsWith(".parquet"));
 		await noteExpired(db, of);
 		expired++;

@@ -64,6 +64,11 @@ export function manifestKey(of: TenantDay, round: number): string {
 	return `${roundPrefix(of, round)}manifest.jws`;
 }
 
+/** Where it is kept that the day's records were to be deleted. */
+export function deletionKey(of: TenantDay): string {
+	return `${dayPrefix(of)}deletion.jws`;
+}
+
 function roundPrefix(of: TenantDay, round: number): string {
 	return `${dayPrefix(of)}${round}/`;
 }

@@ -6,6 +6,7 @@ type Bytes = Uint8Array<ArrayBuffer>;
 /** What the service's own key signs; the `typ` of a JWS says which, so none is taken for another. */
 export type StatementType =
 	| "edgesign-audit-checkpoint+jwt"
+	| "edgesign-audit-deletion+jwt"
 	| "edgesign-audit-export+jwt"
 	| "edgesign-audit-seal+jwt"
 	| "edgesign-audit-expired+jwt"

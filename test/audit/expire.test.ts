@@ -69,6 +69,7 @@ describe("files of archived days", () => {
 		// What says that they were there stays.
 		expect(await keysUnder(`audit/${tenant.id}/`)).toEqual([
 			`audit/${tenant.id}/${of.day}/0/manifest.jws`,
+			`audit/${tenant.id}/${of.day}/deletion.jws`,
 		]);
 		const query = { tenant: tenant.id, ...unfiltered, before: null, limit: 10 };
 		const source = archiveSource({ db: services.db, archive: env.ARCHIVE });
@@ -108,6 +109,14 @@ describe("files of archived days", () => {
 });
 
 describe("a deletion", () => {
+	it("is not told of a day by an export because Postgres alone says so", async () => {
+		const text = async () => (await tenant.call("GET", "/v1/audit/export")).text;
+		expect(await text()).toContain('{"end":');
+		const sql = "update audit_archives set state = 'expired' where tenant_id = $1";
+		await ownerSql().query(sql, [tenant.id]);
+		await expect(text()).rejects.toThrow();
+	});
+
 	it("is recorded, by the service itself", async () => {
 		await configure({ retention_days: 1 });
 		await expireAfter(500);
@@ -122,7 +131,8 @@ describe("a deletion", () => {
 
 	it("are kept under a hold that came while they were being deleted", async () => {
 		await configure({ retention_days: 1 });
-		const failing = { ...env.ARCHIVE, list: () => Promise.reject(new Error("R2 is away")) };
+		const put = env.ARCHIVE.put.bind(env.ARCHIVE);
+		const failing = { put, list: () => Promise.reject(new Error("R2 is away")) };
 		const using = { ...services, archive: failing as unknown as R2Bucket };
 		await expect(expireAfter(500, using)).rejects.toThrow("R2 is away");
 		expect(await stateOf(of)).toMatchObject({ state: "expiring" });
@@ -135,7 +145,7 @@ describe("a deletion", () => {
 		expect(await files()).toEqual([]);
 	});
 
-	it.each(["list", "delete", "archives.expired"])(
+	it.each(["put", "list", "delete", "archives.expired"])(
 		"goes on when it was stopped at %s",
 		async (step) => {
 			await configure({ retention_days: 1 });
