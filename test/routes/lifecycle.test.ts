@@ -242,7 +242,14 @@ describe("a key whose day of deletion has come", () => {
 		await ask(due.id, moves.rotate);
 		await deletionIsDue(tenant, due.id);
 		const job = schedule["* * * * *"]?.purgeDueKeys;
+		const epoch = async () => {
+			const term = await createServices(env).leases.term(tenant.id);
+			return "epoch" in term ? term.epoch : 0;
+		};
+		const before = await epoch();
 		expect(await job?.(createServices(env))).toBeGreaterThan(0);
+		// What isolates and Redis remember of the key is over: another one may have its name.
+		expect(await epoch()).toBeGreaterThan(before);
 		const left = async (id: string) => {
 			const counts = `select (select count(*)::int from keys where tenant_id = $1 and id = $2) as keys,
 				(select count(*)::int from key_versions where tenant_id = $1 and key_id = $2) as versions`;

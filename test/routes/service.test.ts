@@ -97,6 +97,12 @@ describe("a path that is none", () => {
 	});
 });
 
+it("a path that is one but for its dots is none", async () => {
+	for (const path of ["/openapiXjson", "/t/main/Xwell-known/jwksXjson"]) {
+		expectProblem(await tenant.call("GET", path), 404, "route_not_found");
+	}
+});
+
 describe("a method that a path does not take", () => {
 	const methodsOf = new Map<string, string[]>();
 	for (const { path, method } of routes) {

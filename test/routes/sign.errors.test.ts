@@ -78,6 +78,13 @@ describe("a body that is no JSON", () => {
 		expectProblem(answer, 415, "unsupported_media_type", { says: ["application/json", shown] });
 	});
 
+	it("is refused in a coding, which is named", async () => {
+		const path = "/v1/keys/payments/sign";
+		const gzip = { "Content-Encoding": "gzip", "Content-Type": "application/json" };
+		const answer = await tenant.call("POST", path, { body: utf8("?"), headers: gzip });
+		expectProblem(answer, 415, "unsupported_media_type", { says: ["Content-Encoding", "gzip"] });
+	});
+
 	it("is refused without a type", async () => {
 		const answer = await send(utf8('{"message":""}'), null);
 		expectProblem(answer, 415, "unsupported_media_type", { says: ["application/json", "none"] });
