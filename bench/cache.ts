@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { CacheAnalysis } from "../src/cache/analysis.ts";
 import { bytesOfAll, nameOf, type PolicyName, replay, timelessStore } from "./cache-replay.ts";
 import { bytesOf, tracesOf } from "./cache-traces.ts";
@@ -23,9 +24,16 @@ export async function runCache(plan: Plan): Promise<void> {
 	if (wanted.length === 0) return;
 	plan.progress("cache: making the traces");
 	const ground = makeGround();
-	if (wanted.includes(ids.ratios)) measureRatios(plan, ground);
-	if (wanted.includes(ids.curve)) measureCurve(plan, ground);
-	if (wanted.includes(ids.cost)) measureCost(plan, ground);
+	if (wanted.includes(ids.ratios)) await measureRatios(plan, ground);
+	if (wanted.includes(ids.curve)) await measureCurve(plan, ground);
+	if (wanted.includes(ids.cost)) await measureCost(plan, ground);
+}
+
+/** All of it is computed in this process, which hears of a request to end only where it pauses. */
+async function proceed({ progress, signal }: Plan, line: string): Promise<void> {
+	progress(line);
+	await setImmediate();
+	signal.throwIfAborted();
 }
 
 function makeGround() {
@@ -39,17 +47,14 @@ function makeGround() {
 type Ground = ReturnType<typeof makeGround>;
 
 /** A figure of hit ratios is one of S3-FIFO; the others are in its notes, for the same reads and bytes. */
-function measureRatios(plan: Plan, { all, texts, traces }: Ground): void {
+async function measureRatios(plan: Plan, { all, texts, traces }: Ground): Promise<void> {
 	for (const { name, about, reads: trace } of traces) {
-		const rows = parts.map((part) => {
-			plan.signal.throwIfAborted();
-			plan.progress(`${ids.ratios}/${name}: ${part} of all`);
-			const ratios = policyNames.map((policy) =>
-				replay(timelessStore(part * all, policy), trace, texts, warmReads),
-			);
-			return { part, ratios };
-		});
-		for (const { part, ratios } of rows) {
+		for (const part of parts) {
+			const ratios: number[] = [];
+			for (const policy of policyNames) {
+				await proceed(plan, `${ids.ratios}/${name}: ${part} of all, ${policy}`);
+				ratios.push(replay(timelessStore(part * all, policy), trace, texts, warmReads));
+			}
 			const [lru = 0, sieve = 0, ours = 0] = ratios;
 			const goal = goalOf(name, part, ours, lru);
 			plan.done({
@@ -75,17 +80,18 @@ function goalOf(trace: string, part: number, ours: number, lru: number) {
 }
 
 /** The curve that a cache for a quarter of the names draws, against caches of those sizes. */
-function measureCurve(plan: Plan, { all, texts, traces }: Ground): void {
+async function measureCurve(plan: Plan, { all, texts, traces }: Ground): Promise<void> {
 	for (const { name, reads: trace } of traces) {
+		await proceed(plan, `${ids.curve}/${name}: the curve`);
 		const analysis = new CacheAnalysis(all / 4);
 		const watch = (hash: number, bytes: number) => analysis.read(hash, bytes);
 		replay(timelessStore(all / 4, "S3-FIFO", watch), trace, texts);
-		const points = analysis.curve().map(({ bytes, missRatio }) => {
-			plan.signal.throwIfAborted();
-			plan.progress(`${ids.curve}/${name}: ${Math.round(bytes / 1024)} KiB`);
+		const points: { part: number; missRatio: number; measured: number }[] = [];
+		for (const { bytes, missRatio } of analysis.curve()) {
+			await proceed(plan, `${ids.curve}/${name}: ${Math.round(bytes / 1024)} KiB`);
 			const measured = 1 - replay(timelessStore(bytes, "S3-FIFO"), trace, texts);
-			return { part: bytes / all, missRatio, measured };
-		});
+			points.push({ part: bytes / all, missRatio, measured });
+		}
 		const worst = Math.max(...points.map((point) => Math.abs(point.missRatio - point.measured)));
 		const isGoal = name === "zipf" || name === "scan";
 		plan.done({
@@ -105,7 +111,7 @@ function measureCurve(plan: Plan, { all, texts, traces }: Ground): void {
 }
 
 /** A get, and a get with the set of what it missed, beside a bare Map: blocks in turn, the order reversed each time. */
-function measureCost(plan: Plan, { traces }: Ground): void {
+async function measureCost(plan: Plan, { traces }: Ground): Promise<void> {
 	const texts = Array.from({ length: costNames }, (_, number) => nameOf(number));
 	const order = traces[0]?.reads.slice(0, costReads).map((number) => number % costNames);
 	const numbers = order ?? new Int32Array();
@@ -125,8 +131,7 @@ function measureCost(plan: Plan, { traces }: Ground): void {
 		const own: number[] = [];
 		const beside: number[] = [];
 		for (let block = 0; block < costBlocks; block++) {
-			plan.signal.throwIfAborted();
-			plan.progress(`${ids.cost}/${name}: ${block} of ${costBlocks} blocks`);
+			await proceed(plan, `${ids.cost}/${name}: ${block} of ${costBlocks} blocks`);
 			const both = [() => own.push(timed(side, numbers)), () => beside.push(timed(bare, numbers))];
 			for (const run of block % 2 === 0 ? both : both.reverse()) run();
 		}

@@ -18,6 +18,24 @@ export type Unit =
 	| "objects"
 	| "kinds";
 
+/** Of a unit's figures, whether less is better; of the others more is. */
+export const lessIsBetter: Readonly<Record<Unit, boolean>> = {
+	"operations/s": false,
+	"requests/s": false,
+	"requests/CPU s": false,
+	"signatures/s": false,
+	"records/s": false,
+	bytes: true,
+	ms: true,
+	µs: true,
+	"%": false, // of hits
+	points: true,
+	calls: true,
+	connections: true,
+	objects: true,
+	kinds: true,
+};
+
 /** One measured line: what the table prints and the JSON keeps. */
 export interface Figure {
 	/** The same in every run, so that runs can be compared: `micro/Ed25519/sign`. */

@@ -58,18 +58,16 @@ function significant(value: number): number {
 
 export async function appendRun(file: string, run: RecordedRun): Promise<void> {
 	await mkdir(dirname(file), { recursive: true });
-	await appendFile(file, `${JSON.stringify(run)}\n`);
+	const before = (await readIfThere(file)) ?? "";
+	// A line that was cut off does not take this one with it.
+	const apart = before === "" || before.endsWith("\n") ? "" : "\n";
+	await appendFile(file, `${apart}${JSON.stringify(run)}\n`);
 }
 
 /** Oldest first. @throws Problem that names the line which is no run */
 export async function readHistory(file: string): Promise<RecordedRun[]> {
-	let text: string;
-	try {
-		text = await readFile(file, "utf8");
-	} catch (error) {
-		if (codeOf(error) !== "ENOENT") throw error;
-		throw new Problem("no run is recorded yet: npm run bench -- --record does");
-	}
+	const text = await readIfThere(file);
+	if (text === null) throw new Problem("no run is recorded yet: npm run bench -- --record does");
 	const runs = text.split("\n").flatMap((line, index) => {
 		if (line === "") return [];
 		const run = runSchema.safeParse(parseJson(line));
@@ -77,6 +75,15 @@ export async function readHistory(file: string): Promise<RecordedRun[]> {
 		throw new Problem(`${file}:${index + 1} is no recorded run: ${z.prettifyError(run.error)}`);
 	});
 	return runs.sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
+}
+
+async function readIfThere(file: string): Promise<string | null> {
+	try {
+		return await readFile(file, "utf8");
+	} catch (error) {
+		if (codeOf(error) !== "ENOENT") throw error;
+		return null;
+	}
 }
 
 function parseJson(line: string): unknown {

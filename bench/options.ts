@@ -75,16 +75,21 @@ export function readOptions(args: string[]): Options {
 	}
 	return {
 		command,
-		file: values.json ? resolve(process.env.INIT_CWD ?? process.cwd(), values.json) : null,
+		file:
+			values.json === undefined
+				? null
+				: resolve(process.env.INIT_CWD ?? process.cwd(), values.json),
 		pattern: toPattern(values.only ?? ""),
 		size: sizeOf(values),
 		against,
-		rounds: values.rounds
-			? wholeNumber("--rounds", values.rounds, 1, roundsMax)
-			: roundsUsual[command],
-		percent: values.percent
-			? wholeNumber("--percent", values.percent, 1, percentMax)
-			: percentUsual,
+		rounds:
+			values.rounds === undefined
+				? roundsUsual[command]
+				: wholeNumber("--rounds", values.rounds, 1, roundsMax),
+		percent:
+			values.percent === undefined
+				? percentUsual
+				: wholeNumber("--percent", values.percent, 1, percentMax),
 		record,
 	};
 }

@@ -1,6 +1,5 @@
 /** Benchmarks of the service in the local runtime: a table for a person, a JSON file for a program. */
-import { mkdir, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { Problem, runCommand } from "../local/problem.ts";
 import { showProgress } from "../local/progress.ts";
 import { onEndRequest } from "../local/signals.ts";
@@ -17,6 +16,7 @@ import { runMicro } from "./micro.ts";
 import { type Options, readOptions, usage } from "./options.ts";
 import type { Plan } from "./plan.ts";
 import { runQueries } from "./queries.ts";
+import { checkWritable, writeReport } from "./report-file.ts";
 import { formatReport } from "./table.ts";
 import { formatTrends } from "./trends.ts";
 import type { Ground } from "./workers.ts";
@@ -30,11 +30,11 @@ async function main(args: string[]): Promise<void> {
 		return;
 	}
 	const command = ["npm run bench", ...(args.length > 0 ? ["--", ...args] : [])].join(" ");
-	const report = await measure(options, command);
 	const file = options.file ?? join(results, `${resultName(options)}.json`);
-	await mkdir(dirname(file), { recursive: true });
-	await writeFile(file, `${JSON.stringify(report, null, "\t")}\n`);
+	await checkWritable(file);
+	const report = await measure(options, command);
 	console.log(formatReport(report));
+	await writeReport(file, report);
 	console.log(`\nWritten to ${file}`);
 	if (options.record) {
 		await appendRun(defaultHistory, await runOf(report));

@@ -15,10 +15,14 @@ export interface Interval {
 /** The value below which a share `p` (0 to 1) of the samples lies: the nearest rank, never interpolated. */
 export function percentile(samples: ArrayLike<number>, p: number): number {
 	const sorted = Float64Array.from(samples).sort();
-	const rank = Math.max(1, Math.ceil(p * sorted.length));
-	const value = sorted[rank - 1];
+	const value = sorted[nearestRank(p, sorted.length) - 1];
 	if (value === undefined) throw new RangeError("a percentile needs at least one sample");
 	return value;
+}
+
+/** From 1. The few last bits that a share and its product may be off are taken off: 99.9 % of 1,000 is 999. */
+export function nearestRank(p: number, count: number): number {
+	return Math.max(1, Math.ceil(p * count * (1 - 4 * Number.EPSILON)));
 }
 
 /** The middle of the samples, or the mean of the two in the middle. */
@@ -73,7 +77,7 @@ export function signedRankRatio(
 	const logs = inPairs(values, beside, (value, other) => Math.log(value / other));
 	const means = logs.flatMap((log, i) => logs.slice(i).map((other) => (log + other) / 2));
 	const sorted = Float64Array.from(means).sort();
-	const { cut, missed } = signedRankCut(logs.length, 1 - confidence);
+	const { cut, missed } = rankCut(signedRankSums(logs.length), 1 - confidence);
 	const [low, high] = [sorted[cut - 1], sorted[sorted.length - cut]];
 	if (low === undefined || high === undefined) {
 		throw new RangeError("a ratio needs at least one pair");
@@ -87,12 +91,14 @@ export function signedRankRatio(
 	};
 }
 
-/** The rank to count from each end so that at most a share `most` is missed, or 1 when none is so few. */
-function signedRankCut(count: number, most: number): { cut: number; missed: number } {
-	const sums = signedRankSums(count);
+/**
+ * The rank to count from each end so that at most a share `most` is missed, or 1 when none is so few.
+ * @param chances of a symmetric statistic to be 0, 1, 2, ...
+ */
+function rankCut(chances: Float64Array, most: number): { cut: number; missed: number } {
 	let cut = 1;
-	let below = sums[0] ?? 1; // P(W < cut)
-	while (2 * (below + (sums[cut] ?? 1)) <= most) below += sums[cut++] ?? 1;
+	let below = chances[0] ?? 1; // P(statistic < cut)
+	while (2 * (below + (chances[cut] ?? 1)) <= most) below += chances[cut++] ?? 1;
 	return { cut, missed: 2 * below };
 }
 
@@ -159,19 +165,42 @@ export function pairedDifference(values: readonly number[], beside: readonly num
 
 /**
  * By how much `y` rises with each 1 of `x`: the median of the slopes between all pairs of points, with
- * Sen's interval of 95 % (Sen 1968, doi:10.1080/01621459.1968.10480934). One outlier does not move it.
+ * Sen's interval (Sen 1968, doi:10.1080/01621459.1968.10480934) by the exact distribution of Kendall's
+ * statistic. One outlier does not move it. Fewer than 5 points can not reach 0.95: the interval is then
+ * that of all slopes, and `coverage` says how much that is worth.
  */
-export function trend(points: readonly (readonly [x: number, y: number])[]): Interval {
+export function trend(
+	points: readonly (readonly [x: number, y: number])[],
+	confidence = 0.95,
+): Interval {
 	const slopes = points.flatMap(([x, y], index) =>
 		points.slice(index + 1).flatMap(([x2, y2]) => (x2 === x ? [] : [(y2 - y) / (x2 - x)])),
 	);
 	const sorted = Float64Array.from(slopes).sort();
-	const n = points.length;
-	const spread = 1.96 * Math.sqrt((n * (n - 1) * (2 * n + 5)) / 18);
-	const cut = Math.max(0, Math.round((sorted.length - spread) / 2));
-	const low = sorted[cut] ?? Number.NaN;
-	const high = sorted[sorted.length - 1 - cut] ?? Number.NaN;
-	return { median: median(sorted), low, high, coverage: 0.95, count: n };
+	const count = points.length;
+	const { cut, missed } = rankCut(discordantPairs(count), 1 - confidence);
+	// Points above each other have no slope: their pairs are taken from the middle.
+	const left = ((count * (count - 1)) / 2 - sorted.length) / 2;
+	const rank = Math.max(1, Math.floor(cut - left));
+	const low = sorted[rank - 1] ?? Number.NaN;
+	const high = sorted[sorted.length - rank] ?? Number.NaN;
+	return { median: median(sorted), low, high, coverage: Math.max(0, 1 - missed), count };
+}
+
+/** P(D = d) for the number D of pairs that a shuffled row of n has in the wrong order. */
+function discordantPairs(n: number): Float64Array {
+	const chances = new Float64Array((n * (n - 1)) / 2 + 1);
+	chances[0] = 1;
+	// One more comes to stand before 0 to `placed` of the others, each as likely.
+	for (let placed = 1; placed < n; placed++) {
+		const without = Float64Array.from(chances);
+		let sum = 0;
+		for (let d = 0; d < chances.length; d++) {
+			sum += (without[d] ?? 0) - (without[d - placed - 1] ?? 0);
+			chances[d] = sum / (placed + 1);
+		}
+	}
+	return chances;
 }
 
 function inPairs(

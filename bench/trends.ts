@@ -1,13 +1,14 @@
 import { Problem } from "../local/problem.ts";
 import { type ChangePoint, findChangePoints } from "../src/benchmark/change-points.ts";
+import { lessIsBetter } from "./figures.ts";
 import type { RecordedRun } from "./history.ts";
 
 /** The probability that a history without a change shows one, in any of its figures. */
 const falseAlarms = 0.05;
 const columnsMax = 60;
 const bars = "▁▂▃▄▅▆▇█";
-/** Of these units less is better; of all others more. */
-const costs = new Set(["ms", "µs", "bytes", "calls"]);
+/** A ratio is none of the units: more of it is better. */
+const costs = new Map<string, boolean>(Object.entries(lessIsBetter));
 
 /** One figure over the runs that have it. */
 export interface Trend {
@@ -90,12 +91,14 @@ export function sparkline(values: readonly number[]): string {
 
 function describeChange({ unit, runs }: Trend, change: ChangePoint): string {
 	const { index, range, before, after, p } = change;
-	const isCost = costs.has(unit);
+	const isCost = costs.get(unit) ?? false;
 	const better = after > before !== isCost;
 	const percent = (100 * (after - before)) / Math.abs(before);
+	// Of nothing there is no share.
+	const share = before === 0 ? "" : ` (${percent > 0 ? "+" : ""}${percent.toFixed(1)} %)`;
 	const [first, last] = range.map((at) => nameOf(runs[at]));
 	const where = range[0] === range[1] ? "" : `, may be from ${first} to ${last}`;
-	const size = `${digits(before)} to ${digits(after)} (${percent > 0 ? "+" : ""}${percent.toFixed(1)} %)`;
+	const size = `${digits(before)} to ${digits(after)}${share}`;
 	return `${better ? "better" : "WORSE"} since ${nameOf(runs[index])}${where}: ${size}, p = ${p.toExponential(0)}`;
 }
 

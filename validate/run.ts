@@ -2,10 +2,10 @@
  * Every numeric target of the product beside what is measured now: a table for a person, a JSON file for
  * a program. `npm run validate -- [--all] [--only PATTERN] [--bench FILE] [--json FILE]`
  */
-import { mkdir, writeFile } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { describeMachine } from "../bench/figures.ts";
+import { checkWritable, writeReport } from "../bench/report-file.ts";
 import { Problem, runCommand } from "../local/problem.ts";
 import { showProgress } from "../local/progress.ts";
 import { onEndRequest } from "../local/signals.ts";
@@ -41,9 +41,10 @@ function readOptions(args: string[]) {
 		all: values.all,
 		chosen,
 		benchFile: values.bench === undefined ? undefined : fromCaller(values.bench),
-		file: values.json
-			? fromCaller(values.json)
-			: join(import.meta.dirname, "results", "latest.json"),
+		file:
+			values.json === undefined
+				? join(import.meta.dirname, "results", "latest.json")
+				: fromCaller(values.json),
 	};
 }
 
@@ -58,6 +59,7 @@ function choose(text: string) {
 
 async function main(args: string[]): Promise<void> {
 	const { all, chosen, benchFile, file } = readOptions(args);
+	await checkWritable(file);
 	const ending = new AbortController();
 	onEndRequest(() => ending.abort(new Problem("stopped before the end; nothing was written")));
 	const { signal } = ending;
@@ -78,9 +80,8 @@ async function main(args: string[]): Promise<void> {
 	const passed = passes(judged, all);
 	const command = ["npm run validate", ...(args.length > 0 ? ["--", ...args] : [])].join(" ");
 	const report = { version: 1, at, command, machine, passed, targets: judged };
-	await mkdir(dirname(file), { recursive: true });
-	await writeFile(file, `${JSON.stringify(report, null, "\t")}\n`);
 	console.log(formatTable(judged));
+	await writeReport(file, report);
 	console.log(`\nWritten to ${file}`);
 	if (!passed) process.exitCode = 1;
 }

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import {
 	median,
 	medianInterval,
+	nearestRank,
 	pairedDifference,
 	pairedRatio,
 	percentile,
@@ -24,6 +25,15 @@ describe("median and percentiles", () => {
 		expect(percentile(oneTo(10), 0.99)).toBe(10);
 		expect(percentile(oneTo(10), 0)).toBe(1);
 		expect(percentile([7], 0.5)).toBe(7);
+	});
+
+	test("a percentile of a round number of samples is not one rank too far", () => {
+		expect(percentile(oneTo(1_000), 99.9 / 100)).toBe(999);
+		expect(percentile(oneTo(100), 0.07)).toBe(7);
+		for (let count = 1; count <= 20_000; count += 7) {
+			expect(nearestRank(99.9 / 100, count)).toBe(Math.ceil((999 * count) / 1000));
+		}
+		expect(nearestRank(99.9 / 100, 1_000_000_000)).toBe(999_000_000);
 	});
 
 	test("numbers are sorted as numbers, and the caller's array stays as it was", () => {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -54,6 +54,17 @@ describe("the history of runs", () => {
 		await expect(readHistory(file)).rejects.toThrow("runs.jsonl:1 is no recorded run");
 	});
 
+	test("keeps a run whole that comes after a line which was cut off", async () => {
+		const file = join(folder, "runs.jsonl");
+		const line = JSON.stringify(run(1, sign(5)));
+		await writeFile(file, `${line}\n${line.slice(0, 80)}`);
+		await appendRun(file, run(2, sign(6)));
+		await expect(readHistory(file)).rejects.toThrow("runs.jsonl:2 is no recorded run");
+		const lines = (await readFile(file, "utf8")).split("\n");
+		await writeFile(file, lines.toSpliced(1, 1).join("\n"));
+		expect(await readHistory(file)).toEqual([run(1, sign(5)), run(2, sign(6))]);
+	});
+
 	test("that is not there says how to begin one", async () => {
 		await expect(readHistory(join(folder, "none.jsonl"))).rejects.toThrow("--record");
 	});
@@ -77,6 +88,19 @@ describe("trends", () => {
 			figures: { wait: { unit: "ms", value: figures["http/sign"]?.value ?? 0 } },
 		}));
 		expect(formatTrends(runs, /./)).toContain("better since 0000020");
+	});
+
+	test.each([
+		["objects", 0, 500, "WORSE since 0000020 of 2026-01-21: 0 to 500, p"],
+		["kinds", 3, 0, "better since 0000020 of 2026-01-21: 3 to 0 (-100.0 %), p"],
+		["points", 0.5, 9, "WORSE since 0000020 of 2026-01-21: 0.5 to 9 (+1700.0 %), p"],
+		["connections", 20, 50, "WORSE since 0000020 of 2026-01-21: 20 to 50 (+150.0 %), p"],
+		["%", 95, 80, "WORSE since 0000020 of 2026-01-21: 95 to 80 (-15.8 %), p"],
+	])("know of %s what is worse, and no share of nothing", (unit, before, after, told) => {
+		const runs = Array.from({ length: 40 }, (_, day) =>
+			run(day, { figure: { unit, value: day < 20 ? before : after } }),
+		);
+		expect(formatTrends(runs, /./)).toContain(told);
 	});
 
 	test("are of the ratio where a figure has one: a slow day of the machine is no change", () => {

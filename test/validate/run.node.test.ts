@@ -35,6 +35,18 @@ test("the figures of a run are judged: a missed one ends with 1, with its line i
 	});
 });
 
+test("where the JSON can not go is told before anything is measured", async () => {
+	const bench = join(folder, "empty.json");
+	await writeFile(bench, JSON.stringify({ version: 1, figures: [] }));
+	const args = ["--bench", bench, "--only", "to Postgres", "--json", join(bench, "out.json")];
+	const command = runCommand(process.execPath, [join(project, "validate", "run.ts"), ...args]);
+	expect(await command.ended).toBe(1);
+	expect(command.stderr()).toMatch(
+		/^edgesign: \S+out\.json can not be written: E[A-Z]+: [^\n]+\n$/,
+	);
+	expect(command.stdout()).toBe("");
+});
+
 test("what it can not work with is told in a line", async () => {
 	const missing = await validate("--only", "S6", "--bench", join(folder, "nothing.json"));
 	expect(missing).toMatchObject({
