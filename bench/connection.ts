@@ -19,8 +19,16 @@ export interface ConnectionOptions {
 	readonly host?: string;
 	readonly port: number;
 	readonly tls?: boolean;
-	/** @param code of a refusal, if it has one */
-	readonly onAnswer: (connection: Connection, status: number, code: string | null) => void;
+	/**
+	 * @param code of a refusal, if it has one
+	 * @param isLast the server closes the connection now: nothing may be sent on it any more
+	 */
+	readonly onAnswer: (
+		connection: Connection,
+		status: number,
+		code: string | null,
+		isLast: boolean,
+	) => void;
 	/** Once: the connection is of no use any more. */
 	readonly onFailure: (kind: string) => void;
 }
@@ -41,7 +49,9 @@ export function openConnection(options: ConnectionOptions): Promise<Connection> 
 			if (open) onFailure(kind);
 			else reject(new Error(`no connection to ${host}:${port}: ${kind}`, { cause: kind }));
 		};
-		const reader = createResponseReader((status, code) => onAnswer(connection, status, code));
+		const reader = createResponseReader((status, code, isLast) =>
+			onAnswer(connection, status, code, isLast),
+		);
 		const take = (bytes: Buffer) => {
 			try {
 				reader(bytes);

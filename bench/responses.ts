@@ -11,18 +11,20 @@ export class ProtocolError extends Error {
 
 /**
  * Reads HTTP/1.1 responses off one connection, however they are cut into chunks, and tells the
- * status of each when its last byte is there, and the `code` of a refusal (RFC 9457) that has one. Bodies
- * are counted, not kept; they have a Content-Length or are chunked (RFC 9112 section 6), except where
- * the status has none.
+ * status of each when its last byte is there, the `code` of a refusal (RFC 9457) that has one, and whether
+ * the server closes the connection after it (RFC 9112 section 9.6). Bodies are counted, not kept; they have
+ * a Content-Length or are chunked (section 6), except where the status has none. Interim answers (1xx) are
+ * passed over.
  * @throws ProtocolError from the returned function; the connection is of no use after that
  */
 export function createResponseReader(
-	onResponse: (status: number, code: string | null) => void,
+	onResponse: (status: number, code: string | null, isLast: boolean) => void,
 ): (chunk: Buffer) => void {
 	let text = ""; // of a head, or of a line between chunks, that is not all there yet
 	let status = 0;
 	let bodyLeft = 0;
 	let isChunked = false;
+	let isLast = false;
 	let problem = "";
 
 	/** Text up to the separator, or null while it is not there; and where it ends in the chunk. */
@@ -40,11 +42,13 @@ export function createResponseReader(
 	};
 	const beginBody = (head: string) => {
 		status = statusOf(head);
+		if (status < 200) return;
+		isLast = isLastIn(head);
+		problem = "";
 		isChunked = isChunkedIn(head);
 		if (isChunked) return;
 		bodyLeft = lengthOf(head, status);
-		problem = "";
-		if (bodyLeft === 0) onResponse(status, null);
+		if (bodyLeft === 0) onResponse(status, null, isLast);
 	};
 	/** A chunk with the line break behind it; the last one is empty, and a line break follows. */
 	const beginChunk = (line: string) => {
@@ -63,7 +67,7 @@ export function createResponseReader(
 					problem += chunk.toString("latin1", at, Math.min(at + taken, at + problemCharsMax));
 				}
 				at += taken;
-				if (bodyLeft === 0 && !isChunked) onResponse(status, codeIn(problem));
+				if (bodyLeft === 0 && !isChunked) onResponse(status, codeIn(problem), isLast);
 				continue;
 			}
 			const [found, next] = upTo(isChunked ? lineBreak : lineBreak + lineBreak, chunk, at);
@@ -79,9 +83,11 @@ function codeIn(problem: string): string | null {
 	return /"code":\s*"([a-z_]{1,64})"/.exec(problem)?.[1] ?? null;
 }
 
+/** 101 is refused: after it the connection speaks another protocol, which nobody asked for. */
 function statusOf(head: string): number {
 	const status = Number(head.slice(9, 12));
-	if (head.startsWith("HTTP/1.1 ") && status >= 200 && status <= 599) return status;
+	const isKnown = status >= 100 && status <= 599 && status !== 101;
+	if (head.startsWith("HTTP/1.1 ") && isKnown) return status;
 	throw new ProtocolError("a response does not begin with a status line of HTTP/1.1");
 }
 
@@ -90,6 +96,10 @@ function lengthOf(head: string, status: number): number {
 	if (found !== undefined) return Number(found);
 	if (status === 204 || status === 304) return 0;
 	throw new ProtocolError("a response has no Content-Length");
+}
+
+function isLastIn(head: string): boolean {
+	return /\r\nconnection:[^\r]*\bclose\b/i.test(head);
 }
 
 function isChunkedIn(head: string): boolean {

@@ -6,9 +6,17 @@ import { limits } from "./limits.ts";
 import { ownProcesses, postgresPid, withChildren } from "./processes.ts";
 import type { Target } from "./target.ts";
 
+export const faultNames = [
+	"postgres-hangs",
+	"postgres-crashes",
+	"redis-hangs",
+	"redis-crashes",
+] as const;
+type FaultName = (typeof faultNames)[number];
+
 /** A way in which a part of the stack can be away. */
 export interface Fault {
-	readonly name: string;
+	readonly name: FaultName;
 	take(): void;
 	/** Resolves when the part is there again. */
 	giveBack(): Promise<void>;
@@ -29,7 +37,7 @@ export async function faultsOf(target: Target): Promise<Fault[]> {
 }
 
 /** Processes that are stopped, and go on where they were. */
-function pause(name: string, pids: () => readonly number[]): Fault {
+function pause(name: FaultName, pids: () => readonly number[]): Fault {
 	let stopped: readonly number[] = [];
 	const resume = () => {
 		for (const pid of stopped) signalIfAlive(pid, "SIGCONT");

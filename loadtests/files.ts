@@ -1,9 +1,19 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { inOneLine, Problem } from "../local/problem.ts";
+import { resultSchema } from "./result-schema.ts";
 import type { LoadResult } from "./results.ts";
 
 const defaultFolder = join(import.meta.dirname, "results");
+
+/** Before the load: what a run found is not to be lost in the end. @throws Problem */
+export async function makeFolder(folder: string | undefined): Promise<void> {
+	try {
+		await mkdir(folder ?? defaultFolder, { recursive: true });
+	} catch (error) {
+		throw notWritten(error);
+	}
+}
 
 /** Writes files of one name and other endings; their paths. */
 export async function writeResults(
@@ -12,8 +22,8 @@ export async function writeResults(
 	contents: Readonly<Record<string, string>>,
 ): Promise<string[]> {
 	const place = folder ?? defaultFolder;
+	await makeFolder(place);
 	try {
-		await mkdir(place, { recursive: true });
 		return await Promise.all(
 			Object.entries(contents).map(async ([ending, text]) => {
 				const path = join(place, `${name}.${ending}`);
@@ -22,8 +32,12 @@ export async function writeResults(
 			}),
 		);
 	} catch (error) {
-		throw new Problem(`the results can not be written: ${inOneLine(error)}`, { cause: error });
+		throw notWritten(error);
 	}
+}
+
+function notWritten(error: unknown): Problem {
+	return new Problem(`the results can not be written: ${inOneLine(error)}`, { cause: error });
 }
 
 /** @throws Problem when the file is not there, or is not of a load test of this version */
@@ -34,9 +48,10 @@ export async function readResult(path: string): Promise<LoadResult> {
 	} catch (error) {
 		throw new Problem(`${path} can not be read: ${inOneLine(error)}`, { cause: error });
 	}
-	const found = parse(text);
-	if (!isResult(found)) throw new Problem(`${path} is not the JSON of a load test`);
-	return found;
+	const found = resultSchema.safeParse(parse(text));
+	if (found.success) return found.data;
+	const { message = "", path: at = [] } = found.error.issues[0] ?? {};
+	throw new Problem(`${path} is not the JSON of a load test: ${at.join(".")}: ${message}`);
 }
 
 function parse(text: string): unknown {
@@ -45,17 +60,6 @@ function parse(text: string): unknown {
 	} catch {
 		return null;
 	}
-}
-
-function isResult(value: unknown): value is LoadResult {
-	return (
-		typeof value === "object" &&
-		value !== null &&
-		"version" in value &&
-		value.version === 1 &&
-		"overall" in value &&
-		"series" in value
-	);
 }
 
 /** A file's name with the time in it: `steady-20260131-120000`. */

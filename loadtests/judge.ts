@@ -13,11 +13,18 @@ interface Measured {
 	readonly figures: readonly ScenarioFigure[];
 }
 
+/** @throws Problem when one is not of the form, or about a phase that the scenario does not have */
 export function parseThresholds(
-	{ figures = {} }: Pick<Scenario, "figures">,
+	{ figures = {}, phases }: Pick<Scenario, "figures" | "phases">,
 	texts: readonly string[],
 ): Threshold[] {
-	return texts.map((text) => parseThreshold(text, figures));
+	return texts.map((text) => {
+		const threshold = parseThreshold(text, figures);
+		const { phase } = threshold;
+		if (phase === null || !phases || phases.includes(phase)) return threshold;
+		const known = phases.length > 0 ? `there is ${phases.join(", ")}` : "there is none to name";
+		throw new Problem(`the threshold "${text}" is about no phase that is measured: ${known}`);
+	});
 }
 
 /** @throws Problem when a threshold is about a kind of request that the scenario does not send */

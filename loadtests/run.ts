@@ -5,7 +5,7 @@
 import { Problem, runCommand } from "../local/problem.ts";
 import { showProgress } from "../local/progress.ts";
 import { onEndRequest } from "../local/signals.ts";
-import { nameOf, readResult, writeResults } from "./files.ts";
+import { makeFolder, nameOf, readResult, writeResults } from "./files.ts";
 import { parseThresholds } from "./judge.ts";
 import { fromCaller, help, type Options, readOptions, withoutToken } from "./options.ts";
 import { comparisonToHtml, formatComparison } from "./report/compare.ts";
@@ -35,12 +35,13 @@ async function run(name: string, options: Options, command: string): Promise<voi
 	if (options.thresholds) parseThresholds(scenario, options.thresholds); // before anything is started
 	const { url, token, allowRemote, thresholds, seed, connections } = options;
 	const baseline = options.baseline === undefined ? null : await readResult(options.baseline);
+	await makeFolder(options.out);
 	const ending = new AbortController();
 	onEndRequest(() => ending.abort(new Problem("stopped before the end; nothing was written")));
 	const { signal } = ending;
 	showProgress("starting PostgreSQL, the gateways and the worker");
 	const target =
-		url === undefined ? await ownTarget({ signal }) : remoteTarget(url, token, allowRemote);
+		url === undefined ? await ownTarget({ signal }) : remoteTarget(url, token, allowRemote, signal);
 	let result: LoadResult;
 	try {
 		result = await runScenario(scenario, {

@@ -95,6 +95,8 @@ export interface Scenario {
 	/** What it finds out beside the usual, by name. */
 	readonly figures?: Readonly<Record<string, Dimension>>;
 	readonly thresholds: readonly string[];
+	/** Those that are measured and that thresholds may name; any where it is left out. */
+	readonly phases?: readonly string[];
 	/** The load goes up until a threshold breaks: only those about figures decide about the run. */
 	readonly climbs?: boolean;
 	/** It takes parts of the stack away, or needs its database. */

@@ -61,6 +61,11 @@ export function parseThreshold(
 	if (!found) throw new Problem(`the threshold "${text}" is not of the form ${grammar}`);
 	const { kind, metric = "", operator = "", bound, unit = "", phase } = found;
 	const isFigure = Object.hasOwn(figures, metric);
+	if (isFigure && (kind ?? phase) !== undefined) {
+		throw new Problem(
+			`the threshold "${text}" is about ${metric}, which is of the whole run: it has no kind and no phase`,
+		);
+	}
 	const expected = isFigure ? figures[metric] : dimensionOf(metric);
 	if (!expected) {
 		const names = ["p50 to p99.999", ...Object.keys(metrics), "a status", ...Object.keys(figures)];

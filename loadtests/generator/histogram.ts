@@ -1,3 +1,5 @@
+import { nearestRank } from "../../bench/stats.ts";
+
 /**
  * A log-linear histogram of times (Gil Tene's HdrHistogram): whole microseconds up to 2,047 exactly,
  * above that within 0.1 %, up to 35 minutes. A package for it (hdr-histogram-js) brings a codec in
@@ -61,7 +63,7 @@ export class Histogram {
 	/** Milliseconds below which a share `p` (0 to 1) of the times lies: the nearest rank; NaN without any. */
 	percentile(p: number): number {
 		if (this.#count === 0) return Number.NaN;
-		const rank = Math.max(1, Math.ceil(p * this.#count));
+		const rank = nearestRank(p, this.#count);
 		let seen = 0;
 		for (let bucket = this.#first; bucket <= this.#last; bucket++) {
 			seen += this.#counts[bucket] ?? 0;

@@ -15,6 +15,13 @@ export interface Slot {
 /** How a request ended: its status, or what went wrong. */
 export type Outcome = number | string;
 
+interface Answer {
+	readonly status: number;
+	readonly code: string | null;
+	/** The server closes the connection after it. */
+	readonly isLast: boolean;
+}
+
 export interface PoolOptions {
 	readonly session: Pick<
 		Session,
@@ -140,7 +147,7 @@ export class Pool {
 		try {
 			const connection = await openConnection({
 				...{ host, port, tls },
-				onAnswer: (_, status, code) => this.#answered(slot, status, code),
+				onAnswer: (_, status, code, isLast) => this.#answered(slot, { status, code, isLast }),
 				onFailure: (kind) => this.#lose(slot, kind, performance.now()),
 			});
 			const slot: Slot = { connection, arrival: null, freeSince: performance.now(), alive: true };
@@ -163,7 +170,7 @@ export class Pool {
 		slot.connection.send(this.#options.requestOf(arrival));
 	}
 
-	#answered(slot: Slot, status: number, code: string | null): void {
+	#answered(slot: Slot, { status, code, isLast }: Answer): void {
 		const { arrival } = slot;
 		const now = performance.now();
 		if (!arrival) {
@@ -173,8 +180,10 @@ export class Pool {
 		slot.arrival = null;
 		slot.freeSince = now;
 		this.#inFlight--;
-		if (!arrival.user) this.release(slot, now);
+		if (isLast) this.#discard(slot);
+		else if (!arrival.user) this.release(slot, now);
 		this.#end(arrival, status, now, code);
+		if (isLast && this.waiting > 0) this.#openMore();
 	}
 
 	/** The connection is of no use any more. One that nothing was asked on is simply gone. */

@@ -26,6 +26,7 @@ export const archive: Scenario = {
 	sizes: { rate: 200, seconds: 20, users: 0 },
 	figures: { archiving: "share" },
 	thresholds: ["errors<0.1%", "archiving<10%"],
+	phases: ["signing"],
 	needsStack: true,
 	prepare: prepareEveryday,
 	async run(running) {

@@ -43,6 +43,7 @@ export const attack: Scenario = {
 		"batch-of-1001:errors<0.1%",
 		"body-of-5-MiB:errors<0.1%",
 	],
+	phases: ["before", "attack", "after"],
 	async prepare(target) {
 		return [...(await prepareEveryday(target)), ...(await hostileKinds(target))];
 	},

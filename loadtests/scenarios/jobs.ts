@@ -11,6 +11,7 @@ export const jobs: Scenario = {
 	sizes: { rate: 50, seconds: 30, users: 50 },
 	figures: { signatures: "rate" },
 	thresholds: ["errors<0.1%", "job:p95<10s", "sign:p95<1s", "signatures>5000/s"],
+	phases: ["jobs"],
 	async prepare(target) {
 		const everyday = await prepareEveryday(target);
 		const key = `batch-${Date.now().toString(36)}`;

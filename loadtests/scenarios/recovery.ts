@@ -1,4 +1,4 @@
-import { type Fault, faultsOf } from "../faults.ts";
+import { type Fault, faultNames, faultsOf } from "../faults.ts";
 import { timeUntilBack } from "../recovery-time.ts";
 import type { Phase, Running, Scenario } from "../scenario.ts";
 import { everyday, prepareEveryday } from "../traffic.ts";
@@ -13,6 +13,7 @@ export const recovery: Scenario = {
 	sizes: { rate: 150, seconds: 20, users: 0 },
 	figures: { recovery: "time" },
 	thresholds: ["p95<50ms @before", "errors<0.1% @before", "recovery<10s"],
+	phases: ["before", ...faultNames.flatMap((name) => [`${name}-away`, `${name}-back`])],
 	needsStack: true,
 	prepare: prepareEveryday,
 	async run(running) {

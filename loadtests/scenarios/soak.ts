@@ -12,6 +12,7 @@ export const soak: Scenario = {
 	sizes: { rate: 150, seconds: hourSeconds, users: 0 },
 	figures: { drift: "share", growth: "number" },
 	thresholds: ["p95<50ms", "errors<0.1%", "dropped<0.1%", "drift<20%"],
+	phases: ["soak"],
 	prepare: prepareEveryday,
 	async run(running) {
 		const { rate, seconds } = running.sizes;

@@ -17,6 +17,7 @@ export const spike: Scenario = {
 		"errors<0.1% @after",
 		"settled<10s",
 	],
+	phases: ["before", "spike", "after"],
 	prepare: prepareEveryday,
 	async run(running) {
 		const { load, figure, sizes } = running;

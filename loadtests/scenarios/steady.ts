@@ -7,6 +7,7 @@ export const steady: Scenario = {
 	summary: "everyday traffic at one rate",
 	sizes: { rate: 300, seconds: 60, users: 0 },
 	thresholds: ["p95<50ms", "errors<0.1%", "dropped<0.1%"],
+	phases: ["steady"],
 	prepare: prepareEveryday,
 	async run({ load, sizes: { rate, seconds } }) {
 		await load([

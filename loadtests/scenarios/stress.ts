@@ -14,6 +14,7 @@ export const stress: Scenario = {
 	sizes: { rate: 100, seconds: 10, users: 0 },
 	figures: { knee: "rate" },
 	thresholds: ["p95<50ms", "errors<0.1%", "dropped<0.1%", "knee>=100/s"],
+	phases: [], // its steps are found as it goes
 	climbs: true,
 	prepare: prepareEveryday,
 	async run(running) {

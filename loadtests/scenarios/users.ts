@@ -10,6 +10,7 @@ export const users: Scenario = {
 	summary: "1,000 users at once, each with a connection of their own, who think between requests",
 	sizes: { rate: 0, seconds: 60, users: 1_000 },
 	thresholds: ["p95<50ms", "errors<0.1%"],
+	phases: ["users"],
 	prepare: prepareEveryday,
 	async run({ load, sizes: { users, seconds } }) {
 		const mix = everyday;

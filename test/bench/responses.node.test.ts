@@ -41,6 +41,31 @@ describe("the load generator's reader of responses", () => {
 		}
 	});
 
+	test("it tells after which response the server closes, whatever the header's case and company", () => {
+		const closing = (header: string, body: string) =>
+			answer(200, body).replace("\r\n", `\r\n${header}\r\n`);
+		const lasts: boolean[] = [];
+		const reader = createResponseReader((_status, _code, isLast) => lasts.push(isLast));
+		const stream = [
+			answer(200, "Connection: close"),
+			closing("Connection: keep-alive", "ok"),
+			closing("connection:close", "ok"),
+			closing("Connection: Upgrade, Close", ""),
+			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+			closing("X-Connection: close", "ok"),
+		];
+		reader(Buffer.from(stream.join("")));
+		expect(lasts).toEqual([false, false, true, true, true, false]);
+	});
+
+	test("interim answers are passed over, however they are cut", () => {
+		const early = "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n";
+		const stream = `HTTP/1.1 100 Continue\r\n\r\n${early}${answer(200, "ok")}${early}${answer(404, "")}`;
+		for (let cut = 0; cut <= stream.length; cut++) {
+			expect(read(stream.slice(0, cut), stream.slice(cut))).toEqual([200, 404]);
+		}
+	});
+
 	test("a chunked body ends with its empty chunk, however it is cut", () => {
 		const chunked =
 			"HTTP/1.1 201 Made\r\nTransfer-Encoding: chunked\r\n\r\na;x=1\r\n01234\r\n789\r\n3\r\nabc\r\n0\r\n\r\n";
@@ -71,6 +96,7 @@ describe("the load generator's reader of responses", () => {
 		["something that is not HTTP/1.1", "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"],
 		["a body without a length", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"],
 		["a chunk without a size", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnone\r\n\r\n"],
+		["another protocol", "HTTP/1.1 101 Switching Protocols\r\n\r\n"],
 		["a status that is no number", "HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n"],
 		["a head without an end", `HTTP/1.1 200 OK\r\n${"a".repeat(20_000)}`],
 	])("%s is refused", (_, stream) => {

@@ -110,6 +110,19 @@ describe("an open load", () => {
 		expect(right + errors).toBe(offered);
 	});
 
+	it.each([
+		["each answer", 1],
+		["ten of them", 10],
+	])("sends nothing on a connection that the server closes after %s", async (_, most) => {
+		let sockets = 0;
+		const port = await serve((_, response) => response.end("ok"));
+		if (server) server.maxRequestsPerSocket = most;
+		server?.on("connection", () => sockets++);
+		const { outcomes } = await run({ port, connections: 8 }, open(200));
+		expect(outcomes).toEqual({ 200: 200 });
+		expect(sockets).toBeGreaterThanOrEqual(200 / most);
+	});
+
 	it("tells of a server that is not there, and goes on", async () => {
 		const port = await serve(() => {});
 		server?.close();
@@ -154,5 +167,19 @@ describe("a closed load", () => {
 		// 60 ms for each round; a busy machine has fewer of them.
 		expect(offered).toBeLessThan((20 * 1_500) / 40);
 		expect(offered).toBeGreaterThanOrEqual(20);
+	});
+
+	it("gives a user another connection when the server closes theirs", async () => {
+		const sockets = new Set<unknown>();
+		const port = await serve((incoming, response) => {
+			sockets.add(incoming.socket);
+			response.setHeader("Connection", "close").end("ok");
+		});
+		const load: ClosedLoad = {
+			...{ model: "closed", users: 5, thinkMs: 40, rampMs: 0, mix: [[0, 1]] },
+		};
+		const { offered, outcomes } = await run({ port }, load);
+		expect(outcomes).toEqual({ 200: offered });
+		expect(sockets.size).toBe(offered);
 	});
 });

@@ -1,4 +1,7 @@
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { once } from "node:events";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer as createHttpServer } from "node:http";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -9,6 +12,7 @@ import { runScenario } from "../../loadtests/run-scenario.ts";
 import type { Phase } from "../../loadtests/scenario.ts";
 import { scenarios } from "../../loadtests/scenarios/index.ts";
 import { ownTarget, remoteTarget, type Target } from "../../loadtests/target.ts";
+import { Problem } from "../../local/problem.ts";
 import { project, runCommand } from "../support/node/processes.ts";
 
 let target: Target;
@@ -91,6 +95,8 @@ describe("a scenario against the real service", () => {
 });
 
 describe("what can not be run", () => {
+	const token = `es_main_${"a".repeat(43)}`;
+
 	it("is told in a line, and nothing is started", async () => {
 		const { code, stderr } = await load("steady", "--threshold", "p95");
 		expect(code).toBe(1);
@@ -106,7 +112,6 @@ describe("what can not be run", () => {
 	});
 
 	it("is another machine that nobody allowed, or a service without a token", () => {
-		const token = `es_main_${"a".repeat(43)}`;
 		expect(() => remoteTarget("http://example.com", token, false)).toThrow("--allow-remote");
 		expect(remoteTarget("https://example.com", token, true)).toMatchObject({
 			...{ host: "example.com", port: 443, tls: true, tenant: "main", isLocal: false },
@@ -119,6 +124,77 @@ describe("what can not be run", () => {
 	it("is a comparison with something that is no result", async () => {
 		await expect(readResult(join(folder, "none.json"))).rejects.toThrow("can not be read");
 		await expect(readResult(join(project, "package.json"))).rejects.toThrow("not the JSON of");
+		const hollow = join(folder, "hollow.json");
+		await writeFile(hollow, JSON.stringify({ version: 1, overall: {}, series: [] }));
+		await expect(readResult(hollow)).rejects.toThrow(
+			"hollow.json is not the JSON of a load test: ",
+		);
+		const { code, stderr } = await load("steady", "--baseline", hollow);
+		expect(code).toBe(1);
+		expect(stderr).toMatch(/^edgesign: \S+hollow\.json is not the JSON of [^\n]+\n$/);
+	});
+
+	it("is a folder for the results that can not be made", async () => {
+		const file = join(folder, "file");
+		await writeFile(file, "");
+		const { code, stderr } = await load("steady", "--out", join(file, "results"));
+		expect(code).toBe(1);
+		expect(stderr).toMatch(/^edgesign: the results can not be written: E[A-Z]+: [^\n]+\n$/);
+	});
+
+	it("is a threshold about a phase that there is not", async () => {
+		const { code, stderr } = await load("spike", "--threshold", "p95<50ms @nosuch");
+		expect(code).toBe(1);
+		expect(stderr).toBe(
+			'edgesign: the threshold "p95<50ms @nosuch" is about no phase that is measured: there is before, spike, after\n',
+		);
+	});
+
+	it("is a service that does not answer: it ends at once when it is asked to", async () => {
+		const server = createServer(() => {}); // accepts, and says nothing
+		await once(server.listen(0, "127.0.0.1"), "listening");
+		try {
+			const ending = new AbortController();
+			const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+			const silent = remoteTarget(address, token, false, ending.signal);
+			const running = runScenario(scenarios.steady, { target: silent, signal: ending.signal });
+			server.once("connection", () => ending.abort(new Problem("stopped")));
+			await expect(running).rejects.toThrow(new Problem("stopped"));
+		} finally {
+			server.close();
+		}
+	});
+
+	it("is a service that says no for a while: it ends in the pause too", async () => {
+		const ending = new AbortController();
+		const server = createHttpServer((_, response) => {
+			response
+				.writeHead(503)
+				.end(() => setTimeout(() => ending.abort(new Problem("stopped")), 100));
+		});
+		let asked = 0;
+		server.on("request", () => asked++);
+		await once(server.listen(0, "127.0.0.1"), "listening");
+		try {
+			const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+			const busy = remoteTarget(address, token, false, ending.signal);
+			await expect(busy.call("GET", "/v1/keys")).rejects.toThrow(new Problem("stopped"));
+			expect(asked).toBe(1);
+		} finally {
+			server.closeAllConnections();
+			server.close();
+		}
+	});
+
+	it("is a service that is not there: told with its address, in a line", async () => {
+		const server = createServer();
+		await once(server.listen(0, "127.0.0.1"), "listening");
+		const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+		await once(server.close(), "close");
+		const gone = remoteTarget(`http://${host}`, token, false);
+		await expect(gone.call("POST", "/v1/keys", {})).rejects.toThrow(
+			new Problem(`POST http://${host}/v1/keys: connect ECONNREFUSED ${host}`),
+		);
 	});
 
 	it("does not show the token in a report", () => {

@@ -1,5 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { Histogram } from "../../loadtests/generator/histogram.ts";
+import { parseThresholds } from "../../loadtests/judge.ts";
+import type { Running, Scenario } from "../../loadtests/scenario.ts";
+import { scenarios } from "../../loadtests/scenarios/index.ts";
 import { warningsOf } from "../../loadtests/summarise.ts";
 import { holds, measuredOf, parseThreshold } from "../../loadtests/thresholds.ts";
 import { latencyOf, type Summary } from "../../loadtests/timeline.ts";
@@ -50,6 +53,51 @@ describe("a threshold", () => {
 		const nothing = { summary: { ...summary, latency: null }, times: new Histogram() };
 		const threshold = parseThreshold("p95<50ms");
 		expect(holds(threshold, measuredOf(threshold, nothing))).toBe(false);
+	});
+
+	it("of p99.9 leaves out one of a thousand, and of p7 seven of a hundred", () => {
+		const judged = (text: string, count: number) => {
+			const times = new Histogram();
+			for (let time = 1; time <= count; time++) times.record(time / 1000);
+			return measuredOf(parseThreshold(text), { summary, times });
+		};
+		expect(judged("p99.9<1ms", 1_000)).toBe(0.999);
+		expect(judged("p99.9<1ms", 2_000)).toBe(1.998);
+		expect(judged("p7<1ms", 100)).toBe(0.007);
+		expect(judged("p99.9<1ms", 1_001)).toBe(1);
+	});
+
+	it("can not ask for a kind or a phase of what is found out of the whole run", () => {
+		const figures = { settled: "time" } as const;
+		for (const text of ["sign:settled<10s", "settled<10s @after", "sign:settled<10s @nosuch"]) {
+			expect(() => parseThreshold(text, figures)).toThrow("it has no kind and no phase");
+		}
+	});
+
+	it.each(["steady", "spike", "soak", "users", "jobs", "attack"] as const)(
+		"of %s can be about every phase that is measured, and no other",
+		async (name) => {
+			const scenario: Scenario = scenarios[name];
+			const measured: string[] = [];
+			await scenario.run({
+				...({ sizes: scenario.sizes } as Running),
+				load: async (phases) => {
+					measured.push(...phases.flatMap(({ name, measured = true }) => (measured ? [name] : [])));
+					return [];
+				},
+			});
+			expect(scenario.phases).toEqual(measured);
+			for (const phase of measured) {
+				expect(parseThresholds(scenario, [`p95<50ms @${phase}`])).toMatchObject([{ phase }]);
+			}
+			expect(() => parseThresholds(scenario, ["p95<50ms @nosuch"])).toThrow("is about no phase");
+		},
+	);
+
+	it("of every scenario's own is of phases and figures that it has", () => {
+		for (const scenario of Object.values<Scenario>(scenarios)) {
+			expect(parseThresholds(scenario, scenario.thresholds)).not.toEqual([]);
+		}
 	});
 
 	it.each([
