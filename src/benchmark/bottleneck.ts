@@ -39,7 +39,10 @@ const whatToDo: Readonly<Record<Bottleneck, string>> = {
 const refused =
 	"It was refused, or not answered in time, while what it waits for did answer: look for request_failed and dependency_unavailable in the log.";
 
-/** The part whose time rose most against what was usual, or takes most where nothing did, and what may be done. `before` is of earlier runs. */
+/**
+ * The part whose time rose most against what was usual, or that takes most where the figure did not rise;
+ * and what may be done. `before` is of earlier runs.
+ */
 export function bottleneckOf(
 	name: FigureName,
 	now: Figures,
@@ -68,7 +71,7 @@ function slowest(name: FigureName, now: Figures, before: readonly Figures[]): Bo
 	return most.part;
 }
 
-/** By less above the median of what was before than a regression is told of. One without an answer is not. */
+/** Whether it rose by less than a regression is told of. What was not answered is not as usual. */
 function isAsUsual(name: FigureName, now: Figures, before: readonly Figures[]): boolean {
 	const was = usual(name, before) ?? 0;
 	const least = Math.max(limits.benchmarkLeastChangeMs, limits.benchmarkLeastChange * was);

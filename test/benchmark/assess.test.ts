@@ -45,7 +45,7 @@ describe("each threshold", () => {
 	});
 
 	it.each([
-		[{ max_response_time_ms: 5 }, [["max_response_time_ms", "responseMs.sign", "worker"]]],
+		[{ max_response_time_ms: 5 }, [["max_response_time_ms", "responseMs.sign", "durableObject"]]],
 		[{ max_memory_usage_mb: 1 }, [["max_memory_usage_mb", "memoryMb", "worker"]]],
 		[{ min_throughput_rps: 4001 }, [["min_throughput_rps", "throughputRps", "worker"]]],
 	])("is what the configuration says: %j", (own, expected) => {
@@ -73,6 +73,32 @@ describe("the bottleneck", () => {
 		expect(broken(figures, [])).toEqual([
 			["max_response_time_ms", "responseMs.getKey", "postgres"],
 		]);
+	});
+
+	it.each([
+		["that is as slow as it was", 118, 115, 118, 114.5, "postgres"],
+		["that goes to and fro across the threshold", 99, 95, 100.2, 95, "postgres"],
+		["that is as slow as it was by itself", 118, 15, 118, 14.5, "worker"],
+	])("is what takes most of a figure %s", (_, getKeyWas, postgresWas, getKey, postgres, part) => {
+		const of = (getKey: number, postgres: number) =>
+			usualBut({ responseMs: { getKey }, partsMs: { postgres } });
+		const history = Array<Figures>(20).fill(of(getKeyWas, postgresWas));
+		const [found, ...others] = assess(
+			{ figures: of(getKey, postgres), unreachable: [] },
+			history,
+			thresholds,
+		).broken;
+		expect(found).toMatchObject({ subject: "responseMs.getKey", bottleneck: part });
+		expect(found?.advice).not.toContain("slower");
+		expect(others).toEqual([]);
+	});
+
+	it("of no answer is the worker, while what it waits for answers as usual", () => {
+		const figures = usualBut({ responseMs: { getKey: null } });
+		const measurement = { figures, unreachable: ["responseMs.getKey"] satisfies FigureName[] };
+		const [found] = assess(measurement, before, thresholds).broken;
+		expect(found).toMatchObject({ bottleneck: "worker" });
+		expect(found?.advice).toMatch(/^It was refused, or not answered in time/);
 	});
 
 	it("comes with words that name it, what it took and what was usual", () => {
