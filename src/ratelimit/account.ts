@@ -92,8 +92,10 @@ export function pause(drawings: readonly Drawing[], shard: Shard): number {
 		...drawings.map(({ rule: { policy } }) => policy.quota / policy.windowMs),
 	);
 	if (left > 4 * inflow * limits.leasePauseMs) return limits.leaseShortPauseMs;
-	if (left >= tokenParts) return limits.leasePauseMs;
-	return Math.max(limits.leasePauseMs, refusal(drawings, tokenParts, shard).waitMs);
+	// A token, or as much of one as there can ever be.
+	const token = Math.min(tokenParts, ...drawings.map(mostOf));
+	if (left >= token) return limits.leasePauseMs;
+	return Math.max(limits.leasePauseMs, refusal(drawings, token, shard).waitMs);
 }
 
 export function refusal(drawings: readonly Drawing[], need: number, shard: Shard): Refusal {
@@ -111,6 +113,10 @@ export function refusal(drawings: readonly Drawing[], need: number, shard: Shard
 	return never ?? refusals.reduce((longest, of) => (of.waitMs > longest.waitMs ? of : longest));
 }
 
+function mostOf({ rule: { policy }, reserve }: Drawing): number {
+	return policy.quota - reserve;
+}
+
 /** The bucket that has the least left for this lane. */
 export function tightest(drawings: readonly Drawing[]): Drawing {
 	return drawings.reduce((least, of) => (freeOf(of) < freeOf(least) ? of : least));
@@ -124,7 +130,7 @@ export function limitOf(drawing: Drawing, { count }: Shard): LaneLimit {
 		windowSeconds: windowMs / 1000,
 		remaining: Math.floor((freeOf(drawing) * count) / tokenParts),
 		resetMs: waitMs(drawing.account.bucket, quota),
-		most: quota - drawing.reserve,
+		most: mostOf(drawing),
 		msPerPart: windowMs / quota,
 	};
 }

@@ -30,6 +30,8 @@ export interface LaneState {
 	refused: {
 		readonly cost: number | null;
 		readonly until: number;
+		/** Whoever was told when to come has come by then. */
+		readonly keptUntil: number;
 		readonly limit: LaneLimit;
 	} | null;
 	limit: LaneLimit;
@@ -90,17 +92,22 @@ export function receive(
 	of.limit = limit;
 	if (refusal) {
 		const until = refusal.waitMs < 0 ? Infinity : now + Math.max(refusal.waitMs, pauseMs);
-		of.refused = { cost: need, until, limit: refusal.limit };
+		of.refused = { cost: need, until, keptUntil: keptUntil(until, now), limit: refusal.limit };
 	} else if (need > 0 || !isPromised(of, now)) {
 		const until = now + pauseMs;
-		of.refused = pauseMs > 0 ? { cost: null, until, limit } : null;
+		of.refused = pauseMs > 0 ? { cost: null, until, keptUntil: until, limit } : null;
 	}
 }
 
-/** Whether somebody was told when to come again, and it is neither then nor is there as much already. */
-function isPromised({ refused, tokens }: LaneState, now: number): boolean {
-	if (!refused || refused.cost === null) return false;
-	return now < refused.until && tokens < refused.cost;
+/** Times are told in whole seconds, of which there is one at the least; and the way takes a moment. */
+export function keptUntil(until: number, now: number): number {
+	return now + Math.max(1, Math.ceil((until - now) / 1000)) * 1000 + limits.leasePauseMs;
+}
+
+/** Whether somebody was told when to come again, and has not come, nor is there as much already. */
+export function isPromised({ refused, tokens }: LaneState, now: number): boolean {
+	if (!refused || refused.cost === null || refused.until === Number.POSITIVE_INFINITY) return false;
+	return now < refused.keptUntil && tokens < refused.cost;
 }
 
 /**
@@ -128,6 +135,16 @@ export function refusalOf(of: LaneState, limit: LaneLimit, cost: number): LimitS
 	return { ...state, remaining: Math.max(0, Math.min(state.remaining, below)) };
 }
 
+/** The same for all lanes of one token with a limit of its own: they draw from its bucket. */
+export function sourceOf({ lane: { token, id } }: LaneState): string {
+	return token?.id ?? id;
+}
+
+/** What it was told to make do with; a time that somebody was told of stands. */
+export function forgetPause(of: LaneState): void {
+	if (of.refused?.cost === null) of.refused = null;
+}
+
 /** Gives up what it has, and what it was refused. */
 export function handBack(of: LaneState): void {
 	of.done += of.tokens;
@@ -143,8 +160,11 @@ export function withHand({ tokens }: LaneState, limit: LaneLimit): LimitState {
 	return { name, quota, windowSeconds, resetMs, remaining: left };
 }
 
-/** Takes stock of a lane: lapsed tokens are gone, tokens beyond the demand go back, the rest is told. */
-export function prepareAsk(of: LaneState, need: number, now: number): LaneAsk {
+/**
+ * Takes stock of a lane: lapsed tokens are gone, tokens beyond the demand go back, the rest is told.
+ * @param wants whether it is to get more than it needs now
+ */
+export function prepareAsk(of: LaneState, need: number, wants: boolean, now: number): LaneAsk {
 	const elapsed = now - of.demandFrom;
 	if (of.endsAt <= now) {
 		handBack(of);
@@ -174,6 +194,6 @@ export function prepareAsk(of: LaneState, need: number, now: number): LaneAsk {
 	const { lane, generation, tokens: held, done, returned } = of;
 	// What is in hand is a part of what the request needs.
 	const more = Math.max(0, need - held);
-	const want = Math.max(0, target - held);
+	const want = wants ? Math.max(0, target - held) : 0;
 	return { lane, generation, need: more, want, held, done, returned };
 }

@@ -4,18 +4,21 @@ import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import { limits } from "../limits.ts";
 import {
+	forgetPause,
 	freshLane,
 	handBack,
 	isUntold,
+	keptUntil,
 	type LaneState,
-	prepareAsk,
 	receive,
 	refusalOf,
 	retryMs,
+	sourceOf,
 	withHand,
 } from "./lane.ts";
 import type { LeaseAnswer, LeaseAsk, LimitState } from "./messages.ts";
 import { type Lane, tokenParts } from "./policy.ts";
+import { type Asked, askFor } from "./question.ts";
 import {
 	dropIdle,
 	freshTenant,
@@ -224,7 +227,10 @@ export class LeaseBook {
 		const limit = refusalOf(of, refused.limit, cost);
 		const wait = retryMs(of, cost, now);
 		// Who was told a time is not to come too early: what moves that does not move it.
-		if (refused.cost === null && wait >= 0) of.refused = { ...refused, cost, until: now + wait };
+		if (refused.cost === null && wait >= 0) {
+			const until = now + wait;
+			of.refused = { ...refused, cost, until, keptUntil: keptUntil(until, now) };
+		}
 		return { kind: "refused", limit, retryMs: wait };
 	}
 
@@ -252,13 +258,7 @@ export class LeaseBook {
 		state.asking = question;
 		state.unanswered.add(question);
 		try {
-			const used = [...state.lanes.values()].filter((of) => of.demand > 0 && !first.includes(of));
-			const lanes = [...first, ...used].slice(0, limits.lanesPerAsk);
-			const needOf = (index: number) => (index < first.length ? need : 0);
-			const asks = lanes.map((of, index) => prepareAsk(of, needOf(index), askedAt));
-			const asked = new Map(
-				asks.map(({ lane, done }, index) => [lane.id, { need: needOf(index), told: done }]),
-			);
+			const asked = askFor([...state.lanes.values()], first, need, askedAt);
 			const { holder, configVersion, config } = state;
 			const answer = await ask(tenant, config, {
 				holder,
@@ -266,7 +266,7 @@ export class LeaseBook {
 				epoch: Math.max(state.epoch, state.endedEpoch + 1),
 				number: question.number,
 				isComplete,
-				lanes: asks,
+				lanes: [...asked.values()].map((of) => of.ask),
 			});
 			if (answer.kind === "overloaded") {
 				state.failedUntil = clock() + limits.leaseFailurePauseMs;
@@ -292,7 +292,7 @@ export class LeaseBook {
 		state: TenantState,
 		answer: Extract<LeaseAnswer, { kind: "lease" }>,
 		question: Question,
-		asked: ReadonlyMap<string, { readonly need: number; readonly told: number }>,
+		asked: ReadonlyMap<string, Asked>,
 	): void {
 		const { clock, forgetTenant } = this.#options;
 		const { since: askedAt } = question;
@@ -321,10 +321,18 @@ export class LeaseBook {
 		const endsAt = askedAt + answer.ttlMs;
 		const knowsAll = question.answersBefore === state.answers;
 		state.answers++;
+		const taken = new Set<string>();
 		for (const laneAnswer of answer.lanes) {
 			const of = state.lanes.get(laneAnswer.lane);
-			const told = asked.get(laneAnswer.lane);
-			if (of && told) receive(of, laneAnswer, { ...told, endsAt, knowsAll, now });
+			const own = asked.get(laneAnswer.lane);
+			if (!of || !own) continue;
+			const { need, ask } = own;
+			receive(of, laneAnswer, { need, told: ask.done, endsAt, knowsAll, now });
+			if (laneAnswer.granted > 0) taken.add(sourceOf(of));
+		}
+		// The others of a token were told of the time before this was taken.
+		for (const of of state.lanes.values()) {
+			if (taken.has(sourceOf(of)) && !asked.has(of.lane.id)) forgetPause(of);
 		}
 	}
 

@@ -99,8 +99,12 @@ export class Ledger {
 			this.#takeStock(question, isComplete);
 			return question;
 		});
-		for (const question of questions) if (question.grant.isCritical) this.#grant(question, now);
-		for (const question of questions) if (!question.grant.isCritical) this.#grant(question, now);
+		// Who waits comes before what may be wanted soon, and then what is critical.
+		const rankOf = ({ ask, grant }: LaneQuestion) =>
+			2 * Number(ask.need > 0) + Number(grant.isCritical);
+		for (const question of questions.toSorted((a, b) => rankOf(b) - rankOf(a))) {
+			this.#grant(question, now);
+		}
 		// Only now is it known what is left: a refusal names a time at which nobody here comes first.
 		return questions.map((question) => answerTo(question, shard));
 	}

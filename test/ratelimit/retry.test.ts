@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { LeaseBook, type Spending } from "../../src/ratelimit/lease.ts";
 import { Ledger } from "../../src/ratelimit/ledger.ts";
-import { laneOf } from "../../src/ratelimit/policy.ts";
+import { laneOf, type Operation } from "../../src/ratelimit/policy.ts";
 
 const roundTripMs = 2;
 const runMs = 60_000;
@@ -42,11 +42,19 @@ const retryAfterMs = (retryMs: number) => Math.max(1, Math.ceil(retryMs / 1000))
 
 const other = laneOf("sign", "signer", { id: "other", quota: 1_000, windowSeconds: 1 });
 
-/** Asks as fast as it may, and comes again when it is told to. */
-async function obey(quota: number, windowSeconds: number, cost: number, othersEveryMs: number) {
+interface Limit {
+	readonly quota: number;
+	readonly windowSeconds: number;
+}
+
+/** An operation, and what one costs. */
+type Deed = readonly [Operation, number];
+
+/** Asks as fast as it may, one deed after the other, and comes again for the same one when it is told to. */
+async function obey(limit: Limit, deeds: readonly Deed[], othersEveryMs: number) {
 	const isolate = new OneIsolate();
 	const end = isolate.now + runMs;
-	const lane = laneOf("sign", "signer", { id: "own", quota, windowSeconds });
+	const token = { id: "own", ...limit };
 	let nextOther = isolate.now;
 	const wait = async (milliseconds: number) => {
 		const until = isolate.now + milliseconds;
@@ -59,7 +67,8 @@ async function obey(quota: number, windowSeconds: number, cost: number, othersEv
 	};
 	const counts = { spent: 0, returns: 0, refusedAgain: 0 };
 	for (let isReturn = false; isolate.now < end; ) {
-		const spending = await isolate.spend(lane, cost);
+		const [operation, cost] = deeds[counts.spent % deeds.length] ?? ["sign", 100];
+		const spending = await isolate.spend(laneOf(operation, "signer", token), cost);
 		if (isReturn) counts.returns++;
 		if (spending.kind === "spent") {
 			counts.spent++;
@@ -74,6 +83,44 @@ async function obey(quota: number, windowSeconds: number, cost: number, othersEv
 	}
 	return counts;
 }
+
+const several: readonly Deed[][] = [
+	[
+		["sign", 100],
+		["verify", 50],
+	],
+	[
+		["read", 20],
+		["sign", 100],
+		["verify", 50],
+		["read", 20],
+	],
+	[
+		["verify", 50],
+		["verify", 50],
+		["sign", 100],
+		["sign", 100],
+		["sign", 100],
+	],
+];
+
+it.each([
+	[1, 1],
+	[1, 3],
+	[1, 5],
+	[2, 3],
+	[3, 3],
+	[10, 5],
+	[20, 60],
+])("nor who does several things with one token of %i in %i s", async (quota, windowSeconds) => {
+	for (const deeds of several) {
+		for (const othersEveryMs of [0, 40, 700]) {
+			const { spent, refusedAgain } = await obey({ quota, windowSeconds }, deeds, othersEveryMs);
+			expect({ deeds, othersEveryMs, refusedAgain }).toMatchObject({ refusedAgain: 0 });
+			expect(spent).toBeGreaterThan(0.4 * ((quota * runMs) / 1000 / windowSeconds));
+		}
+	}
+});
 
 it.each([
 	[1, 1, 100],
@@ -93,7 +140,8 @@ it.each([
 	"whoever obeys Retry-After is not refused again: %i in %i s, each for %i parts",
 	async (quota, seconds, cost) => {
 		for (const othersEveryMs of [0, 40, 700]) {
-			const { spent, returns, refusedAgain } = await obey(quota, seconds, cost, othersEveryMs);
+			const limit = { quota, windowSeconds: seconds };
+			const { spent, returns, refusedAgain } = await obey(limit, [["sign", cost]], othersEveryMs);
 			expect({ othersEveryMs, refusedAgain }).toEqual({ othersEveryMs, refusedAgain: 0 });
 			const entitled = ((quota + (quota * runMs) / 1000 / seconds) * 100) / cost;
 			expect(spent).toBeLessThanOrEqual(entitled);
