@@ -119,8 +119,10 @@ async function answerCaller(
 	};
 	// Where the body decides on the cost, all of it is paid when that was read: who is refused pays nothing.
 	const isLook = route.cost !== undefined;
-	const early = await pay(admitted.value.caller, { cost: usual, isLook });
-	if (early) return early;
+	if (!(isLook && isSmall(raw) && allows(admitted.value.caller.role, route.permission))) {
+		const early = await pay(admitted.value.caller, { cost: usual, isLook });
+		if (early) return early;
+	}
 	const input = await readInput(route, raw, params, services, meter);
 	const cost = input.ok ? Math.max(usual, route.cost?.(input.value.body) ?? usual) : usual;
 	const late = isLook ? await pay(admitted.value.caller, { cost }) : null;
@@ -141,6 +143,12 @@ async function answerCaller(
 	const request = { services, raw, caller, ...input.value };
 	const standing = { current, renew };
 	return answerOnce(standing, { ...witnessed, caller, cost }, request, input.value.json);
+}
+
+/** Read whether or not it can be paid for: a refusal then tells the time for all of it, and not for one item. */
+function isSmall({ headers }: Request): boolean {
+	const declared = headers.get("content-length");
+	return declared !== null && Number(declared) <= limits.bodyBytesUnpaid;
 }
 
 /** Whoever comes with a token that was revoked or has expired may have stolen it: that is on record. */
