@@ -31,7 +31,7 @@ function insertion(chain: number, count: number): string {
 	return `insert into audit_events (tenant_id, at, id, request_id, action, target_id, target_name, version,
 			algorithm, address, cost, outcome, chain, sequence, link)
 		select 'tenant-' || n % 3, ${today} - n % 4 * interval '1 day', ${uuid(`${chain} * 1000000 + n`)}, ${uuid("n")},
-			(array['sign', 'verify', 'rotateKey'])[1 + n % 3], case when n % 7 > 0 then ${uuid("n % 5")} end, '', 1,
+			(array['sign', 'verify', 'rotateKey'])[1 + n % 3], case when n % 7 > 0 then ${uuid("n % 5")} end, 'k', 1,
 			'', '', n % 11, (array['ok', 'invalid', 'key_disabled'])[1 + n % 2 * (n % 3)], ${uuid(`${chain}`)}, n, sha256('')
 		from generate_series(1, ${count}) n order by hashint4(n + ${chain}) on conflict do nothing`;
 }
