@@ -48,15 +48,21 @@ export interface Runtime {
 export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
 	const crons = options.workers.map(({ config }) => ({ worker: config.name, lines: config.crons }));
 	let isStopping = false;
+	/** Whether a start is under way, whose failure is its own to see to. */
+	let isStarting = true;
 	let miniflare = await served(options, () => void revive());
+	isStarting = false;
 
 	/** Miniflare starts workerd again when it ends, and leaves it at that if the new one ends before it is up. */
 	async function revive(): Promise<void> {
+		if (isStarting) return;
+		isStarting = true;
 		await miniflare.dispose().catch(() => {});
 		for (let tries = 0; tries < revivalsMost && !isStopping; tries++) {
 			const next = await served(options, () => void revive()).catch(() => null);
 			if (!next) continue;
 			miniflare = next;
+			isStarting = false;
 			if (isStopping) await next.dispose();
 			else options.onRestart?.();
 			return;
