@@ -168,7 +168,7 @@ function report(verdict: Verdict, place: "line" | "row"): void {
 }
 
 function reportProof(
-	{ findings, record, checkpoint, passesKept, day }: ProofVerdict,
+	{ findings, record, isPlaced, checkpoint, passesKept, day }: ProofVerdict,
 	since: string | undefined,
 ): void {
 	tell(findings, "line");
@@ -178,7 +178,10 @@ function reportProof(
 	}
 	const { id, action, target, at, chain, sequence } = record;
 	const what = [action, target.name ?? target.id, `at ${at}`].join(" ");
-	console.log(`The record ${id} holds: ${what}, number ${sequence} of the chain ${chain}.`);
+	const place = isPlaced
+		? `number ${sequence} of the chain ${chain}`
+		: "whose place in a chain nothing proves";
+	console.log(`The record ${id} holds: ${what}, ${place}.`);
 	if (checkpoint) {
 		const by = passesKept ? `, by way of ${since}` : "";
 		const links = counted(checkpoint.links, "link");

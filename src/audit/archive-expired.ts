@@ -3,7 +3,7 @@ import { limits } from "../limits.ts";
 import { type Archive, bytesIn } from "./archive-bucket.ts";
 import { type ArchiveReader, daysOf } from "./archive-source.ts";
 import type { ExpiredPage } from "./cold.ts";
-import { deletionKey, loadManifest, payloadOf } from "./manifest.ts";
+import { dayPrefix, deletionKey, loadManifest, payloadOf } from "./manifest.ts";
 import { AuditUnreadable, type RecordFilter } from "./source.ts";
 
 /** The deleted days that a filter touches, a few at a time: what their manifests say, which outlive the records. */
@@ -27,9 +27,20 @@ export async function expiredPage(
 	return { days, before: isLast ? null : (found.at(-1)?.day ?? null) };
 }
 
-/** Whoever can write to Postgres could otherwise hide a day behind the service's own signature. */
+/**
+ * Whoever can write to Postgres could otherwise hide a day behind the service's own signature. Days without the
+ * archive's word were deleted before it was kept: of those no file is there.
+ */
 async function requireDeletion(archive: Archive, of: TenantDay): Promise<void> {
 	const key = deletionKey(of);
+	const { objects } = await archive.list({
+		prefix: dayPrefix(of),
+		limit: limits.auditArchiveKeysPerCall,
+	});
+	if (!objects.some((object) => object.key === key)) {
+		if (!objects.some((object) => object.key.endsWith(".parquet"))) return;
+		throw new AuditUnreadable(`${key} is not in the archive, and the day's records are`);
+	}
 	const payload = payloadOf(new TextDecoder().decode(await bytesIn(archive, key)));
 	const { tenant, day } = JSON.parse(new TextDecoder().decode(payload ?? undefined)) as TenantDay;
 	if (tenant !== of.tenant || day !== of.day) throw new AuditUnreadable(`${key} is of another day`);

@@ -29,10 +29,13 @@ export async function expireSlice(services: ExpireServices): Promise<number> {
 	const recorded = (tenant: string) => withOutbox(db, ownNote(services, tenant, "audit.expire")).db;
 	let expired = 0;
 	for (const { state, ...of } of await expirableDays(db, today, limits.auditExpiredDaysPerRun)) {
-		if (state === "archived" && !(await expireDay(recorded(of.tenant), of, today))) continue;
-		// What an export says of a deleted day it does not say because Postgres does.
+		// Before the decision, so that there is no decision without it: exports do not take Postgres' word alone.
 		const said = { ...of, at: new Date(clock()).toISOString() };
 		await archive.put(deletionKey(of), await auditSigner.sign("edgesign-audit-deletion+jwt", said));
+		if (state === "archived" && !(await expireDay(recorded(of.tenant), of, today))) {
+			await archive.delete(deletionKey(of)); // a hold came in between
+			continue;
+		}
 		await deleteUnder(archive, dayPrefix(of), (key) => key.endsWith(".parquet"));
 		await noteExpired(db, of);
 		expired++;

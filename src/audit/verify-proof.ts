@@ -42,6 +42,8 @@ export interface ProofVerdict {
 	/** Empty where the record is what the service signed. */
 	readonly findings: readonly Finding[];
 	readonly record: ReturnType<typeof showRecord> | null;
+	/** Whether its number in its chain is proved, and not its content alone. */
+	readonly isPlaced: boolean;
 	/** What its links lead to, and how many they are; null without a path. */
 	readonly checkpoint: { readonly at: string; readonly links: number } | null;
 	/** Whether they lead through the checkpoint that was kept; null where they are not of its place. */
@@ -63,7 +65,8 @@ export async function verifyProof(
 	const findings: Finding[] = [];
 	const find = (kind: Finding["kind"], message: string) =>
 		findings.push({ kind, line: null, message });
-	const none = { findings, record: null, checkpoint: null, passesKept: null, day: null };
+	const nothing = { isPlaced: false, checkpoint: null, passesKept: null, day: null };
+	const none = { findings, record: null, ...nothing };
 	const proof = proofIn(text);
 	const found = proof && recordOf(proof);
 	if (!proof || !found) {
@@ -114,6 +117,7 @@ export async function verifyProof(
 	return {
 		findings,
 		record,
+		isPlaced: proof.signed !== null || links !== null,
 		checkpoint: checkpoint && links && { at: checkpoint.at, links: links.length },
 		passesKept,
 		day: manifest?.day ?? null,

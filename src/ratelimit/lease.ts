@@ -7,6 +7,7 @@ import {
 	forgetPause,
 	freshLane,
 	handBack,
+	isPromised,
 	isUntold,
 	keptUntil,
 	type LaneState,
@@ -241,7 +242,11 @@ export class LeaseBook {
 		if (now >= state.renewAt) return true;
 		if (isUntold(of, now)) return of.tokens < tokenParts;
 		if (of.refused && now < of.refused.until) return false;
-		return of.tokens < of.pace * limits.leaseHorizonMs * 0.3;
+		if (of.tokens >= of.pace * limits.leaseHorizonMs * 0.3) return false;
+		// It would get nothing while somebody of its token was told when to come, and ask again at once.
+		const isAnothers = (other: LaneState) =>
+			sourceOf(other) === sourceOf(of) && isPromised(other, now);
+		return of.lane.token === null || ![...state.lanes.values()].some(isAnothers);
 	}
 
 	/** One question, for the lanes in need and all others that were used of late. */

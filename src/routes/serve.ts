@@ -126,8 +126,8 @@ async function answerCaller(
 	const input = await readInput(route, raw, params, services, meter);
 	const cost = input.ok ? Math.max(usual, route.cost?.(input.value.body) ?? usual) : usual;
 	const late = isLook ? await pay(admitted.value.caller, { cost }) : null;
-	if (!input.ok) return input;
 	if (late) return late;
+	if (!input.ok) return input;
 	// A body can be held back for longer than a revocation takes: whoever did that is asked again.
 	const renew = async () => {
 		const renewed = await readmit(services, raw, keyWanted, background);

@@ -104,6 +104,9 @@ describe("files of archived days", () => {
 		};
 		await expireAfter(30_000, { ...services, db: { ...services.db, query } });
 		expect(await files()).toHaveLength(3);
+		expect(await keysUnder(`audit/${tenant.id}/`)).not.toContainEqual(
+			expect.stringContaining("deletion"),
+		);
 		expect(await notes()).toEqual([]);
 	});
 });
@@ -115,6 +118,15 @@ describe("a deletion", () => {
 		const sql = "update audit_archives set state = 'expired' where tenant_id = $1";
 		await ownerSql().query(sql, [tenant.id]);
 		await expect(text()).rejects.toThrow();
+	});
+
+	it("of before the archive kept its word for it is told of all the same", async () => {
+		await configure({ retention_days: 1 });
+		await expireAfter(500);
+		await env.ARCHIVE.delete(`audit/${tenant.id}/${of.day}/deletion.jws`);
+		const { text } = await tenant.call("GET", "/v1/audit/export");
+		expect(text).toContain('{"expired":');
+		expect(text).toContain('{"end":');
 	});
 
 	it("is recorded, by the service itself", async () => {
@@ -162,7 +174,7 @@ describe("a deletion", () => {
 					: services.db.query(statement, params);
 			const using = { ...services, archive, db: { ...services.db, query } };
 			await expect(expireAfter(500, using)).rejects.toThrow("killed");
-			expect(await stateOf(of)).toMatchObject({ state: "expiring" });
+			expect(await stateOf(of)).toMatchObject({ state: step === "put" ? "archived" : "expiring" });
 			await expireAfter(500);
 			expect(await files()).toEqual([]);
 			expect(await stateOf(of)).toMatchObject({ state: "expired" });

@@ -122,6 +122,16 @@ describe("the proof of a record", () => {
 		expect(findings).toMatchObject([{ kind: "changed" }]);
 	});
 
+	it("proves no place where nothing but the day is signed", async () => {
+		const unplaced = { ...JSON.parse(archived), signed: null, path: null };
+		unplaced.record.sequence++;
+		expect(await verifyProof(JSON.stringify(unplaced), read)).toMatchObject({
+			isPlaced: false,
+			day: expect.stringMatching(/^1997-/),
+		});
+		expect(await verifyProof(archived, read)).toMatchObject({ isPlaced: true });
+	});
+
 	it("is by one of the keys", async () => {
 		const created = await tenant.call("POST", "/v1/keys", {
 			json: { name: "another", algorithm: "Ed25519" },

@@ -115,6 +115,7 @@ describe("costs", () => {
 		expect(limitOf(await batch(items(3))).remaining).toBe(1);
 		expectProblem(await batch([]), 400, "invalid_request");
 		expectLimited(await batch(items(1)), "sign");
+		expectLimited(await batch([]), "sign"); // whatever it is
 	});
 
 	it("of a verification are half of a signature's", async () => {
