@@ -65,12 +65,21 @@ async function jwksOf(
 	const refusal = await limitAddress(services, raw, limits.addressUnknownTokenCost);
 	if (refusal) return refusal;
 	const since = documentCache.now();
-	const rows = await publishedKeys(db, tenant, published);
+	let isNobody = false;
+	const rows = await publishedKeys(db, tenant, published)
+		.then((found) => {
+			isNobody = found === null;
+			return found;
+		})
+		.finally(() => {
+			// Also where Postgres is away: who asks meanwhile must not be shut out after it.
+			const back = limits.addressUnknownTokenCost - limits.addressLookUpCost;
+			if (!isNobody) addresses.giveBack(addressOf(raw), back);
+		});
 	if (!rows) {
 		documentCache.setMissing(tenant, "jwks", since);
 		return nobody;
 	}
-	addresses.giveBack(addressOf(raw), limits.addressUnknownTokenCost - limits.addressLookUpCost);
 	const keys = rows.flatMap((row) => {
 		const alg = algorithms[row.algorithm].jose;
 		return alg === null ? [] : [toJwksKey(row.public_jwk, keyIdOf(row.id, row.version), alg)];
