@@ -33,15 +33,24 @@ export async function expiredPage(
  */
 async function requireDeletion(archive: Archive, of: TenantDay): Promise<void> {
 	const key = deletionKey(of);
-	const { objects } = await archive.list({
-		prefix: dayPrefix(of),
-		limit: limits.auditArchiveKeysPerCall,
-	});
-	if (!objects.some((object) => object.key === key)) {
-		if (!objects.some((object) => object.key.endsWith(".parquet"))) return;
+	if (!(await someUnder(archive, key, () => true))) {
+		if (!(await someUnder(archive, dayPrefix(of), (one) => one.endsWith(".parquet")))) return;
 		throw new AuditUnreadable(`${key} is not in the archive, and the day's records are`);
 	}
 	const payload = payloadOf(new TextDecoder().decode(await bytesIn(archive, key)));
 	const { tenant, day } = JSON.parse(new TextDecoder().decode(payload ?? undefined)) as TenantDay;
 	if (tenant !== of.tenant || day !== of.day) throw new AuditUnreadable(`${key} is of another day`);
+}
+
+/** Whether a key is there, among the first of a prefix: files of a round stand before its manifest. */
+async function someUnder(
+	archive: Archive,
+	prefix: string,
+	isChosen: (key: string) => boolean,
+): Promise<boolean> {
+	const limit = limits.auditArchiveKeysPerCall;
+	const page = await archive.list({ prefix, limit }).catch((error: unknown) => {
+		throw new AuditUnreadable(`${prefix}: ${error instanceof Error ? error.message : "unknown"}`);
+	});
+	return page.objects.some(({ key }) => isChosen(key));
 }

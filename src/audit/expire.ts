@@ -1,4 +1,10 @@
-import { expirableDays, expireDay, noteExpired } from "../db/audit-archives.ts";
+import {
+	archivedDays,
+	expirableDays,
+	expireDay,
+	noteExpired,
+	type TenantDay,
+} from "../db/audit-archives.ts";
 import { withOutbox } from "../db/audit-outbox.ts";
 import type { Database } from "../db/client.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -33,7 +39,7 @@ export async function expireSlice(services: ExpireServices): Promise<number> {
 		const said = { ...of, at: new Date(clock()).toISOString() };
 		await archive.put(deletionKey(of), await auditSigner.sign("edgesign-audit-deletion+jwt", said));
 		if (state === "archived" && !(await expireDay(recorded(of.tenant), of, today))) {
-			await archive.delete(deletionKey(of)); // a hold came in between
+			await takeBack(services, of);
 			continue;
 		}
 		await deleteUnder(archive, dayPrefix(of), (key) => key.endsWith(".parquet"));
@@ -41,4 +47,10 @@ export async function expireSlice(services: ExpireServices): Promise<number> {
 		expired++;
 	}
 	return expired;
+}
+
+/** Of a day that is kept, because a hold came in between; not of one that another run has decided on. */
+async function takeBack({ db, archive }: ExpireServices, of: TenantDay): Promise<void> {
+	const [kept] = await archivedDays(db, of.tenant, { from: of.day, to: of.day }, 1);
+	if (kept) await archive.delete(deletionKey(of));
 }

@@ -3,7 +3,7 @@ import { isUuid } from "../lib/uuid.ts";
 import { type ChainHead, leafOf, linked } from "./chain.ts";
 import { type Checkpoint, isSound } from "./checkpoint.ts";
 import { rootBy } from "./merkle.ts";
-import { decodeRecord } from "./record.ts";
+import { decodeRecord, timeOf } from "./record.ts";
 import { showRecord } from "./shown.ts";
 import type { StatementReader } from "./signer.ts";
 import type { SourcedRecord } from "./source.ts";
@@ -63,65 +63,88 @@ export async function verifyProof(
 	kept: Checkpoint | null = null,
 ): Promise<ProofVerdict> {
 	const findings: Finding[] = [];
-	const find = (kind: Finding["kind"], message: string) =>
-		findings.push({ kind, line: null, message });
-	const nothing = { isPlaced: false, checkpoint: null, passesKept: null, day: null };
-	const none = { findings, record: null, ...nothing };
+	const find: Find = (kind, message) => findings.push({ kind, line: null, message });
 	const proof = proofIn(text);
 	const found = proof && recordOf(proof);
 	if (!proof || !found) {
 		find("unreadable", "this is no proof of a record");
-		return none;
+		const none = { isPlaced: false, checkpoint: null, passesKept: null, day: null };
+		return { findings, record: null, ...none };
 	}
-	const encoded = partsOf(proof);
-	const leaf = leafOf(encoded);
+	const leaf = leafOf(partsOf(proof));
 	const record = showRecord(found);
-	const { tenant } = found.record;
 	if (inOrder(proof.record) !== inOrder(record) || proof.leaf !== toBase64(leaf)) {
 		find("changed", "what is told of the record is not what its bytes say");
 	}
+	await checkPlace(proof, found, leaf, read, find);
+	const links = proof.path && linksFrom(found, leaf, proof.path);
+	const checkpoint = await checkPath(proof.path, links, found, read, find);
+	const isOfKept = links !== null && kept?.tenant === found.record.tenant;
+	const passesKept = isOfKept ? passes(links, found.chain, kept) : null;
+	if (passesKept === false) find("changed", "its links do not lead through the kept checkpoint");
+	const day = await checkDay(proof.archived, found, leaf, read, find);
+	const isPlaced = proof.signed !== null || links !== null;
+	return { findings, record, isPlaced, checkpoint, passesKept, day };
+}
 
-	const { id, chain, sequence, link } = record;
-	const place = { tenant, id, chain, sequence, link, leaf: toBase64(leaf) };
-	if (
-		proof.signed !== null &&
-		!isOf(await read("edgesign-audit-record+jwt", proof.signed), place)
-	) {
+type Find = (kind: Finding["kind"], message: string) => void;
+
+/** What is signed of the record's place; where nothing is, something else must be. */
+async function checkPlace(
+	{ signed, path, archived }: Proof,
+	{ record: { tenant, id }, chain, sequence, link }: SourcedRecord,
+	leaf: Bytes,
+	read: StatementReader,
+	find: Find,
+): Promise<void> {
+	if (signed === null) {
+		if (path || archived) return;
+		find("forged", "nothing of it is signed: the record before it was not found to check it");
+		return;
+	}
+	const place = { tenant, id, chain, sequence, link: toBase64(link), leaf: toBase64(leaf) };
+	if (!isOf(await read("edgesign-audit-record+jwt", signed), place)) {
 		find("forged", "its place is not signed by one of these keys");
 	}
-	if (!proof.signed && !proof.path && !proof.archived) {
-		find("forged", "nothing of it is signed: the record before it was not found to check it");
-	}
+}
 
-	const { path, archived } = proof;
-	const links = path && linksFrom(found, leaf, path);
-	const checkpoint =
-		path && ((await read("edgesign-audit-checkpoint+jwt", path.checkpoint)) as Checkpoint | null);
-	if (path && !(checkpoint && isSound(checkpoint) && checkpoint.tenant === tenant)) {
+/** The checkpoint that the links lead to; null without any. */
+async function checkPath(
+	path: Proof["path"],
+	links: readonly ChainHead[] | null,
+	{ record: { tenant }, chain }: SourcedRecord,
+	read: StatementReader,
+	find: Find,
+): Promise<ProofVerdict["checkpoint"]> {
+	if (!path) return null;
+	const signed = await read("edgesign-audit-checkpoint+jwt", path.checkpoint);
+	const checkpoint = signed as Checkpoint | null;
+	if (!checkpoint || !isSound(checkpoint) || checkpoint.tenant !== tenant) {
 		find("forged", "the checkpoint is not signed for this tenant by one of these keys");
-	} else if (path && !(links && checkpoint && endsAt(links, chain, checkpoint))) {
+	} else if (!links || !endsAt(links, chain, checkpoint)) {
 		find("changed", "its links do not lead to the checkpoint");
 	}
-	const passesKept = links && kept?.tenant === tenant ? passes(links, chain, kept) : null;
-	if (passesKept === false) find("changed", "its links do not lead through the kept checkpoint");
+	return checkpoint && links && { at: checkpoint.at, links: links.length };
+}
 
-	const manifest =
-		archived &&
-		((await read("edgesign-audit-manifest+jwt", archived.manifest)) as ManifestedDay | null);
-	const isItsDay = manifest?.tenant === tenant && manifest.day === record.at.slice(0, 10);
-	if (archived && !isItsDay) {
+/** The day whose manifest the record is a leaf of; null without one. */
+async function checkDay(
+	archived: Proof["archived"],
+	{ record }: SourcedRecord,
+	leaf: Bytes,
+	read: StatementReader,
+	find: Find,
+): Promise<string | null> {
+	if (!archived) return null;
+	const signed = await read("edgesign-audit-manifest+jwt", archived.manifest);
+	const manifest = signed as ManifestedDay | null;
+	const day = new Date(timeOf(record)).toISOString().slice(0, 10);
+	if (!manifest || manifest.tenant !== record.tenant || manifest.day !== day) {
 		find("forged", "the manifest is not signed for this tenant and day by one of these keys");
-	} else if (archived && manifest && !leadsTo(manifest, archived, leaf)) {
+	} else if (!leadsTo(manifest, archived, leaf)) {
 		find("changed", "its audit path does not lead to the manifest of its day");
 	}
-	return {
-		findings,
-		record,
-		isPlaced: proof.signed !== null || links !== null,
-		checkpoint: checkpoint && links && { at: checkpoint.at, links: links.length },
-		passesKept,
-		day: manifest?.day ?? null,
-	};
+	return manifest?.day ?? null;
 }
 
 /** Of the record and of what follows it. null where the first is not the record's own, or one is no hash. */

@@ -109,6 +109,8 @@ export const auditLimits = {
 	auditExportSliceBytes: 128 * 1024,
 	/** Such a part that is not taken for as long cuts the export off. */
 	auditExportIdleMs: 180_000,
+	/** How often it is asked whether an export may go on, while the tenant's coordinator is away. */
+	auditExportAdmissions: 40,
 	/** Longer than a receiver may be idle and the archive may take for a read. */
 	auditExportSilentMs: 300_000,
 	auditExportRetryMs: 10_000,

@@ -12,6 +12,7 @@ import { type Caller, refuseScoped } from "../auth/tokens.ts";
 import { type Failure, fail } from "../errors.ts";
 import { toBase64 } from "../lib/bytes.ts";
 import { err, ok, type Result } from "../lib/result.ts";
+import { sleep } from "../lib/sleep.ts";
 import { isUuid, uuidv7 } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
 import { describeError } from "../observe/log.ts";
@@ -179,13 +180,24 @@ export const exportAudit = route(
 		const pieces = isParquet ? writeParquetExport(request, cold) : writeExport(request);
 		const body = streamOf(pieces, {
 			...{ gone, slot, idleMs: exports.bounds.idleMs, end: () => cold.close() },
-			mayHave: async () => (await readmit(services, raw, () => null)).ok,
+			refusal: () => stillRefused(services, raw),
 			onFailure: (error) =>
 				services.log({ event: "export_failed", export: id, error: describeError(error) }),
 		});
 		return ok(new Response(body, { headers }));
 	},
 );
+
+/** Whether its token may not read any more. A coordinator that is away for a moment cuts off no export of hours. */
+async function stillRefused(services: Services, raw: Request): Promise<Failure | null> {
+	for (let tries = 1; ; tries++) {
+		const again = await readmit(services, raw, () => null);
+		if (again.ok) return null;
+		const isAway = again.error.code === "unavailable";
+		if (!isAway || tries >= limits.auditExportAdmissions) return again.error;
+		await sleep(limits.leaseFailurePauseMs);
+	}
+}
 
 function tooManyExports() {
 	const { auditExportsAtOnce: all, auditExportsOfTenant: own } = limits;

@@ -1,5 +1,6 @@
 import type { ExportSlot } from "../audit/export-slots.ts";
 import type { RecordSource } from "../audit/source.ts";
+import type { Failure } from "../errors.ts";
 import { utf8 } from "../lib/bytes.ts";
 import { limits } from "../limits.ts";
 
@@ -24,8 +25,8 @@ interface Ending {
 	readonly slot: ExportSlot;
 	/** How long a receiver may leave a piece where it is. */
 	readonly idleMs: number;
-	/** Whether the receiver may still have it: asked before each part that is sent, for that may be hours. */
-	mayHave(): Promise<boolean>;
+	/** Why the receiver may not have it any more, or null: asked before each part that is sent, for that may be hours. */
+	refusal(): Promise<Failure | null>;
 	/** Called once, whatever the end is. */
 	end(): void;
 	onFailure(error: unknown): void;
@@ -37,7 +38,7 @@ interface Ending {
  */
 export function streamOf(
 	pieces: AsyncGenerator<string | Uint8Array<ArrayBuffer>>,
-	{ gone, slot, idleMs, mayHave, end, onFailure }: Ending,
+	{ gone, slot, idleMs, refusal, end, onFailure }: Ending,
 ): ReadableStream<Uint8Array> {
 	let forgetIdle = () => {};
 	let isOver = false;
@@ -67,7 +68,8 @@ export function streamOf(
 					}
 					rest = typeof value === "string" ? utf8(value) : value;
 				}
-				if (!(await mayHave())) throw new Error("its token may not read the log any more");
+				const refused = await refusal();
+				if (refused) throw new Error(`${refused.code}: ${refused.detail}`);
 				// A copy: a receiver who stops reading holds it, and not the piece that it is of.
 				controller.enqueue(rest.slice(0, limits.auditExportSliceBytes));
 				rest = rest.subarray(limits.auditExportSliceBytes);

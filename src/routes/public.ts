@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { publishedKeys } from "../db/keys.ts";
+import { type PublishedRow, publishedKeys } from "../db/keys.ts";
 import { type Failure, fail } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { meta } from "../lib/zod.ts";
@@ -65,17 +65,14 @@ async function jwksOf(
 	const refusal = await limitAddress(services, raw, limits.addressUnknownTokenCost);
 	if (refusal) return refusal;
 	const since = documentCache.now();
-	let isNobody = false;
-	const rows = await publishedKeys(db, tenant, published)
-		.then((found) => {
-			isNobody = found === null;
-			return found;
-		})
-		.finally(() => {
-			// Also where Postgres is away: who asks meanwhile must not be shut out after it.
-			const back = limits.addressUnknownTokenCost - limits.addressLookUpCost;
-			if (!isNobody) addresses.giveBack(addressOf(raw), back);
-		});
+	let rows: PublishedRow[] | null | undefined;
+	try {
+		rows = await publishedKeys(db, tenant, published);
+	} finally {
+		// Also where Postgres is away: who asks meanwhile must not be shut out after it.
+		const back = limits.addressUnknownTokenCost - limits.addressLookUpCost;
+		if (rows !== null) addresses.giveBack(addressOf(raw), back);
+	}
 	if (!rows) {
 		documentCache.setMissing(tenant, "jwks", since);
 		return nobody;

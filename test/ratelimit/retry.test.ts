@@ -9,6 +9,8 @@ const runMs = 60_000;
 /** An isolate and the coordinator, in a time that moves when somebody waits. */
 class OneIsolate {
 	now = 1_000_000;
+	/** How often the coordinator was asked. */
+	questions = 0;
 	readonly #ledger = new Ledger([], 0);
 	readonly #background: Promise<unknown>[] = [];
 	readonly #book = new LeaseBook({
@@ -19,6 +21,7 @@ class OneIsolate {
 			this.now += milliseconds;
 		},
 		ask: async (_tenant, config, ask) => {
+			this.questions++;
 			const lanes = this.#ledger.lease(ask, config, { index: 0, count: 1 }, this.now);
 			this.now += roundTripMs;
 			const same = { config: null, configVersion: ask.configVersion, isChanging: false };
@@ -150,3 +153,18 @@ it.each([
 		}
 	},
 );
+
+it("a token that does two things beyond its limit asks the coordinator no more often for that", async () => {
+	const isolate = new OneIsolate();
+	const token = { id: "own", quota: 60_000, windowSeconds: 60 };
+	const deeds = [
+		{ lane: laneOf("sign", "signer", token), cost: 100 },
+		{ lane: laneOf("verify", "signer", token), cost: 50 },
+	];
+	for (const end = isolate.now + 10_000; isolate.now < end; ) {
+		for (const { lane, cost } of deeds) await isolate.spend(lane, cost);
+		isolate.now += 0.1;
+	}
+	// A tenth of a second is what whoever gets less than they want makes do with.
+	expect(isolate.questions).toBeLessThan(150);
+});

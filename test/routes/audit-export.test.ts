@@ -96,9 +96,34 @@ it("an export whose token was revoked is cut off where it is, however slowly it 
 	const { id } = tokens.find(({ role }: { role: string }) => role === "auditor");
 	const revoked = await tenant.call("DELETE", `/v1/tokens/${id}?fence=true`);
 	expect(revoked.status).toBe(204);
-	await expect(reader.read()).rejects.toThrow("may not read the log any more");
-	expect(logged).toMatchObject([{ event: "export_failed" }]);
+	await expect(reader.read()).rejects.toThrow("invalid_token");
+	const error = expect.stringContaining("invalid_token");
+	expect(logged).toEqual([expect.objectContaining({ event: "export_failed", error })]);
 	expect(services.exports.heldBytes).toBe(0);
+});
+
+it("an export goes on when the coordinator was away for a moment", async () => {
+	const { services, logged } = serviceOf(nothing);
+	const { leases } = services;
+	let isAway = false;
+	let refusals = 0;
+	const term: typeof leases.term = async (of) => {
+		if (!isAway) return leases.term(of);
+		if (++refusals === 3) isAway = false;
+		return { kind: "unavailable", retryMs: 0 };
+	};
+	const own = { term, termNow: (of: string) => (isAway ? null : leases.termNow(of)) };
+	const bound = new Proxy(leases, {
+		get(target, name) {
+			const value: unknown = Reflect.get(name in own ? own : target, name);
+			return typeof value === "function" ? value.bind(target) : value;
+		},
+	});
+	const reader = readerOf(await requestExport({ ...services, leases: bound }));
+	await reader.read();
+	isAway = true;
+	expect(new TextDecoder().decode((await reader.read()).value)).toContain('"end"');
+	expect([refusals, logged]).toEqual([3, []]);
 });
 
 it("as many exports go on as there is memory for, and the next is told to come again", async () => {
@@ -132,7 +157,7 @@ it("what is read at once is sent in parts of a bounded size, and is whole", asyn
 	const slot = slots.enter("t") ?? expect.fail("there is a place");
 	let ends = 0;
 	const stream = streamOf(pieces(), {
-		...{ gone: new AbortController(), slot, idleMs: 60_000, mayHave: async () => true },
+		...{ gone: new AbortController(), slot, idleMs: 60_000, refusal: async () => null },
 		end: () => ends++,
 		onFailure: (error) => expect.fail(String(error)),
 	});

@@ -1,5 +1,6 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
+import { DatabaseUnavailable } from "../../src/db/client.ts";
 import { fromBase64Url } from "../../src/lib/bytes.ts";
 import { limits } from "../../src/limits.ts";
 import { type AlgorithmName, algorithmNames } from "../../src/model.ts";
@@ -160,6 +161,20 @@ describe("GET /t/{tenant}/.well-known/jwks.json", () => {
 		const found = await serve(getJwks, counting, raw, { tenant: tenant.id }, inBackground);
 		expect(found.status).toBe(200);
 		expect(before - left()).toBe(11 + limits.addressUnknownTokenCost + limits.addressLookUpCost);
+	});
+
+	it("costs its address a look-up and no more while Postgres is away", async () => {
+		const services = createServices(env, () => 1_000_000); // in which nothing fills
+		const query = () => Promise.reject(new DatabaseUnavailable("gone"));
+		const away = { ...services, db: { ...services.db, query } };
+		const raw = new Request("https://edgesign.test/", {
+			headers: { "CF-Connecting-IP": "198.51.100.78" },
+		});
+		const left = () => services.addresses.spend(addressOf(raw), 0).limit.remaining;
+		const before = left();
+		const answer = await serve(getJwks, away, raw, { tenant: "nobody" }, inBackground);
+		expect(answer.status).toBe(503);
+		expect(before - left()).toBe(1 + limits.addressLookUpCost);
 	});
 
 	it.each([
