@@ -15,8 +15,13 @@ function groundOf(names: number, count: number) {
 	const texts = Array.from({ length: 3 * names }, (_, number) => nameOf(number));
 	const traces = new Map(tracesOf(names, count).map(({ name, reads }) => [name, reads]));
 	const readsOf = (trace: string) => traces.get(trace) ?? new Int32Array();
-	const hitRatio = (trace: string, part: number, policy: PolicyName) =>
-		replay(timelessStore(part * all, policy), readsOf(trace), texts);
+	const known = new Map<string, number>();
+	const hitRatio = (trace: string, part: number, policy: PolicyName) => {
+		const name = `${trace} ${part} ${policy}`;
+		const ratio = known.get(name) ?? replay(timelessStore(part * all, policy), readsOf(trace), texts);
+		known.set(name, ratio);
+		return ratio;
+	};
 	return { all, texts, readsOf, hitRatio };
 }
 
@@ -48,10 +53,13 @@ it("three quarters of the names, by bytes, hit 95 % of a Zipf 0.99 trace once th
 });
 
 describe("the miss-ratio curve", () => {
-	const { all, texts, readsOf, hitRatio } = groundOf(20_000, 300_000);
-	const cacheBytes = all / 4;
-
-	it.each(["zipf", "scan"])("is within 2 points of measured at ten sizes: %s", (trace) => {
+	// Half of a scan is misses, which take longest, and its few names that are read again are soon sampled.
+	it.each([
+		["zipf", 20_000],
+		["scan", 10_000],
+	])("is within 2 points of measured at ten sizes: %s", (trace, names) => {
+		const { all, texts, readsOf, hitRatio } = groundOf(names, 15 * names);
+		const cacheBytes = all / 4;
 		const analysis = new CacheAnalysis(cacheBytes);
 		const watched = timelessStore(cacheBytes, "S3-FIFO", (hash, bytes) =>
 			analysis.read(hash, bytes),
@@ -70,7 +78,7 @@ describe("the miss-ratio curve", () => {
 	});
 
 	it("needs a bounded memory, however many names there are", () => {
-		const analysis = new CacheAnalysis(cacheBytes);
+		const analysis = new CacheAnalysis(bytesOfAll(5_000));
 		for (let i = 0; i < 300_000; i++) analysis.read(Math.imul(i, 0x9e3779b1) >>> 0, 10);
 		expect(analysis.bytes).toBeLessThan(3 * 1024 ** 2);
 		expect(analysis.curve().at(-1)?.missRatio).toBeGreaterThan(0.98);
