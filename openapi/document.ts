@@ -10,6 +10,7 @@ import { type Answer, changes, type Route, readsBody } from "../src/routes/route
 import { idempotencyHeaders } from "../src/schemas/headers.ts";
 import { problem } from "../src/schemas/service.ts";
 import { signItem, verifyItem } from "../src/schemas/signing.ts";
+import type { DocumentedRoute } from "./routes.ts";
 
 /** Codes that any route can answer (no parameter is passed over), and those of guarded routes, or with a body. */
 const everyRoute: readonly ErrorCode[] = ["unknown_field", "internal", "unavailable"];
@@ -40,11 +41,11 @@ const withKey: readonly ErrorCode[] = [
 ];
 
 /** Whether an Idempotency-Key means something to it (routes/idempotent.ts). */
-function takesKey({ permission, method }: Route): boolean {
+function takesKey({ permission, method }: DocumentedRoute): boolean {
 	return permission !== null && method !== "get";
 }
 
-function headersOf({ headers }: Route): z.ZodMiniObject {
+function headersOf({ headers }: DocumentedRoute): z.ZodMiniObject {
 	return headers ? z.extend(idempotencyHeaders, headers.shape) : idempotencyHeaders;
 }
 
@@ -63,7 +64,7 @@ const tags: Readonly<Record<Route["tag"], string>> = {
 };
 
 /** The OpenAPI document that routes make. */
-export function openApi(routes: readonly Route[]) {
+export function openApi(routes: readonly DocumentedRoute[]) {
 	const paths: ZodOpenApiPathsObject = {};
 	for (const route of routes) {
 		paths[route.path] = { ...paths[route.path], [route.method]: operation(route) };
@@ -89,7 +90,7 @@ export function openApi(routes: readonly Route[]) {
 	});
 }
 
-function operation(route: Route): ZodOpenApiOperationObject {
+function operation(route: DocumentedRoute): ZodOpenApiOperationObject {
 	const { examples } = route;
 	const [first] = examples;
 	const bodies = examples.flatMap(({ body }, index) =>
@@ -123,9 +124,10 @@ function operation(route: Route): ZodOpenApiOperationObject {
 }
 
 /** A status may have an answer of its own and a problem document. */
-function responses(route: Route) {
+function responses(route: DocumentedRoute) {
 	const found: Record<string, ReturnType<typeof response>> = { ...problems(route) };
-	for (const answer of [route.answer, ...(route.otherAnswers ?? [])]) {
+	const usual = { ...route.answer, status: route.status };
+	for (const answer of [usual, ...(route.otherAnswers ?? [])]) {
 		const { description, content } = response(answer);
 		const beside = found[answer.status];
 		found[answer.status] = beside
@@ -152,7 +154,7 @@ function response({ description, schema, contentType, otherContentTypes = [] }: 
 }
 
 /** One response a status, which names its codes. */
-function problems(route: Route) {
+function problems(route: DocumentedRoute) {
 	const codes = [
 		...route.failures,
 		...(route.params || route.query || readsBody(route) ? ["invalid_request" as const] : []),

@@ -22,7 +22,7 @@ import { readmit } from "./admission.ts";
 import { cursorOf, readCursor } from "./audit-cursor.ts";
 import { streamOf, whileWanted } from "./export-stream.ts";
 import { answerPublic, documentOf, notModified } from "./published.ts";
-import { publicRoute, route } from "./route.ts";
+import { type Docs, publicRoute, route } from "./route.ts";
 
 const guarded = { tag: "Audit", permission: "audit:read", method: "get" } as const;
 
@@ -31,13 +31,7 @@ export const listAudit = route(
 		...guarded,
 		path: "/v1/audit",
 		id: "listAudit",
-		summary: "What was done, the newest first",
-		description:
-			"Every record once, wherever it is on its way. A page may have fewer records than `limit`, or none, and yet a `nextCursor`: each is a bounded piece of work, whatever the filter. Records that are older than the page and come in late are not shown by later pages that are past them.",
 		query: schema.listAuditQuery,
-		answer: { status: 200, description: "A page of records", schema: schema.recordPage },
-		failures: ["invalid_cursor", "scoped_token_forbidden"],
-		examples: [{ query: { action: "createKey", limit: "20" } }],
 	},
 	async ({ services, caller, query }) => {
 		const refusal = refuseScoped(caller, whatScopedCanNot);
@@ -61,11 +55,7 @@ export const getAuditRecord = route(
 		path: "/v1/audit/records/{record}",
 		id: "getAuditRecord",
 		operation: "read",
-		summary: "One record",
 		params: schema.recordParams,
-		answer: { status: 200, description: "The record", schema: schema.oneRecord },
-		failures: ["audit_record_not_found", "scoped_token_forbidden"],
-		examples: [{ params: { record: "01900000-0000-7000-8000-000000000002" } }],
 	},
 	async ({ services, caller, params }) => {
 		const find = (cold: ColdArchive) => findRecord(services, cold, caller, params.record);
@@ -80,13 +70,7 @@ export const getAuditRecordProof = route(
 		path: "/v1/audit/records/{record}/proof",
 		id: "getAuditRecordProof",
 		operation: "read",
-		summary: "One record, proved",
-		description:
-			"The record's bytes and leaf, and a statement under the service's own key that it stands at its place of its chain, where the one before it was found to check that. Where the chain's head is no more than 1,000 records away, also the hashes that lead to a signed checkpoint; where it is archived, those that lead to the signed manifest of its day. All of it is verified offline.",
 		params: schema.recordParams,
-		answer: { status: 200, description: "The record and the statement", schema: schema.proof },
-		failures: ["audit_record_not_found", "scoped_token_forbidden", "audit_chain_broken"],
-		examples: [{ params: { record: "01900000-0000-7000-8000-000000000002" } }],
 	},
 	({ services, caller, params }) =>
 		withCold(services, async (cold) => {
@@ -115,11 +99,6 @@ export const getAuditCheckpoint = route(
 		...guarded,
 		path: "/v1/audit/checkpoint",
 		id: "getAuditCheckpoint",
-		summary: "Where every chain of the log ends now, signed",
-		description: "Keep it elsewhere: an export that is made later must have every record up to it.",
-		answer: { status: 200, description: "The checkpoint", schema: schema.checkpoint },
-		failures: ["scoped_token_forbidden"],
-		examples: [{}],
 	},
 	async ({ services, caller }) => {
 		const refusal = refuseScoped(caller, whatScopedCanNot);
@@ -139,21 +118,7 @@ export const exportAudit = route(
 		...guarded,
 		path: "/v1/audit/export",
 		id: "exportAudit",
-		summary: "Records of any number as NDJSON or Parquet, to be verified offline",
-		description:
-			"The newest first. As NDJSON the first line has a signed checkpoint, the last one a signature over all of them; as Parquet these stand in the file's own metadata. `npm run audit:verify` reads both. Without a filter it is every record up to the checkpoint. An answer without its end was cut off. The form is that of `format`, else that of `Accept`, else NDJSON.",
 		query: schema.exportAuditQuery,
-		answer: {
-			status: 200,
-			description: "A line or a row for each record",
-			contentType: ndjson,
-			otherContentTypes: [parquet],
-		},
-		failures: ["scoped_token_forbidden"],
-		examples: [
-			{ query: { action: "createKey" } },
-			{ query: { action: "createKey", format: "parquet" } },
-		],
 	},
 	async ({ services, caller, query: { format, ...query }, raw }) => {
 		const refusal = refuseScoped(caller, whatScopedCanNot);
@@ -219,18 +184,6 @@ export const getAuditKeys = publicRoute(
 		id: "getAuditKeys",
 		addressCost: 1,
 		tag: "Public",
-		summary: "The public keys that verify what the audit log says of itself",
-		description:
-			"The service's own, the newest first (RFC 7517). Keep those that you have relied on.",
-		answer: {
-			status: 200,
-			description: "The JWK Set",
-			schema: schema.auditKeys,
-			contentType: "application/jwk-set+json",
-		},
-		otherAnswers: [notModified],
-		failures: [],
-		examples: [{}],
 	},
 	async ({ services, raw }) => {
 		const keys = await services.auditSigner.publicKeys();
@@ -323,4 +276,68 @@ function after(id: string): string {
 	return last > 0xffff_ffff
 		? firstIdAt(timeOf({ id }) + 1)
 		: id.slice(0, -8) + last.toString(16).padStart(8, "0");
+}
+
+/** For the OpenAPI document alone: the worker calls it nowhere, and is bundled without it. */
+export function auditDocs() {
+	return {
+		listAudit: {
+			summary: "What was done, the newest first",
+			description:
+				"Every record once, wherever it is on its way. A page may have fewer records than `limit`, or none, and yet a `nextCursor`: each is a bounded piece of work, whatever the filter. Records that are older than the page and come in late are not shown by later pages that are past them.",
+			answer: { description: "A page of records", schema: schema.recordPage },
+			failures: ["invalid_cursor", "scoped_token_forbidden"],
+			examples: [{ query: { action: "createKey", limit: "20" } }],
+		},
+		getAuditRecord: {
+			summary: "One record",
+			answer: { description: "The record", schema: schema.oneRecord },
+			failures: ["audit_record_not_found", "scoped_token_forbidden"],
+			examples: [{ params: { record: "01900000-0000-7000-8000-000000000002" } }],
+		},
+		getAuditRecordProof: {
+			summary: "One record, proved",
+			description:
+				"The record's bytes and leaf, and a statement under the service's own key that it stands at its place of its chain, where the one before it was found to check that. Where the chain's head is no more than 1,000 records away, also the hashes that lead to a signed checkpoint; where it is archived, those that lead to the signed manifest of its day. All of it is verified offline.",
+			answer: { description: "The record and the statement", schema: schema.proof },
+			failures: ["audit_record_not_found", "scoped_token_forbidden", "audit_chain_broken"],
+			examples: [{ params: { record: "01900000-0000-7000-8000-000000000002" } }],
+		},
+		getAuditCheckpoint: {
+			summary: "Where every chain of the log ends now, signed",
+			description:
+				"Keep it elsewhere: an export that is made later must have every record up to it.",
+			answer: { description: "The checkpoint", schema: schema.checkpoint },
+			failures: ["scoped_token_forbidden"],
+			examples: [{}],
+		},
+		exportAudit: {
+			summary: "Records of any number as NDJSON or Parquet, to be verified offline",
+			description:
+				"The newest first. As NDJSON the first line has a signed checkpoint, the last one a signature over all of them; as Parquet these stand in the file's own metadata. `npm run audit:verify` reads both. Without a filter it is every record up to the checkpoint. An answer without its end was cut off. The form is that of `format`, else that of `Accept`, else NDJSON.",
+			answer: {
+				description: "A line or a row for each record",
+				contentType: ndjson,
+				otherContentTypes: [parquet],
+			},
+			failures: ["scoped_token_forbidden"],
+			examples: [
+				{ query: { action: "createKey" } },
+				{ query: { action: "createKey", format: "parquet" } },
+			],
+		},
+		getAuditKeys: {
+			summary: "The public keys that verify what the audit log says of itself",
+			description:
+				"The service's own, the newest first (RFC 7517). Keep those that you have relied on.",
+			answer: {
+				description: "The JWK Set",
+				schema: schema.auditKeys,
+				contentType: "application/jwk-set+json",
+			},
+			otherAnswers: [notModified],
+			failures: [],
+			examples: [{}],
+		},
+	} as const satisfies Docs;
 }

@@ -10,7 +10,7 @@ import { limits } from "../limits.ts";
 import * as schema from "../schemas/benchmarks.ts";
 import { cutPage, readPage } from "./pages.ts";
 import { rememberedResult } from "./results.ts";
-import { route } from "./route.ts";
+import { type Docs, route } from "./route.ts";
 
 const whole = "see or run benchmarks, which are of the whole service";
 
@@ -20,14 +20,8 @@ export const listBenchmarks = route(
 		path: "/v1/benchmarks",
 		id: "listBenchmarks",
 		tag: "Benchmarks",
-		summary: "What the service measured of itself, the newest first",
-		description:
-			"Runs, and how each figure has gone over the newest 100 of them. They are made on a schedule where `benchmarking_config.enable_benchmarks` is on, and by `POST /v1/benchmarks/run`; they are kept for 30 days. An answer can be five seconds old, which `Age` tells.",
 		permission: "benchmarks:read",
 		query: schema.listBenchmarksQuery,
-		answer: { status: 200, description: "A page of runs, and the trends", schema: schema.runPage },
-		failures: ["invalid_cursor", "scoped_token_forbidden"],
-		examples: [{ query: { limit: "20" } }],
 	},
 	async ({ services, caller, query }) => {
 		const refusal = refuseScoped(caller, whole);
@@ -54,14 +48,8 @@ export const runBenchmark = route(
 		path: "/v1/benchmarks/run",
 		id: "runBenchmark",
 		tag: "Benchmarks",
-		summary: "Measure the service now",
-		description:
-			"Takes a second or a few, and 40 at the most. One measurement goes on at a time: whoever asks meanwhile gets the same figures, each as a run of their own.",
 		permission: "benchmarks:run",
 		cost: () => limits.benchmarkRunCost,
-		answer: { status: 200, description: "The run, and the open alerts", schema: schema.runReport },
-		failures: ["scoped_token_forbidden"],
-		examples: [{}],
 		again: async ({ services: { db }, caller }, id) => {
 			const row = await findRun(db, caller.tenant, id);
 			if (!row) throw new Error("a run that was stored is not there");
@@ -83,14 +71,8 @@ export const listBenchmarkAlerts = route(
 		path: "/v1/benchmarks/alerts",
 		id: "listBenchmarkAlerts",
 		tag: "Benchmarks",
-		summary: "Alerts that runs raised, the newest first",
-		description:
-			"One for each condition, from the run that found it until one that finds that it has ended.",
 		permission: "benchmarks:read",
 		query: schema.listAlertsQuery,
-		answer: { status: 200, description: "A page of alerts", schema: schema.alertPage },
-		failures: ["invalid_cursor", "scoped_token_forbidden"],
-		examples: [{ query: { open: "true" } }],
 	},
 	async ({ services: { db }, caller, query }) => {
 		const refusal = refuseScoped(caller, whole);
@@ -111,4 +93,34 @@ async function reported(db: Database, { tenant }: Caller, run: Run) {
 
 function toAlert({ raised_at: raisedAt, resolved_at: resolvedAt, ...alert }: AlertRow) {
 	return { ...alert, raisedAt, resolvedAt };
+}
+
+/** For the OpenAPI document alone: the worker calls it nowhere, and is bundled without it. */
+export function benchmarksDocs() {
+	return {
+		listBenchmarks: {
+			summary: "What the service measured of itself, the newest first",
+			description:
+				"Runs, and how each figure has gone over the newest 100 of them. They are made on a schedule where `benchmarking_config.enable_benchmarks` is on, and by `POST /v1/benchmarks/run`; they are kept for 30 days. An answer can be five seconds old, which `Age` tells.",
+			answer: { description: "A page of runs, and the trends", schema: schema.runPage },
+			failures: ["invalid_cursor", "scoped_token_forbidden"],
+			examples: [{ query: { limit: "20" } }],
+		},
+		runBenchmark: {
+			summary: "Measure the service now",
+			description:
+				"Takes a second or a few, and 40 at the most. One measurement goes on at a time: whoever asks meanwhile gets the same figures, each as a run of their own.",
+			answer: { description: "The run, and the open alerts", schema: schema.runReport },
+			failures: ["scoped_token_forbidden"],
+			examples: [{}],
+		},
+		listBenchmarkAlerts: {
+			summary: "Alerts that runs raised, the newest first",
+			description:
+				"One for each condition, from the run that found it until one that finds that it has ended.",
+			answer: { description: "A page of alerts", schema: schema.alertPage },
+			failures: ["invalid_cursor", "scoped_token_forbidden"],
+			examples: [{ query: { open: "true" } }],
+		},
+	} as const satisfies Docs;
 }

@@ -9,7 +9,7 @@ import { ok, type Result } from "../lib/result.ts";
 import * as schema from "../schemas/cache.ts";
 import { rememberKey } from "../signing/loaded.ts";
 import { lapsed } from "./admission.ts";
-import { type GuardedRequest, type Reply, route } from "./route.ts";
+import { type Docs, type GuardedRequest, type Reply, route } from "./route.ts";
 
 const whole = "look into the caches, which are of all of them";
 
@@ -19,13 +19,7 @@ export const getCache = route(
 		path: "/v1/cache",
 		id: "getCache",
 		tag: "Caches",
-		summary: "What the caches do",
-		description:
-			"Of the isolate that answers, for all of its tenants together, since it began: counts, how names are read, what caches of other sizes would miss, and advice. No names are in it. Another request may be answered by another isolate.",
 		permission: "cache:read",
-		answer: { status: 200, description: "The caches and the memory", schema: schema.cacheReport },
-		failures: ["scoped_token_forbidden"],
-		examples: [{}],
 	},
 	async ({ services: { caches, memory, sharedCounts }, caller }) => {
 		const refusal = refuseScoped(caller, whole);
@@ -54,14 +48,8 @@ export const purgeCache = route(
 		path: "/v1/cache/purge",
 		id: "purgeCache",
 		tag: "Caches",
-		summary: "Forget what is cached of the tenant",
-		description:
-			"In this isolate at once, in every other one within a lease: as if something of the tenant had been changed. For changes that were made by hand in the database.",
 		permission: "cache:write",
 		query: schema.purgeQuery,
-		answer: { status: 200, description: "It is forgotten", schema: schema.purged },
-		failures: ["scoped_token_forbidden"],
-		examples: [{}, { query: { fence: "true" } }],
 		again: (request) => purge(request, async () => {}),
 	},
 	(request) => purge(request, noteCaches),
@@ -93,14 +81,8 @@ export const warmCache = route(
 		path: "/v1/cache/warm",
 		id: "warmCache",
 		tag: "Caches",
-		summary: "Load keys before they are asked for",
-		description:
-			"Into the memory of the isolate that answers: the keys that are named, or those of the tenant that are used most. Only keys: a token is read together with the first key that it is used for.",
 		permission: "cache:write",
 		body: schema.warmBody,
-		answer: { status: 200, description: "Those that are there are loaded", schema: schema.warmed },
-		failures: ["scoped_token_forbidden", "lease_lapsed"],
-		examples: [{ body: { keys: ["payments"] } }, { body: {} }],
 		again: warm,
 	},
 	async (request) => {
@@ -145,4 +127,34 @@ function toReport({ name, maxBytes, counts, analysis }: ObservedCache) {
 		curve: analysis.curve(),
 		advice: analysis.advice(counted),
 	};
+}
+
+/** For the OpenAPI document alone: the worker calls it nowhere, and is bundled without it. */
+export function cacheDocs() {
+	return {
+		getCache: {
+			summary: "What the caches do",
+			description:
+				"Of the isolate that answers, for all of its tenants together, since it began: counts, how names are read, what caches of other sizes would miss, and advice. No names are in it. Another request may be answered by another isolate.",
+			answer: { description: "The caches and the memory", schema: schema.cacheReport },
+			failures: ["scoped_token_forbidden"],
+			examples: [{}],
+		},
+		purgeCache: {
+			summary: "Forget what is cached of the tenant",
+			description:
+				"In this isolate at once, in every other one within a lease: as if something of the tenant had been changed. For changes that were made by hand in the database.",
+			answer: { description: "It is forgotten", schema: schema.purged },
+			failures: ["scoped_token_forbidden"],
+			examples: [{}, { query: { fence: "true" } }],
+		},
+		warmCache: {
+			summary: "Load keys before they are asked for",
+			description:
+				"Into the memory of the isolate that answers: the keys that are named, or those of the tenant that are used most. Only keys: a token is read together with the first key that it is used for.",
+			answer: { description: "Those that are there are loaded", schema: schema.warmed },
+			failures: ["scoped_token_forbidden", "lease_lapsed"],
+			examples: [{ body: { keys: ["payments"] } }, { body: {} }],
+		},
+	} as const satisfies Docs;
 }

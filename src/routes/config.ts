@@ -15,7 +15,7 @@ import { ok, type Result } from "../lib/result.ts";
 import * as schema from "../schemas/config.ts";
 import { ifMatchHeaders } from "../schemas/headers.ts";
 import { cutVersionPage, readVersionPage } from "./pages.ts";
-import { type GuardedRequest, type Reply, route } from "./route.ts";
+import { type Docs, type GuardedRequest, type Reply, route } from "./route.ts";
 
 const whole = "touch the configuration, which is for all of them";
 
@@ -25,14 +25,8 @@ export const getConfig = route(
 		path: "/v1/config",
 		id: "getConfig",
 		tag: "Configuration",
-		summary: "Read the configuration",
-		description:
-			"The current version, or another one. The `ETag` is its version, in quotes. Reading and changing the configuration draw from the limit `configure` alone, so that an admin can raise limits that are used up.",
 		permission: "config:read",
 		query: schema.getConfigQuery,
-		answer: { status: 200, description: "The configuration", schema: schema.configuration },
-		failures: ["config_version_not_found", "scoped_token_forbidden"],
-		examples: [{}, { query: { version: "1" } }],
 	},
 	async ({ services: { db }, caller, query }) => {
 		const refusal = refuseScoped(caller, whole);
@@ -48,23 +42,11 @@ export const putConfig = route(
 		method: "put",
 		path: "/v1/config",
 		id: "putConfig",
+		headers: ifMatchHeaders,
 		tag: "Configuration",
-		summary: "Replace the configuration",
-		description:
-			'The body is the whole configuration: what it leaves out gets its default. The answer is the new version; a body that equals the current version makes none, and is answered with that. Send `If-Match: "3"` to replace version 3 and no other.',
 		permission: "config:write",
 		query: schema.changeConfigQuery,
-		headers: ifMatchHeaders,
 		body: schema.putConfigBody,
-		answer: { status: 200, description: "The configuration", schema: schema.configuration },
-		failures: ["precondition_failed", "concurrent_change", "scoped_token_forbidden"],
-		examples: [
-			{ body: { limits_config: { roles: { signer: { quota: 600, window_seconds: 60 } } } } },
-			{
-				query: { note: "Benchmarks on", fence: "true" },
-				body: { benchmarking_config: { enable_benchmarks: true } },
-			},
-		],
 		again: shownChange,
 	},
 	async (request) => {
@@ -80,15 +62,9 @@ export const listConfigVersions = route(
 		path: "/v1/config/versions",
 		id: "listConfigVersions",
 		tag: "Configuration",
-		summary: "List the versions of the configuration",
-		description:
-			"Newest first: who wrote each, when and why. What is in one, `GET /v1/config` shows.",
 		permission: "config:read",
 		operation: "list",
 		query: schema.listVersionsQuery,
-		answer: { status: 200, description: "A page of versions", schema: schema.versionPage },
-		failures: ["invalid_cursor", "scoped_token_forbidden"],
-		examples: [{ query: { limit: "20" } }],
 	},
 	async ({ services, caller, query }) => {
 		const refusal = refuseScoped(caller, whole);
@@ -106,22 +82,11 @@ export const rollbackConfig = route(
 		method: "post",
 		path: "/v1/config/rollback",
 		id: "rollbackConfig",
+		headers: ifMatchHeaders,
 		tag: "Configuration",
-		summary: "Go back to an earlier configuration",
-		description:
-			"Makes a new version with the content of an old one. It follows the rules of a replacement, `If-Match` among them.",
 		permission: "config:write",
 		query: schema.changeConfigQuery,
-		headers: ifMatchHeaders,
 		body: schema.rollbackBody,
-		answer: { status: 200, description: "The configuration", schema: schema.configuration },
-		failures: [
-			"config_version_not_found",
-			"precondition_failed",
-			"concurrent_change",
-			"scoped_token_forbidden",
-		],
-		examples: [{ body: { version: 1 } }],
 		again: shownChange,
 	},
 	async (request) => {
@@ -193,4 +158,53 @@ function toVersion(row: ConfigVersionRow) {
 		createdBy: row.created_by,
 		note: row.note,
 	};
+}
+
+/** For the OpenAPI document alone: the worker calls it nowhere, and is bundled without it. */
+export function configDocs() {
+	return {
+		getConfig: {
+			summary: "Read the configuration",
+			description:
+				"The current version, or another one. The `ETag` is its version, in quotes. Reading and changing the configuration draw from the limit `configure` alone, so that an admin can raise limits that are used up.",
+			answer: { description: "The configuration", schema: schema.configuration },
+			failures: ["config_version_not_found", "scoped_token_forbidden"],
+			examples: [{}, { query: { version: "1" } }],
+		},
+		putConfig: {
+			summary: "Replace the configuration",
+			description:
+				'The body is the whole configuration: what it leaves out gets its default. The answer is the new version; a body that equals the current version makes none, and is answered with that. Send `If-Match: "3"` to replace version 3 and no other.',
+			answer: { description: "The configuration", schema: schema.configuration },
+			failures: ["precondition_failed", "concurrent_change", "scoped_token_forbidden"],
+			examples: [
+				{ body: { limits_config: { roles: { signer: { quota: 600, window_seconds: 60 } } } } },
+				{
+					query: { note: "Benchmarks on", fence: "true" },
+					body: { benchmarking_config: { enable_benchmarks: true } },
+				},
+			],
+		},
+		listConfigVersions: {
+			summary: "List the versions of the configuration",
+			description:
+				"Newest first: who wrote each, when and why. What is in one, `GET /v1/config` shows.",
+			answer: { description: "A page of versions", schema: schema.versionPage },
+			failures: ["invalid_cursor", "scoped_token_forbidden"],
+			examples: [{ query: { limit: "20" } }],
+		},
+		rollbackConfig: {
+			summary: "Go back to an earlier configuration",
+			description:
+				"Makes a new version with the content of an old one. It follows the rules of a replacement, `If-Match` among them.",
+			answer: { description: "The configuration", schema: schema.configuration },
+			failures: [
+				"config_version_not_found",
+				"precondition_failed",
+				"concurrent_change",
+				"scoped_token_forbidden",
+			],
+			examples: [{ body: { version: 1 } }],
+		},
+	} as const satisfies Docs;
 }

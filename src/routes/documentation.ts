@@ -3,7 +3,7 @@ import { ok } from "../lib/result.ts";
 import { limits } from "../limits.ts";
 import type { PublicDocument, Services } from "../services.ts";
 import { answerPublic, documentOf, notModified } from "./published.ts";
-import { publicRoute } from "./route.ts";
+import { type Docs, publicRoute } from "./route.ts";
 
 let document: PublicDocument | undefined;
 
@@ -15,11 +15,6 @@ export const getOpenApi = publicRoute(
 		id: "getOpenApi",
 		addressCost: 1,
 		tag: "Service",
-		summary: "This document (OpenAPI 3.1)",
-		answer: { status: 200, description: "The document", schema: z.looseObject({}) },
-		otherAnswers: [notModified],
-		failures: [],
-		examples: [{}],
 	},
 	async ({ raw, services }) => {
 		document ??= await readDocument(services);
@@ -40,10 +35,6 @@ export const getDocs = publicRoute(
 		id: "getDocs",
 		addressCost: 1,
 		tag: "Service",
-		summary: "The documentation as an interactive page",
-		answer: { status: 200, description: "HTML", contentType: "text/html; charset=utf-8" },
-		failures: [],
-		examples: [{}],
 	},
 	async ({ services }) => {
 		const page = await services.assets.fetch("https://assets.local/docs/");
@@ -59,3 +50,22 @@ export const getDocs = publicRoute(
 /** The page runs what it brings, talks to its own origin and to no other. */
 const pagePolicy =
 	"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+/** For the OpenAPI document alone: the worker calls it nowhere, and is bundled without it. */
+export function documentationDocs() {
+	return {
+		getOpenApi: {
+			summary: "This document (OpenAPI 3.1)",
+			answer: { description: "The document", schema: z.looseObject({}) },
+			otherAnswers: [notModified],
+			failures: [],
+			examples: [{}],
+		},
+		getDocs: {
+			summary: "The documentation as an interactive page",
+			answer: { description: "HTML", contentType: "text/html; charset=utf-8" },
+			failures: [],
+			examples: [{}],
+		},
+	} as const satisfies Docs;
+}

@@ -5,7 +5,7 @@ import { type AttemptServices, once } from "../idempotency/once.ts";
 import { utf8 } from "../lib/bytes.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import type { Told } from "./audited.ts";
-import type { GuardedRequest, GuardedRoute, Reply } from "./route.ts";
+import { type GuardedRequest, type GuardedRoute, type Reply, statusOf } from "./route.ts";
 
 type AnyRequest = GuardedRequest<unknown, unknown, unknown>;
 
@@ -78,7 +78,7 @@ async function toAnswer(
 		const body = new Uint8Array(await reply.value.arrayBuffer());
 		return ok({ status, headers: Object.fromEntries(headers), body });
 	}
-	const { status = route.answer.status, json } = reply.value;
+	const { status = statusOf(route), json } = reply.value;
 	if (json === undefined) return ok({ status, headers: {}, body: new Uint8Array() });
 	const headers = { "Content-Type": "application/json" };
 	return ok({ status, headers, body: utf8(JSON.stringify(json)) });

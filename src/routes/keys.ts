@@ -9,7 +9,14 @@ import { algorithms } from "../signing/algorithms.ts";
 import * as keys from "../signing/keys.ts";
 import { cutPage, readPage } from "./pages.ts";
 import { answerPrivate, documentOf, notModified } from "./published.ts";
-import { type GuardedRequest, type GuardedRoute, type Reply, type Route, route } from "./route.ts";
+import {
+	type Docs,
+	type GuardedRequest,
+	type GuardedRoute,
+	type Reply,
+	type Route,
+	route,
+} from "./route.ts";
 
 /** What making a key costs, in hundredths of a token: finding primes is dear. */
 function keyCost(name: AlgorithmName, modulusLength?: number): number {
@@ -24,17 +31,10 @@ export const createKey = route(
 		path: "/v1/keys",
 		id: "createKey",
 		tag: "Keys",
-		summary: "Create a key",
-		description: "The private half is made in the service and never leaves it.",
 		permission: "keys:write",
 		cost: ({ algorithm, modulusLength }) => keyCost(algorithm, modulusLength),
 		body: schema.createKeyBody,
-		answer: { status: 201, description: "The key", schema: schema.key },
-		failures: ["key_name_taken", "algorithm_unsupported", "key_out_of_scope"],
-		examples: [
-			{ body: { name: "releases", algorithm: "Ed25519", tags: { team: "build" } } },
-			{ body: { name: "legacy-sso", algorithm: "RS256", modulusLength: 2048 } },
-		],
+		status: 201,
 		again: describedNow,
 	},
 	async ({ services, caller, body }) =>
@@ -47,22 +47,9 @@ export const importKey = route(
 		path: "/v1/keys/import",
 		id: "importKey",
 		tag: "Keys",
-		summary: "Import a key",
-		description:
-			"A JWK or a PEM with PKCS#8 or SPKI. A key imported without its private half verifies and does not sign.",
 		permission: "keys:write",
 		body: schema.importKeyBody,
-		answer: { status: 201, description: "The key", schema: schema.key },
-		failures: ["key_name_taken", "invalid_key_material", "key_out_of_scope"],
-		examples: [
-			{
-				body: {
-					name: "partner",
-					algorithm: "Ed25519",
-					key: { kty: "OKP", crv: "Ed25519", x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" },
-				},
-			},
-		],
+		status: 201,
 		again: describedNow,
 	},
 	async ({ services, caller, body }) =>
@@ -75,14 +62,9 @@ export const listKeys = route(
 		path: "/v1/keys",
 		id: "listKeys",
 		tag: "Keys",
-		summary: "List keys",
-		description: "In the order of their making. Only the keys that the token is for.",
 		permission: "keys:read",
 		operation: "list",
 		query: schema.listKeysQuery,
-		answer: { status: 200, description: "A page of keys", schema: schema.keyPage },
-		failures: ["invalid_cursor"],
-		examples: [{ query: { state: "enabled", algorithm: "Ed25519", limit: "20" } }],
 	},
 	async ({ services, caller, query }) => {
 		const page = readPage(query);
@@ -105,12 +87,8 @@ export const getKey = route(
 		path: "/v1/keys/{key}",
 		id: "getKey",
 		tag: "Keys",
-		summary: "Describe a key",
 		permission: "keys:read",
 		params: schema.keyParams,
-		answer: { status: 200, description: "The key", schema: schema.key },
-		failures: unreachable,
-		examples: [{ params: { key: "payments" } }],
 	},
 	async ({ services, caller, params }) =>
 		described(await keys.describeKey(services, caller, params.key)),
@@ -122,20 +100,10 @@ export const updateKey = route(
 		path: "/v1/keys/{key}",
 		id: "updateKey",
 		tag: "Keys",
-		summary: "Change a key's name, tags or minimum versions",
 		permission: "keys:write",
 		params: schema.keyParams,
 		query: schema.changeQuery,
 		body: schema.updateKeyBody,
-		answer: { status: 200, description: "The key", schema: schema.key },
-		failures: [
-			...unreachable,
-			"key_name_taken",
-			"invalid_minimum_version",
-			"key_pending_deletion",
-			"concurrent_change",
-		],
-		examples: [{ params: { key: "payments" }, body: { tags: { team: "treasury" } } }],
 		again: describedChange,
 	},
 	async ({ services, caller, params, query, body }) =>
@@ -148,50 +116,22 @@ export const rotateKey = route(
 		path: "/v1/keys/{key}/rotate",
 		id: "rotateKey",
 		tag: "Keys",
-		summary: "Make a new version that signs from now on",
-		description: "Older versions go on verifying until the minimum version is raised.",
 		permission: "keys:write",
 		// Its algorithm is not known before it is read, so it costs what a dear one may.
 		cost: () => keyCost("RS256"),
 		params: schema.keyParams,
 		query: schema.changeQuery,
-		answer: { status: 200, description: "The key", schema: schema.key },
-		failures: [
-			...unreachable,
-			"key_pending_deletion",
-			"key_public_only",
-			"too_many_versions",
-			"concurrent_change",
-		],
-		examples: [{ params: { key: "payments" } }],
 		again: describedChange,
 	},
 	async ({ services, caller, params, query }) =>
 		described(await keys.rotateKey(services, caller, params.key, query.fence)),
 );
 
-export const enableKey = moveRoute("enable", {
-	id: "enableKey",
-	summary: "Let a key sign and verify",
-	failures: ["key_pending_deletion"],
-	examples: [{ params: { key: "payments" } }],
-});
+export const enableKey = moveRoute("enable", { id: "enableKey" });
 
-export const disableKey = moveRoute("disable", {
-	id: "disableKey",
-	operation: "revoke",
-	summary: "Stop a key from signing and verifying",
-	failures: ["key_pending_deletion"],
-	examples: [{ params: { key: "legacy" } }],
-});
+export const disableKey = moveRoute("disable", { id: "disableKey", operation: "revoke" });
 
-export const restoreKey = moveRoute("restore", {
-	id: "restoreKey",
-	summary: "Take back a scheduled deletion",
-	description: "The key is disabled afterwards: enable it when it should sign again.",
-	failures: ["key_not_pending_deletion"],
-	examples: [{ params: { key: "restorable" } }],
-});
+export const restoreKey = moveRoute("restore", { id: "restoreKey" });
 
 export const deleteKey = route(
 	{
@@ -199,15 +139,10 @@ export const deleteKey = route(
 		path: "/v1/keys/{key}",
 		id: "deleteKey",
 		tag: "Keys",
-		summary: "Schedule a key's deletion",
-		description: "It stops signing and verifying at once, and can be restored until its day comes.",
 		permission: "keys:write",
 		operation: "revoke",
 		params: schema.keyParams,
 		query: schema.deleteKeyQuery,
-		answer: { status: 200, description: "The key, with `deleteAt`", schema: schema.key },
-		failures: [...unreachable, "key_pending_deletion", "concurrent_change"],
-		examples: [{ params: { key: "retired" }, query: { days: "7" } }],
 		again: describedChange,
 	},
 	async ({ services, caller, params, query }) => {
@@ -222,24 +157,9 @@ export const getPublicKey = route(
 		path: "/v1/keys/{key}/public",
 		id: "getPublicKey",
 		tag: "Keys",
-		summary: "Read the public half",
-		description:
-			"`jwk` is JSON, `pem` a text, `raw` the bytes themselves: 32 for Ed25519 and BIP340, an uncompressed point for ECDSA.",
 		permission: "keys:read",
 		params: schema.keyParams,
 		query: schema.publicKeyQuery,
-		answer: {
-			status: 200,
-			description: "The public key",
-			schema: schema.publicJwk,
-			otherContentTypes: ["text/plain", "application/octet-stream"],
-		},
-		otherAnswers: [notModified],
-		failures: [...unreachable, "version_not_found", "format_unsupported"],
-		examples: [
-			{ params: { key: "payments" } },
-			{ params: { key: "payments" }, query: { format: "pem", version: "1" } },
-		],
 	},
 	async ({ services, raw, caller, params, query }) => {
 		const found = await keys.publicKeyOf(services, caller, params.key, query.version);
@@ -261,8 +181,7 @@ export const getPublicKey = route(
 /** A move in the life of a key that needs nothing but the key. */
 function moveRoute(
 	move: "enable" | "disable" | "restore",
-	spec: Pick<GuardedRoute, "id" | "summary" | "failures" | "examples"> &
-		Partial<Pick<GuardedRoute, "operation" | "description">>,
+	spec: Pick<GuardedRoute, "id"> & Partial<Pick<GuardedRoute, "operation">>,
 ): Route {
 	return route(
 		{
@@ -273,8 +192,6 @@ function moveRoute(
 			permission: "keys:write",
 			params: schema.keyParams,
 			query: schema.changeQuery,
-			answer: { status: 200, description: "The key", schema: schema.key },
-			failures: [...unreachable, ...spec.failures, "concurrent_change"],
 			again: describedChange,
 		},
 		async ({ services, caller, params, query }) => {
@@ -344,4 +261,123 @@ function toSummary(row: KeyRow) {
 		updatedAt: row.updated_at,
 		deleteAt: row.delete_at,
 	};
+}
+
+/** For the OpenAPI document alone: the worker calls it nowhere, and is bundled without it. */
+export function keysDocs() {
+	return {
+		createKey: {
+			summary: "Create a key",
+			description: "The private half is made in the service and never leaves it.",
+			answer: { description: "The key", schema: schema.key },
+			failures: ["key_name_taken", "algorithm_unsupported", "key_out_of_scope"],
+			examples: [
+				{ body: { name: "releases", algorithm: "Ed25519", tags: { team: "build" } } },
+				{ body: { name: "legacy-sso", algorithm: "RS256", modulusLength: 2048 } },
+			],
+		},
+		importKey: {
+			summary: "Import a key",
+			description:
+				"A JWK or a PEM with PKCS#8 or SPKI. A key imported without its private half verifies and does not sign.",
+			answer: { description: "The key", schema: schema.key },
+			failures: ["key_name_taken", "invalid_key_material", "key_out_of_scope"],
+			examples: [
+				{
+					body: {
+						name: "partner",
+						algorithm: "Ed25519",
+						key: { kty: "OKP", crv: "Ed25519", x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" },
+					},
+				},
+			],
+		},
+		listKeys: {
+			summary: "List keys",
+			description: "In the order of their making. Only the keys that the token is for.",
+			answer: { description: "A page of keys", schema: schema.keyPage },
+			failures: ["invalid_cursor"],
+			examples: [{ query: { state: "enabled", algorithm: "Ed25519", limit: "20" } }],
+		},
+		getKey: {
+			summary: "Describe a key",
+			answer: { description: "The key", schema: schema.key },
+			failures: unreachable,
+			examples: [{ params: { key: "payments" } }],
+		},
+		updateKey: {
+			summary: "Change a key's name, tags or minimum versions",
+			answer: { description: "The key", schema: schema.key },
+			failures: [
+				...unreachable,
+				"key_name_taken",
+				"invalid_minimum_version",
+				"key_pending_deletion",
+				"concurrent_change",
+			],
+			examples: [{ params: { key: "payments" }, body: { tags: { team: "treasury" } } }],
+		},
+	} as const satisfies Docs;
+}
+
+/** For the OpenAPI document alone, as well. */
+export function keyLifeDocs() {
+	return {
+		rotateKey: {
+			summary: "Make a new version that signs from now on",
+			description: "Older versions go on verifying until the minimum version is raised.",
+			answer: { description: "The key", schema: schema.key },
+			failures: [
+				...unreachable,
+				"key_pending_deletion",
+				"key_public_only",
+				"too_many_versions",
+				"concurrent_change",
+			],
+			examples: [{ params: { key: "payments" } }],
+		},
+		enableKey: {
+			summary: "Let a key sign and verify",
+			answer: { description: "The key", schema: schema.key },
+			failures: [...unreachable, "key_pending_deletion", "concurrent_change"],
+			examples: [{ params: { key: "payments" } }],
+		},
+		disableKey: {
+			summary: "Stop a key from signing and verifying",
+			answer: { description: "The key", schema: schema.key },
+			failures: [...unreachable, "key_pending_deletion", "concurrent_change"],
+			examples: [{ params: { key: "legacy" } }],
+		},
+		restoreKey: {
+			summary: "Take back a scheduled deletion",
+			description: "The key is disabled afterwards: enable it when it should sign again.",
+			answer: { description: "The key", schema: schema.key },
+			failures: [...unreachable, "key_not_pending_deletion", "concurrent_change"],
+			examples: [{ params: { key: "restorable" } }],
+		},
+		deleteKey: {
+			summary: "Schedule a key's deletion",
+			description:
+				"It stops signing and verifying at once, and can be restored until its day comes.",
+			answer: { description: "The key, with `deleteAt`", schema: schema.key },
+			failures: [...unreachable, "key_pending_deletion", "concurrent_change"],
+			examples: [{ params: { key: "retired" }, query: { days: "7" } }],
+		},
+		getPublicKey: {
+			summary: "Read the public half",
+			description:
+				"`jwk` is JSON, `pem` a text, `raw` the bytes themselves: 32 for Ed25519 and BIP340, an uncompressed point for ECDSA.",
+			answer: {
+				description: "The public key",
+				schema: schema.publicJwk,
+				otherContentTypes: ["text/plain", "application/octet-stream"],
+			},
+			otherAnswers: [notModified],
+			failures: [...unreachable, "version_not_found", "format_unsupported"],
+			examples: [
+				{ params: { key: "payments" } },
+				{ params: { key: "payments" }, query: { format: "pem", version: "1" } },
+			],
+		},
+	} as const satisfies Docs;
 }

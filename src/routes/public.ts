@@ -12,7 +12,7 @@ import { algorithms } from "../signing/algorithms.ts";
 import { keyIdOf, toJwksKey } from "../signing/jwt.ts";
 import { limitAddress } from "./admission.ts";
 import { answerPublic, documentOf, notModified } from "./published.ts";
-import { publicRoute } from "./route.ts";
+import { type Docs, publicRoute } from "./route.ts";
 
 const contentType = "application/jwk-set+json";
 
@@ -23,24 +23,12 @@ export const getJwks = publicRoute(
 		id: "getJwks",
 		addressCost: 1,
 		tag: "Public",
-		summary: "The public keys that verify a tenant's signatures",
-		description:
-			"A JWK Set (RFC 7517 section 5): every version that verifies of every enabled key, the newest first, up to 1,000. Without those that were imported with their public half alone: others sign with them.",
 		params: z.strictObject({
 			tenant: meta(text(limits.tenantChars, 1), {
 				description: "The tenant's id.",
 				example: "main",
 			}),
 		}),
-		answer: {
-			status: 200,
-			description: "The JWK Set",
-			schema: jwks,
-			contentType,
-		},
-		otherAnswers: [notModified],
-		failures: ["tenant_not_found"],
-		examples: [{ params: { tenant: "main" } }],
 	},
 	async ({ services, params, raw }) => {
 		const found = await jwksOf(services, raw, params.tenant);
@@ -85,4 +73,23 @@ async function jwksOf(
 	const document = documentOf(body);
 	documentCache.set(tenant, "jwks", document, 2 * body.length, since);
 	return ok(document);
+}
+
+/** For the OpenAPI document alone: the worker calls it nowhere, and is bundled without it. */
+export function publicDocs() {
+	return {
+		getJwks: {
+			summary: "The public keys that verify a tenant's signatures",
+			description:
+				"A JWK Set (RFC 7517 section 5): every version that verifies of every enabled key, the newest first, up to 1,000. Without those that were imported with their public half alone: others sign with them.",
+			answer: {
+				description: "The JWK Set",
+				schema: jwks,
+				contentType,
+			},
+			otherAnswers: [notModified],
+			failures: ["tenant_not_found"],
+			examples: [{ params: { tenant: "main" } }],
+		},
+	} as const satisfies Docs;
 }

@@ -3,13 +3,13 @@ import { ok, type Result } from "../lib/result.ts";
 import { sha256 } from "../lib/sha256.ts";
 import type { PublicDocument } from "../services.ts";
 import type { Bytes } from "../signing/types.ts";
-import type { Answer, Reply } from "./route.ts";
+import type { Reply } from "./route.ts";
 
 /** The other answer of every route that has an ETag of its content. */
-export const notModified: Answer = {
+export const notModified = {
 	status: 304,
 	description: "It is still the one of If-None-Match",
-};
+} as const;
 
 /** With a strong ETag (RFC 9110 section 8.8.3), which every isolate makes the same of the same content. */
 export function documentOf<Body extends string | Bytes>(body: Body): PublicDocument<Body> {

@@ -26,23 +26,6 @@ export type Reply =
 			readonly deed?: Deed;
 	  };
 
-export interface Answer {
-	readonly status: number;
-	readonly description: string;
-	/** Left out where the answer has no body. */
-	readonly schema?: z.ZodMiniType;
-	readonly contentType?: string;
-	/** Other forms of the same, for those who ask. */
-	readonly otherContentTypes?: readonly string[];
-}
-
-/** A request that works, against a tenant that has the keys of test/support/fixtures.ts. */
-export interface Example {
-	readonly params?: Readonly<Record<string, string>>;
-	readonly query?: Readonly<Record<string, string>>;
-	readonly body?: unknown;
-}
-
 interface Spec<Params, Query, Body> {
 	readonly method: "get" | "post" | "put" | "patch" | "delete";
 	/** As in OpenAPI: `/v1/keys/{key}`. */
@@ -60,21 +43,15 @@ interface Spec<Params, Query, Body> {
 		| "Caches"
 		| "Public"
 		| "Service";
-	readonly summary: string;
-	readonly description?: string;
 	readonly params?: z.ZodMiniType<Params>;
 	readonly query?: z.ZodMiniType<Query>;
 	readonly body?: z.ZodMiniType<Body>;
-	/** Headers that its handler reads, for the OpenAPI document. */
+	/** Headers that its handler reads. */
 	readonly headers?: z.ZodMiniObject;
 	/** Bytes; limits.bodyBytesDefault where it is left out. */
 	readonly maxBodyBytes?: number;
-	readonly answer: Answer;
-	/** Answers that are no problem documents and not the usual one either. */
-	readonly otherAnswers?: readonly Answer[];
-	/** The codes of its own, beside those that every route can answer. */
-	readonly failures: readonly ErrorCode[];
-	readonly examples: readonly Example[];
+	/** Of the usual answer; 200 where it is left out. */
+	readonly status?: number;
 }
 
 export interface GuardedSpec<Params, Query, Body> extends Spec<Params, Query, Body> {
@@ -127,6 +104,10 @@ export function changes(route: Route): boolean {
 	return route.permission !== null && route.again !== undefined;
 }
 
+export function statusOf({ status = 200 }: Pick<Route, "status">): number {
+	return status;
+}
+
 /** A route for callers with a permission: none is reachable without one. */
 export function route<Params = undefined, Query = undefined, Body = undefined>(
 	spec: GuardedSpec<Params, Query, Body>,
@@ -146,4 +127,35 @@ export function publicRoute<Params = undefined, Query = undefined, Body = undefi
 	handle: PublicHandler<Params, Query, Body>,
 ): Route {
 	return { ...spec, permission: null, handle } as Route;
+}
+
+/** What the OpenAPI document says of a route, beside what the route says itself. */
+export interface RouteDocs {
+	readonly summary: string;
+	readonly description?: string;
+	readonly answer: Answer;
+	/** Answers that are no problem documents and not the usual one either. */
+	readonly otherAnswers?: readonly (Answer & { readonly status: number })[];
+	/** The codes of its own, beside those that every route can answer. */
+	readonly failures: readonly ErrorCode[];
+	readonly examples: readonly Example[];
+}
+
+/** By the ids of routes. */
+export type Docs = Readonly<Record<string, RouteDocs>>;
+
+export interface Answer {
+	readonly description: string;
+	/** Left out where the answer has no body. */
+	readonly schema?: z.ZodMiniType;
+	readonly contentType?: string;
+	/** Other forms of the same, for those who ask. */
+	readonly otherContentTypes?: readonly string[];
+}
+
+/** A request that works, against a tenant that has the keys of test/support/fixtures.ts. */
+export interface Example {
+	readonly params?: Readonly<Record<string, string>>;
+	readonly query?: Readonly<Record<string, string>>;
+	readonly body?: unknown;
 }

@@ -40,6 +40,7 @@ import {
 	type Reply,
 	type Route,
 	readsBody,
+	statusOf,
 } from "./route.ts";
 
 /**
@@ -297,7 +298,7 @@ const noBody = z.optional(noQuery);
 
 function toResponse(route: Route, reply: Reply, requestId: string, { limit }: Meter): Response {
 	if (reply instanceof Response) return withBaseHeaders(reply, requestId, limit);
-	const status = reply.status ?? route.answer.status;
+	const status = reply.status ?? statusOf(route);
 	return reply.json === undefined
 		? withBaseHeaders(new Response(null, { status }), requestId, limit)
 		: jsonResponse(reply.json, status, requestId, limit);

@@ -3,7 +3,7 @@ import { ok } from "../lib/result.ts";
 import { limits } from "../limits.ts";
 import * as schema from "../schemas/service.ts";
 import type { Services } from "../services.ts";
-import { publicRoute } from "./route.ts";
+import { type Docs, publicRoute } from "./route.ts";
 
 export const healthz = publicRoute(
 	{
@@ -12,10 +12,6 @@ export const healthz = publicRoute(
 		id: "healthz",
 		addressCost: 0, // it does nothing that could be worn out
 		tag: "Service",
-		summary: "Whether the worker answers",
-		answer: { status: 200, description: "It does", schema: schema.health },
-		failures: [],
-		examples: [{}],
 	},
 	async () => ok({ json: { status: "ok" } }),
 );
@@ -27,11 +23,6 @@ export const readyz = publicRoute(
 		id: "readyz",
 		addressCost: 10,
 		tag: "Service",
-		summary: "Whether Postgres and Redis answer",
-		answer: { status: 200, description: "Both do", schema: schema.readiness },
-		otherAnswers: [{ status: 503, description: "One of them does not", schema: schema.readiness }],
-		failures: [],
-		examples: [{}],
 	},
 	async ({ services }) => {
 		const [postgres, redis] = await Promise.all([
@@ -54,4 +45,25 @@ async function timed({ clock }: Services, ask: () => Promise<unknown>) {
 		scheduler.wait(limits.readinessTimeoutMs).then(() => false),
 	]);
 	return { ok: answered, milliseconds: clock() - start };
+}
+
+/** For the OpenAPI document alone: the worker calls it nowhere, and is bundled without it. */
+export function serviceDocs() {
+	return {
+		healthz: {
+			summary: "Whether the worker answers",
+			answer: { description: "It does", schema: schema.health },
+			failures: [],
+			examples: [{}],
+		},
+		readyz: {
+			summary: "Whether Postgres and Redis answer",
+			answer: { description: "Both do", schema: schema.readiness },
+			otherAnswers: [
+				{ status: 503, description: "One of them does not", schema: schema.readiness },
+			],
+			failures: [],
+			examples: [{}],
+		},
+	} as const satisfies Docs;
 }

@@ -12,7 +12,7 @@ import * as signing from "../signing/sign.ts";
 import { verifyStateless as verifyWithPublicKey } from "../signing/stateless.ts";
 import type { Bytes, Input } from "../signing/types.ts";
 import { check } from "./input.ts";
-import { route } from "./route.ts";
+import { type Docs, route } from "./route.ts";
 
 const inputFailures = [
 	"invalid_base64",
@@ -40,17 +40,10 @@ export const sign = route(
 		path: "/v1/keys/{key}/sign",
 		id: "sign",
 		tag: "Signing",
-		summary: "Sign a message or a digest",
 		permission: "sign",
 		params: keyParams,
 		body: schema.signBody,
 		maxBodyBytes: limits.bodyBytesSign,
-		answer: { status: 200, description: "The signature", schema: schema.signAnswer },
-		failures: [...inputFailures, ...useFailures, "key_public_only"],
-		examples: [
-			{ params: { key: "payments" }, body: { message: hello } },
-			{ params: { key: "payments" }, body: { message: hello, encoding: "jws", version: 1 } },
-		],
 	},
 	async ({ services, caller, params, body }) => {
 		const input = toInput(body);
@@ -74,16 +67,10 @@ export const verify = route(
 		path: "/v1/keys/{key}/verify",
 		id: "verify",
 		tag: "Signing",
-		summary: "Verify a signature",
-		description:
-			"A well-formed signature that is wrong is an answer, `valid: false`, not an error.",
 		permission: "verify",
 		params: keyParams,
 		body: schema.verifyBody,
 		maxBodyBytes: limits.bodyBytesSign,
-		answer: { status: 200, description: "Whether it is valid", schema: schema.verifyAnswer },
-		failures: [...inputFailures, ...useFailures, "malformed_signature"],
-		examples: [{ params: { key: "payments" }, body: { message: hello, signature: someSignature } }],
 	},
 	async ({ services, caller, params, body }) => {
 		const input = toInput(body);
@@ -108,27 +95,11 @@ export const signBatch = route(
 		path: "/v1/keys/{key}/sign-batch",
 		id: "signBatch",
 		tag: "Signing",
-		summary: "Sign up to 1,000 items",
-		description:
-			"Answers stand in the order of the items. An item that can not be signed has an error in its place.",
 		permission: "sign",
 		cost: ({ items }) => items.length * operations.sign.cost,
 		params: keyParams,
 		body: schema.signBatchBody,
 		maxBodyBytes: limits.bodyBytesBatch,
-		answer: { status: 200, description: "The signatures", schema: schema.signBatchAnswer },
-		failures: [...useFailures, "encoding_unsupported", "key_public_only"],
-		examples: [
-			{
-				params: { key: "payments" },
-				body: {
-					items: [
-						{ message: hello, reference: "order-1" },
-						{ message: "d29ybGQ=", reference: "order-2" },
-					],
-				},
-			},
-		],
 	},
 	async ({ services, caller, params, body }) => {
 		const items = body.items.map((item) => readItem(schema.signItem, item));
@@ -160,20 +131,11 @@ export const verifyBatch = route(
 		path: "/v1/keys/{key}/verify-batch",
 		id: "verifyBatch",
 		tag: "Signing",
-		summary: "Verify up to 1,000 items",
 		permission: "verify",
 		cost: ({ items }) => items.length * operations.verify.cost,
 		params: keyParams,
 		body: schema.verifyBatchBody,
 		maxBodyBytes: limits.bodyBytesBatch,
-		answer: { status: 200, description: "Which are valid", schema: schema.verifyBatchAnswer },
-		failures: [...useFailures, "encoding_unsupported", "too_many_verifications"],
-		examples: [
-			{
-				params: { key: "payments" },
-				body: { items: [{ message: hello, signature: someSignature, reference: "order-1" }] },
-			},
-		],
 	},
 	async ({ services, caller, params, body }) => {
 		const items = body.items.map((item) => readItem(schema.verifyItem, item));
@@ -198,20 +160,9 @@ export const signJwt = route(
 		path: "/v1/keys/{key}/jwt",
 		id: "signJwt",
 		tag: "Signing",
-		summary: "Sign claims as a JWT",
-		description:
-			"A compact JWS whose `kid` is in the tenant's JWKS, but for HS256: a secret is not published.",
 		permission: "sign",
 		params: keyParams,
 		body: schema.jwtBody,
-		answer: { status: 200, description: "The token", schema: schema.jwtAnswer },
-		failures: [...useFailures, "key_public_only", "algorithm_unsupported"],
-		examples: [
-			{
-				params: { key: "payments" },
-				body: { claims: { sub: "user-1", aud: "https://api.example.com" }, expiresIn: 300 },
-			},
-		],
 	},
 	async ({ services, caller, params, body }) => {
 		const reserved = reservedHeader.find((name) => Object.hasOwn(body.header ?? {}, name));
@@ -235,39 +186,9 @@ export const verifyStateless = route(
 		path: "/v1/verify",
 		id: "verifyStateless",
 		tag: "Signing",
-		summary: "Verify with a public key of your own",
-		description:
-			"Nothing of the key is kept. What does not verify is on record, as with a key that is kept.",
 		permission: "verify",
 		body: schema.statelessVerifyBody,
 		maxBodyBytes: limits.bodyBytesSign,
-		answer: {
-			status: 200,
-			description: "Whether it is valid",
-			schema: schema.statelessVerifyAnswer,
-		},
-		failures: [
-			...inputFailures,
-			"invalid_key_material",
-			"malformed_signature",
-			"algorithm_unsupported",
-		],
-		examples: [
-			{
-				// RFC 8032 section 7.1, test 2.
-				body: {
-					algorithm: "Ed25519",
-					publicKey: {
-						kty: "OKP",
-						crv: "Ed25519",
-						x: "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw",
-					},
-					message: "cg==",
-					signature:
-						"kqAJqfDUyrhyDoILX2QlQKKye1QWUD+Ps3YiI+vbadoIWsHkPhWZbkWPNhPQ8R2MOHsurrQwKu6wDSkWErsMAA==",
-				},
-			},
-		],
 	},
 	async ({ body }) => {
 		const input = toInput(body);
@@ -345,4 +266,114 @@ function readItem<T>(itemSchema: z.ZodMiniType<T>, item: unknown) {
 
 function toItemError({ code, detail }: Failure) {
 	return { code, detail };
+}
+
+/** For the OpenAPI document alone: the worker calls it nowhere, and is bundled without it. */
+export function signingDocs() {
+	return {
+		sign: {
+			summary: "Sign a message or a digest",
+			answer: { description: "The signature", schema: schema.signAnswer },
+			failures: [...inputFailures, ...useFailures, "key_public_only"],
+			examples: [
+				{ params: { key: "payments" }, body: { message: hello } },
+				{ params: { key: "payments" }, body: { message: hello, encoding: "jws", version: 1 } },
+			],
+		},
+		verify: {
+			summary: "Verify a signature",
+			description:
+				"A well-formed signature that is wrong is an answer, `valid: false`, not an error.",
+			answer: { description: "Whether it is valid", schema: schema.verifyAnswer },
+			failures: [...inputFailures, ...useFailures, "malformed_signature"],
+			examples: [
+				{ params: { key: "payments" }, body: { message: hello, signature: someSignature } },
+			],
+		},
+	} as const satisfies Docs;
+}
+
+/** For the OpenAPI document alone, as well. */
+export function batchDocs() {
+	return {
+		signBatch: {
+			summary: "Sign up to 1,000 items",
+			description:
+				"Answers stand in the order of the items. An item that can not be signed has an error in its place.",
+			answer: { description: "The signatures", schema: schema.signBatchAnswer },
+			failures: [...useFailures, "encoding_unsupported", "key_public_only"],
+			examples: [
+				{
+					params: { key: "payments" },
+					body: {
+						items: [
+							{ message: hello, reference: "order-1" },
+							{ message: "d29ybGQ=", reference: "order-2" },
+						],
+					},
+				},
+			],
+		},
+		verifyBatch: {
+			summary: "Verify up to 1,000 items",
+			answer: { description: "Which are valid", schema: schema.verifyBatchAnswer },
+			failures: [...useFailures, "encoding_unsupported", "too_many_verifications"],
+			examples: [
+				{
+					params: { key: "payments" },
+					body: { items: [{ message: hello, signature: someSignature, reference: "order-1" }] },
+				},
+			],
+		},
+	} as const satisfies Docs;
+}
+
+/** For the OpenAPI document alone, as well. */
+export function furtherSigningDocs() {
+	return {
+		signJwt: {
+			summary: "Sign claims as a JWT",
+			description:
+				"A compact JWS whose `kid` is in the tenant's JWKS, but for HS256: a secret is not published.",
+			answer: { description: "The token", schema: schema.jwtAnswer },
+			failures: [...useFailures, "key_public_only", "algorithm_unsupported"],
+			examples: [
+				{
+					params: { key: "payments" },
+					body: { claims: { sub: "user-1", aud: "https://api.example.com" }, expiresIn: 300 },
+				},
+			],
+		},
+		verifyStateless: {
+			summary: "Verify with a public key of your own",
+			description:
+				"Nothing of the key is kept. What does not verify is on record, as with a key that is kept.",
+			answer: {
+				description: "Whether it is valid",
+				schema: schema.statelessVerifyAnswer,
+			},
+			failures: [
+				...inputFailures,
+				"invalid_key_material",
+				"malformed_signature",
+				"algorithm_unsupported",
+			],
+			examples: [
+				{
+					// RFC 8032 section 7.1, test 2.
+					body: {
+						algorithm: "Ed25519",
+						publicKey: {
+							kty: "OKP",
+							crv: "Ed25519",
+							x: "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw",
+						},
+						message: "cg==",
+						signature:
+							"kqAJqfDUyrhyDoILX2QlQKKye1QWUD+Ps3YiI+vbadoIWsHkPhWZbkWPNhPQ8R2MOHsurrQwKu6wDSkWErsMAA==",
+					},
+				},
+			],
+		},
+	} as const satisfies Docs;
 }

@@ -10,7 +10,7 @@ import type { Failure } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";
 import * as schema from "../schemas/tokens.ts";
 import { cutPage, readPage } from "./pages.ts";
-import { type Reply, route } from "./route.ts";
+import { type Docs, type Reply, route } from "./route.ts";
 
 export const createToken = route(
 	{
@@ -18,17 +18,9 @@ export const createToken = route(
 		path: "/v1/tokens",
 		id: "createToken",
 		tag: "Tokens",
-		summary: "Make a bearer token",
-		description:
-			"The answer shows the token; it is stored only as a hash and can not be read again.",
 		permission: "tokens:write",
 		body: schema.createTokenBody,
-		answer: { status: 201, description: "The token", schema: schema.newToken },
-		failures: ["scoped_token_forbidden"],
-		examples: [
-			{ body: { name: "ci", role: "signer", keys: ["releases-*"], expiresIn: 86400 } },
-			{ body: { name: "webhooks", role: "signer", rateLimit: { quota: 100, windowSeconds: 1 } } },
-		],
+		status: 201,
 		again: async ({ services, caller }) => shown(await remakeToken(services, caller)),
 	},
 	async ({ services, caller, body }) => {
@@ -49,12 +41,8 @@ export const listTokens = route(
 		path: "/v1/tokens",
 		id: "listTokens",
 		tag: "Tokens",
-		summary: "List tokens",
 		permission: "tokens:read",
 		query: schema.listTokensQuery,
-		answer: { status: 200, description: "A page of tokens", schema: schema.tokenPage },
-		failures: ["invalid_cursor", "scoped_token_forbidden"],
-		examples: [{ query: { limit: "20" } }],
 	},
 	async ({ services, caller, query }) => {
 		const page = readPage(query);
@@ -72,14 +60,11 @@ export const revokeToken = route(
 		path: "/v1/tokens/{token}",
 		id: "revokeToken",
 		tag: "Tokens",
-		summary: "Revoke a token",
 		permission: "tokens:write",
 		operation: "revoke",
 		params: schema.tokenParams,
 		query: schema.revokeTokenQuery,
-		answer: { status: 204, description: "It is revoked" },
-		failures: ["token_not_found", "scoped_token_forbidden"],
-		examples: [{ params: { token: "01900000-0000-7000-8000-000000000001" } }],
+		status: 204,
 		again: async ({ services, caller, query }) =>
 			gone(await announceRevocation(services, caller, query.fence)),
 	},
@@ -107,4 +92,33 @@ function toToken(row: TokenRow) {
 		expiresAt: row.expires_at,
 		revokedAt: row.revoked_at,
 	};
+}
+
+/** For the OpenAPI document alone: the worker calls it nowhere, and is bundled without it. */
+export function tokensDocs() {
+	return {
+		createToken: {
+			summary: "Make a bearer token",
+			description:
+				"The answer shows the token; it is stored only as a hash and can not be read again.",
+			answer: { description: "The token", schema: schema.newToken },
+			failures: ["scoped_token_forbidden"],
+			examples: [
+				{ body: { name: "ci", role: "signer", keys: ["releases-*"], expiresIn: 86400 } },
+				{ body: { name: "webhooks", role: "signer", rateLimit: { quota: 100, windowSeconds: 1 } } },
+			],
+		},
+		listTokens: {
+			summary: "List tokens",
+			answer: { description: "A page of tokens", schema: schema.tokenPage },
+			failures: ["invalid_cursor", "scoped_token_forbidden"],
+			examples: [{ query: { limit: "20" } }],
+		},
+		revokeToken: {
+			summary: "Revoke a token",
+			answer: { description: "It is revoked" },
+			failures: ["token_not_found", "scoped_token_forbidden"],
+			examples: [{ params: { token: "01900000-0000-7000-8000-000000000001" } }],
+		},
+	} as const satisfies Docs;
 }

@@ -6,7 +6,7 @@ import { limits } from "../limits.ts";
 import * as schema from "../schemas/usage.ts";
 import { cutDayPage, cutPage, readDayPage, readPage } from "./pages.ts";
 import { rememberedResult } from "./results.ts";
-import { route } from "./route.ts";
+import { type Docs, route } from "./route.ts";
 
 const guarded = { tag: "Usage", permission: "usage:read", method: "get" } as const;
 const whole = "see the usage, which is of all keys";
@@ -17,13 +17,7 @@ export const listUsage = route(
 		...guarded,
 		path: "/v1/usage",
 		id: "listUsage",
-		summary: "What was done, counted by day and key, the newest first",
-		description:
-			"Counts of the audit log's records, each once, some seconds after it was made: when it has come to Postgres. They are kept for 400 days. An answer can be five seconds old, which `Age` tells.",
 		query: schema.listUsageQuery,
-		answer: { status: 200, description: "A page of counts", schema: schema.usagePage },
-		failures: ["invalid_cursor", "scoped_token_forbidden"],
-		examples: [{}, { query: { by: "target", from: "2026-11-01", limit: "20" } }],
 	},
 	async ({ services, caller, query }) => {
 		const refusal = refuseScoped(caller, whole);
@@ -51,11 +45,7 @@ export const listUsedKeys = route(
 		...guarded,
 		path: "/v1/usage/keys",
 		id: "listUsedKeys",
-		summary: "Keys with their latest version and last use",
 		query: schema.listUsedKeysQuery,
-		answer: { status: 200, description: "A page of keys", schema: schema.usedKeyPage },
-		failures: ["invalid_cursor", "scoped_token_forbidden"],
-		examples: [{ query: { limit: "20" } }],
 	},
 	async ({ services: { db }, caller, query }) => {
 		const refusal = refuseScoped(caller, whole);
@@ -76,4 +66,24 @@ export const listUsedKeys = route(
 function toUsage({ target_id, cost, ...counts }: UsageRow) {
 	const targetId = target_id === allTargets || target_id === firstId ? null : target_id;
 	return { ...counts, targetId, cost: cost / 100 };
+}
+
+/** For the OpenAPI document alone: the worker calls it nowhere, and is bundled without it. */
+export function usageDocs() {
+	return {
+		listUsage: {
+			summary: "What was done, counted by day and key, the newest first",
+			description:
+				"Counts of the audit log's records, each once, some seconds after it was made: when it has come to Postgres. They are kept for 400 days. An answer can be five seconds old, which `Age` tells.",
+			answer: { description: "A page of counts", schema: schema.usagePage },
+			failures: ["invalid_cursor", "scoped_token_forbidden"],
+			examples: [{}, { query: { by: "target", from: "2026-11-01", limit: "20" } }],
+		},
+		listUsedKeys: {
+			summary: "Keys with their latest version and last use",
+			answer: { description: "A page of keys", schema: schema.usedKeyPage },
+			failures: ["invalid_cursor", "scoped_token_forbidden"],
+			examples: [{ query: { limit: "20" } }],
+		},
+	} as const satisfies Docs;
 }

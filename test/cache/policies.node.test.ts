@@ -18,7 +18,8 @@ function groundOf(names: number, count: number) {
 	const known = new Map<string, number>();
 	const hitRatio = (trace: string, part: number, policy: PolicyName) => {
 		const name = `${trace} ${part} ${policy}`;
-		const ratio = known.get(name) ?? replay(timelessStore(part * all, policy), readsOf(trace), texts);
+		const ratio =
+			known.get(name) ?? replay(timelessStore(part * all, policy), readsOf(trace), texts);
 		known.set(name, ratio);
 		return ratio;
 	};

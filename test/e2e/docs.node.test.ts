@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, it } from "vitest";
 import { openApi } from "../../openapi/document.ts";
-import { routes } from "../../src/app.ts";
+import { documentedRoutes as routes } from "../../openapi/routes.ts";
 import { errorTable } from "../../src/errors.ts";
 import { limits } from "../../src/limits.ts";
 import type { Route } from "../../src/routes/route.ts";

@@ -213,10 +213,6 @@ describe("something that fails on our side", () => {
 			id: "broken",
 			addressCost: 1,
 			tag: "Service",
-			summary: "Throws",
-			answer: { status: 200, description: "Never" },
-			failures: [],
-			examples: [],
 		},
 		async ({ raw }) => {
 			if (raw.url.endsWith("/text")) throw secret;

@@ -232,8 +232,6 @@ describe("a request that asks the same again and again", () => {
 		publicRoute(
 			{
 				...{ method: "get", path: "/repeating", id: "repeating", addressCost: 0, tag: "Service" },
-				...{ summary: "", failures: [], examples: [] },
-				answer: { status: 200, description: "" },
 			},
 			async ({ services }) => {
 				const { statement, params } = keyByRef(tenant.id, "payments");

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { routes } from "../../src/app.ts";
+import { documentedRoutes as routes } from "../../openapi/routes.ts";
 import { type Role, roles } from "../../src/model.ts";
 import { exampleTenant, exampleTokenId, pathOf } from "../support/fixtures.ts";
 import { newTenant, type Tenant } from "../support/tenant.ts";

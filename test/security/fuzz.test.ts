@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { openApi } from "../../openapi/document.ts";
-import { routes } from "../../src/app.ts";
-import type { Example, Route } from "../../src/routes/route.ts";
+import { type DocumentedRoute, documentedRoutes as routes } from "../../openapi/routes.ts";
+import type { Example } from "../../src/routes/route.ts";
 import { problem } from "../../src/schemas/service.ts";
 import { exampleTenant } from "../support/fixtures.ts";
 import type { Answer, Tenant } from "../support/tenant.ts";
@@ -90,7 +90,7 @@ function encoded(text: string): string {
 }
 
 /** An example of the route in which something is not as it should be. */
-function requests(route: Route): fc.Arbitrary<Sent> {
+function requests(route: DocumentedRoute): fc.Arbitrary<Sent> {
 	return fc.constantFrom(...route.examples).chain((example) => {
 		const params = fc.boolean().chain((isKept) => (isKept ? fc.constant(null) : names));
 		const known = Object.entries(example.query ?? {}).map(([name]) => name);
@@ -134,7 +134,7 @@ beforeAll(async () => {
 	tenant = await exampleTenant();
 });
 
-async function send(route: Route, { path, body, headers }: Sent): Promise<Answer> {
+async function send(route: DocumentedRoute, { path, body, headers }: Sent): Promise<Answer> {
 	const type = body === undefined ? {} : { "content-type": "application/json" };
 	return tenant.call(route.method.toUpperCase(), path, {
 		...(body !== undefined && route.method !== "get" && { body }),
@@ -143,7 +143,7 @@ async function send(route: Route, { path, body, headers }: Sent): Promise<Answer
 }
 
 /** What the document says that the route may answer; a path that became another one's is any route's. */
-function documented({ path, method }: Route): Set<string> {
+function documented({ path, method }: DocumentedRoute): Set<string> {
 	return new Set(Object.keys(document.paths?.[path]?.[method]?.responses ?? {}));
 }
 
