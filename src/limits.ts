@@ -104,6 +104,9 @@ export const limits = {
 	leaseClaimMs: 300,
 	/** The same pause, where only its share is used up. */
 	leaseShortPauseMs: 20,
+	/** How often a lane without a token of its own tells, while it refuses, what was spent before: this part of a bucket. */
+	leaseTellMs: 250,
+	leaseTellParts: 8,
 	/** The shortest time over which demand is measured. */
 	leasePaceMs: 50,
 	/** Long enough for a coordinator that wakes and has to ask Postgres first. */

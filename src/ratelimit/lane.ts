@@ -13,6 +13,8 @@ export interface LaneState {
 	done: number;
 	/** As much of `done` the coordinator knows: what it is not told of keeps the bucket from filling. */
 	told: number;
+	/** When it was last told while nothing was needed, because a request had been refused. */
+	toldAt: number;
 	returned: number;
 	/** What the requests cost that wait for an answer. */
 	waiting: number;
@@ -45,6 +47,7 @@ export function freshLane(lane: Lane, generation: number, now: number): LaneStat
 		endsAt: 0,
 		done: 0,
 		told: 0,
+		toldAt: 0,
 		returned: 0,
 		waiting: 0,
 		demand: 0,
@@ -84,6 +87,7 @@ export function receive(
 	{ need, told, endsAt, knowsAll, now }: Reception,
 ): void {
 	of.told = Math.max(of.told, told);
+	if (need === 0 && of.refused && of.refused.cost !== null) of.toldAt = now;
 	if (of.endsAt <= now) handBack(of);
 	// A coordinator that was restarted grants no longer life to tokens that it was not told of.
 	const isLonger = knowsAll || of.tokens === 0;
@@ -117,6 +121,19 @@ export function isPromised({ refused, tokens }: LaneState, now: number): boolean
 export function isUntold({ refused, done, told, endsAt }: LaneState, now: number): boolean {
 	if (refused?.cost !== null) return false;
 	return endsAt <= now || (done > told && refused.until > now + limits.leasePauseMs);
+}
+
+/**
+ * Whether the coordinator is to hear now of what was spent before a refusal: who was told to come again waits for a
+ * second at the least, in which the bucket would not fill over it. Of a bucket that many isolates share, none has so
+ * much that it would be missed.
+ */
+export function isWorthTelling(of: LaneState, now: number): boolean {
+	const { refused, done, told, lane } = of;
+	if (done <= told || !refused || refused.cost === null) return false;
+	if (lane.token !== null) return true;
+	const isMuch = limits.leaseTellParts * (done - told) >= refused.limit.most;
+	return isMuch && now >= of.toldAt + limits.leaseTellMs;
 }
 
 /** When as much as that will be there: refusals are for a cost, and a larger one takes longer. -1 for never. */

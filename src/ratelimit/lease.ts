@@ -9,6 +9,7 @@ import {
 	handBack,
 	isPromised,
 	isUntold,
+	isWorthTelling,
 	keptUntil,
 	type LaneState,
 	receive,
@@ -241,7 +242,7 @@ export class LeaseBook {
 		if (state.failedUntil > now) return false;
 		if (now >= state.renewAt) return true;
 		if (isUntold(of, now)) return of.tokens < tokenParts;
-		if (of.refused && now < of.refused.until) return false;
+		if (of.refused && now < of.refused.until) return isWorthTelling(of, now);
 		if (of.tokens >= of.pace * limits.leaseHorizonMs * 0.3) return false;
 		// It would get nothing while somebody of its token was told when to come, and ask again at once.
 		const isAnothers = (other: LaneState) =>

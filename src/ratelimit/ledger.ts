@@ -154,13 +154,10 @@ export class Ledger {
 			rule,
 			reserve: isCritical ? 0 : rule.reserve,
 		}));
-		const grant = this.#settle(
-			`${holder} ${ask.generation} ${ask.lane.id}`,
-			ask,
-			drawings,
-			isCritical,
-			now,
-		);
+		// Of other buckets than before it is another grant: a limit that is new must know what is held of it.
+		const buckets = drawings.map(({ rule }) => rule.id).join();
+		const name = `${holder} ${ask.generation} ${ask.lane.id} ${buckets}`;
+		const grant = this.#settle(name, ask, drawings, isCritical, now);
 		return { ask, grant, drawings, granted: 0 };
 	}
 

@@ -199,6 +199,18 @@ describe("the ledger", () => {
 		expect(a({ number: 3, done: 8_200, returned: 8_000, want: all }, 0).granted).toBe(0);
 	});
 
+	it("counts what is held of a limit that came while its lane was in use", () => {
+		const roles = { signer: { quota: 10, window_seconds: 1 } };
+		const limited = tenantConfig.parse({ limits_config: { roles, operations: { sign: null } } });
+		const ledger = new Ledger([], 0);
+		holder(ledger, "a")({ need: 100 }, 0);
+		const a = holder(ledger, "a", limited);
+		a({ number: 2, done: 100 }, 500);
+		expect(a({ number: 3, done: 100, want: all }, 1_500).granted).toBe(1_000);
+		// All of the bucket is held, so nothing fills it.
+		expect(holder(ledger, "b", limited)({ want: all }, 2_500).granted).toBe(0);
+	});
+
 	it("believes no isolate that claims to have returned more than it was granted", () => {
 		const ledger = new Ledger([], 0);
 		const [a, b] = [holder(ledger, "a"), holder(ledger, "b")];

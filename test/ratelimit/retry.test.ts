@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { type TenantConfig, tenantConfig } from "../../src/config/schema.ts";
 import { LeaseBook, type Spending } from "../../src/ratelimit/lease.ts";
 import { Ledger } from "../../src/ratelimit/ledger.ts";
 import { laneOf, type Operation } from "../../src/ratelimit/policy.ts";
@@ -11,6 +12,7 @@ class OneIsolate {
 	now = 1_000_000;
 	/** How often the coordinator was asked. */
 	questions = 0;
+	readonly #config: TenantConfig;
 	readonly #ledger = new Ledger([], 0);
 	readonly #background: Promise<unknown>[] = [];
 	readonly #book = new LeaseBook({
@@ -20,14 +22,23 @@ class OneIsolate {
 		sleep: async (milliseconds) => {
 			this.now += milliseconds;
 		},
-		ask: async (_tenant, config, ask) => {
+		ask: async (_tenant, _config, ask) => {
 			this.questions++;
-			const lanes = this.#ledger.lease(ask, config, { index: 0, count: 1 }, this.now);
+			const lanes = this.#ledger.lease(ask, this.#config, { index: 0, count: 1 }, this.now);
 			this.now += roundTripMs;
-			const same = { config: null, configVersion: ask.configVersion, isChanging: false };
-			return { kind: "lease", epoch: 1, ttlMs: 2_000, ...same, lanes };
+			const news = { config: ask.configVersion === 1 ? null : this.#config, configVersion: 1 };
+			return { kind: "lease", epoch: 1, ttlMs: 2_000, isChanging: false, ...news, lanes };
 		},
 	});
+
+	/** @param tenantLimit of its tenant, all of which may be signed with; it has none of its own by default */
+	constructor(tenantLimit?: Limit) {
+		const operations = { sign: null };
+		const quota = tenantLimit && {
+			tenant: { quota: tenantLimit.quota, window_seconds: tenantLimit.windowSeconds },
+		};
+		this.#config = tenantConfig.parse({ limits_config: { ...quota, operations } });
+	}
 
 	async spend(lane: ReturnType<typeof laneOf>, cost: number): Promise<Spending> {
 		await this.#book.term("tenant");
@@ -53,11 +64,19 @@ interface Limit {
 /** An operation, and what one costs. */
 type Deed = readonly [Operation, number];
 
-/** Asks as fast as it may, one deed after the other, and comes again for the same one when it is told to. */
-async function obey(limit: Limit, deeds: readonly Deed[], othersEveryMs: number) {
-	const isolate = new OneIsolate();
+/**
+ * Asks as fast as it may, one deed after the other, and comes again for the same one when it is told to. The limit
+ * is its token's, or its tenant's.
+ */
+async function obey(
+	limit: Limit,
+	deeds: readonly Deed[],
+	othersEveryMs: number,
+	isTenants = false,
+) {
+	const isolate = new OneIsolate(isTenants ? limit : undefined);
 	const end = isolate.now + runMs;
-	const token = { id: "own", ...limit };
+	const token = isTenants ? null : { id: "own", ...limit };
 	let nextOther = isolate.now;
 	const wait = async (milliseconds: number) => {
 		const until = isolate.now + milliseconds;
@@ -150,6 +169,25 @@ it.each([
 			expect(spent).toBeLessThanOrEqual(entitled);
 			expect(spent).toBeGreaterThan(0.9 * entitled - 1);
 			if (entitled < 1_000) expect(returns).toBeGreaterThan(0);
+		}
+	},
+);
+
+it.each([
+	[10, 1, 100],
+	[20, 1, 500],
+	[20, 1, 100],
+	[100, 1, 100],
+])(
+	"whoever obeys Retry-After alone has what the limit allows: %i in %i s, each for %i parts",
+	async (quota, windowSeconds, cost) => {
+		for (const isTenants of [false, true]) {
+			const limit = { quota, windowSeconds };
+			const { spent, refusedAgain } = await obey(limit, [["sign", cost]], 0, isTenants);
+			expect({ isTenants, refusedAgain }).toEqual({ isTenants, refusedAgain: 0 });
+			const entitled = ((quota + (quota * runMs) / 1000 / windowSeconds) * 100) / cost;
+			expect(spent).toBeLessThanOrEqual(entitled);
+			expect(spent).toBeGreaterThan(0.85 * entitled);
 		}
 	},
 );
