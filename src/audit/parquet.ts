@@ -34,12 +34,18 @@ const uuid = {
 } as const;
 export const digest = { type: "FIXED_LEN_BYTE_ARRAY", type_length: 32 } as const;
 const int32 = { type: "INT32" } as const;
+/** Twice: readers of before logical types know the first, and some take that for a time of no zone. */
+const instant = {
+	type: "INT64",
+	converted_type: "TIMESTAMP_MILLIS",
+	logical_type: { type: "TIMESTAMP", isAdjustedToUTC: true, unit: "MILLIS" },
+} as const;
 
 /** Of a record, by the names that audit_events has. */
 export const recordColumns: readonly Column<SourcedRecord>[] = [
 	{ element: { name: "tenant_id", ...text, ...required }, read: ({ record }) => record.tenant },
 	{
-		element: { name: "at", type: "INT64", converted_type: "TIMESTAMP_MILLIS", ...required },
+		element: { name: "at", ...instant, ...required },
 		read: ({ record }) => BigInt(timeOf(record)),
 	},
 	{ element: { name: "id", ...uuid, ...required }, read: ({ record }) => record.id },

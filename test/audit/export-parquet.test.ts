@@ -120,6 +120,14 @@ describe("an export as Parquet", () => {
 		expect(rows.map(({ found }) => found.record.id)).toEqual(told);
 	});
 
+	it("says that its times are of UTC, in both ways of saying so", async () => {
+		const { metadata } = await openParquet(inMemory(file));
+		expect(metadata.schema.find(({ name }) => name === "at")).toMatchObject({
+			converted_type: "TIMESTAMP_MILLIS",
+			logical_type: { type: "TIMESTAMP", isAdjustedToUTC: true, unit: "MILLIS" },
+		});
+	});
+
 	it("is made where the request accepts nothing else", async () => {
 		const bytes = await exported("?action=sign", `${parquetType};q=0.9`);
 		expect(await verify(bytes)).toMatchObject({ records: 15, findings: [], isWhole: false });
