@@ -2,18 +2,6 @@ import { readBacklog, type TimedBlock, timesWanted } from "../src/audit/backlog.
 import type { ChainHead } from "../src/audit/chain.ts";
 import type { RecordQuery, RecordSlice } from "../src/audit/source.ts";
 
-/** When the records of a block were made, which is not the order that they came in. */
-const times = `
-	alter table blocks add column first_at integer not null default 0;
-	alter table blocks add column last_at integer not null default ${Number.MAX_SAFE_INTEGER};
-	create index blocks_by_time on blocks (last_at, first_at)`;
-
-/** The columns by which an object of the log is read; one that had blocks before them keeps these. */
-export function noteTimes(sql: SqlStorage): void {
-	const known = "select 1 from sqlite_master where name = 'blocks' and sql like '%last_at%'";
-	if (sql.exec(known).toArray().length === 0) sql.exec(times);
-}
-
 type ReadRow = {
 	sequence: number;
 	count: number;

@@ -1,6 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
-import { type Block, buildBlock, endOf, splitBlock } from "../src/audit/block.ts";
-import { type ChainHead, type ChainName, chainStart } from "../src/audit/chain.ts";
+import { buildBlock, endOf, splitBlock } from "../src/audit/block.ts";
+import { type ChainHead, type ChainMark, type ChainName, chainStart } from "../src/audit/chain.ts";
 import { HeldLinks } from "../src/audit/held-links.ts";
 import { type Appended, type AuditLogRpc, readPlace } from "../src/audit/log.ts";
 import { moveBlocks } from "../src/audit/move.ts";
@@ -18,52 +18,11 @@ import { uuidv7 } from "../src/lib/uuid.ts";
 import { limits } from "../src/limits.ts";
 import { createLog, describeError, type Log } from "../src/observe/log.ts";
 import { createCoordinators } from "../src/ratelimit/coordinator.ts";
-import { noteTimes, readObject } from "./audit-log-reads.ts";
+import { forgetMarks, keepMarks, markAt } from "./audit-log-marks.ts";
+import { readObject } from "./audit-log-reads.ts";
+import { type BlockRow, type ChainRow, createTables, toBlock } from "./audit-log-tables.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
-
-/**
- * `written_bytes` counts from the chain's beginning to the block's end, as `moved_bytes` does: what
- * waits for Postgres is a difference, however many blocks there are. Times are milliseconds.
- */
-const schema = `
-	create table if not exists chain (
-		id text not null,
-		moved_sequence integer not null,
-		moved_link blob not null,
-		moved_bytes integer not null
-	);
-	create table if not exists blocks (
-		sequence integer primary key,
-		count integer not null,
-		link blob not null,
-		written_bytes integer not null,
-		written_at integer not null,
-		bytes blob not null
-	);
-	create table if not exists repeated (
-		id blob primary key,
-		sequence integer not null,
-		appended_at integer not null
-	) without rowid;
-	create index if not exists repeated_by_age on repeated (appended_at);
-	create table if not exists registered (chain text primary key) without rowid`;
-
-type BlockRow = {
-	sequence: number;
-	count: number;
-	link: ArrayBuffer;
-	written_bytes: number;
-	written_at: number;
-	bytes: ArrayBuffer;
-};
-
-type ChainRow = {
-	id: string;
-	moved_sequence: number;
-	moved_link: ArrayBuffer;
-	moved_bytes: number;
-};
 
 /** A chain up to some place, and the bytes that it took. */
 interface Extent extends ChainHead {
@@ -121,8 +80,7 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 		const [few, many] = [createDatabase(this.#config), connectPool(this.#config, parts)];
 		const counted = (db: Database) => observed(db, systemClock, this.#log);
 		this.#db = { few: counted(few), many: counted(many) };
-		this.#sql.exec(schema);
-		noteTimes(this.#sql);
+		createTables(this.#sql);
 		const registered = "select 1 from registered where chain = ?";
 		const row = this.#chainRow() ?? this.#beginChain();
 		this.#chain = { ...readPlace(this.#place), id: row.id };
@@ -159,6 +117,10 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 	async head(): Promise<ChainName & ChainHead> {
 		const { sequence, link } = this.#written;
 		return { ...this.#chain, sequence, link };
+	}
+
+	async mark(sequence: number): Promise<ChainMark | null> {
+		return markAt(this.#sql, this.#chain.id, sequence);
 	}
 
 	/** Whoever reads must know whom to ask, from the first record on. */
@@ -264,6 +226,7 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 			this.#report(start, this.#moved.sequence - before, error);
 		}
 		this.#forgetRepeated(systemClock());
+		forgetMarks(this.#sql, systemClock());
 		this.#ringAgain(systemClock());
 	}
 
@@ -299,6 +262,7 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 	async #endMove({ end, done }: Moving): Promise<void> {
 		await done;
 		this.ctx.storage.transactionSync(() => {
+			keepMarks(this.#sql, end);
 			this.#sql.exec("delete from blocks where sequence <= ?", end.sequence);
 			this.#sql.exec(
 				"update chain set moved_sequence = ?, moved_link = ?, moved_bytes = ?",
@@ -392,8 +356,4 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 		if (!name) throw new Error("an object of the audit log has a name");
 		return name;
 	}
-}
-
-function toBlock({ sequence, count, link, bytes }: BlockRow): Block {
-	return { sequence, count, link: new Uint8Array(link), bytes: new Uint8Array(bytes) };
 }

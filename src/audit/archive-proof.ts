@@ -38,5 +38,5 @@ export async function proveArchived(
 	const roots = manifest.files.map((known) => fromHex(known.root));
 	const before = manifest.files.slice(0, part).reduce((sum, known) => sum + known.records, 0);
 	const hashes = [...inFile, ...pathTo(roots, part)];
-	return { manifest: jws, index: before + place, records: manifest.records, hashes };
+	return { leaf, manifest: jws, index: before + place, records: manifest.records, hashes };
 }

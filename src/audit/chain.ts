@@ -25,6 +25,14 @@ export interface ChainHead {
 	readonly link: Bytes;
 }
 
+/** A place of a chain that its object remembers by itself. No record up to there is much newer than `at`. */
+export interface ChainMark extends ChainHead {
+	/** Its id. */
+	readonly chain: string;
+	/** Milliseconds since the epoch. */
+	readonly at: number;
+}
+
 /** What the first record is linked to: the chain's own name, so no record can be moved to another one. */
 export function chainStart({ id, tenant, region, shard }: ChainName): ChainHead {
 	const parts = withLengths(["edgesign-chain-v1", id, tenant, region, String(shard)]);

@@ -17,6 +17,8 @@ type Bytes = Uint8Array<ArrayBuffer>;
 
 /** What leads from a record to the manifest of its day, which was signed when the day was archived. */
 export interface ArchiveProof {
+	/** Of the record as the archive has it. */
+	readonly leaf: Bytes;
 	/** The JWS. */
 	readonly manifest: string;
 	/** Of the record among those of the day, from 0. */

@@ -1,7 +1,7 @@
 import { sleep } from "../lib/sleep.ts";
 import { limits } from "../limits.ts";
 import { joinAppends } from "./block.ts";
-import type { ChainHead, ChainName } from "./chain.ts";
+import type { ChainHead, ChainMark, ChainName } from "./chain.ts";
 import { regionOf, type Whereabouts } from "./region.ts";
 import type { RecordQuery, RecordSlice } from "./source.ts";
 
@@ -29,6 +29,8 @@ export interface AuditLogRpc {
 	read(query: RecordQuery): Promise<RecordSlice>;
 	/** Its chain, and where it ends. */
 	head(): Promise<ChainName & ChainHead>;
+	/** A place that it remembers, at or behind that number; null for none. */
+	mark(sequence: number): Promise<ChainMark | null>;
 }
 
 /** The object did not say that it has the records, so what they are about must not be told. */

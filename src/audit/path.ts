@@ -3,6 +3,7 @@ import { limits } from "../limits.ts";
 import {
 	ChainBroken,
 	type ChainHead,
+	type ChainMark,
 	type ChainName,
 	chainStart,
 	checkLink,
@@ -54,24 +55,51 @@ export async function pathToHead(
 	found: SourcedRecord,
 	head: ChainName & ChainHead,
 ): Promise<ChainPath | null> {
+	if (head.sequence - found.sequence > limits.auditPathRecords) return null;
+	return pathTo(source, found, head, head, null);
+}
+
+/**
+ * Whether a record, with all that follow it, leads to what its chain's object remembers; false where some of them
+ * are not near enough to be found, or gone.
+ * @throws ChainBroken where they lead elsewhere
+ */
+export async function leadsToMark(
+	source: RecordSource,
+	found: SourcedRecord,
+	mark: ChainMark,
+	start: ChainName,
+): Promise<boolean> {
+	const from = firstIdAt(mark.at + limits.auditPathAheadMs);
+	return (await pathTo(source, found, mark, start, from)) !== null;
+}
+
+async function pathTo(
+	source: RecordSource,
+	found: SourcedRecord,
+	end: ChainHead,
+	start: ChainName,
+	from: string | null,
+): Promise<ChainPath | null> {
 	const { record, chain, sequence } = found;
-	const count = head.sequence - sequence;
-	if (count > limits.auditPathRecords) return null;
+	const count = end.sequence - sequence;
 	const after = new Map<number, Bytes>();
-	let previous = sequence === 1 ? chainStart(head).link : null;
-	await eachPage(source, record.tenant, null, (records) => {
+	let previous = sequence === 1 ? chainStart(start).link : null;
+	await eachPage(source, record.tenant, from, (records) => {
 		for (const one of records) {
 			if (one.chain !== chain) continue;
 			if (one.sequence === sequence - 1) previous = one.link;
-			const isAfter = one.sequence > sequence && one.sequence <= head.sequence;
+			const isAfter = one.sequence > sequence && one.sequence <= end.sequence;
 			if (isAfter) after.set(one.sequence, leafOf(canonicalRecord(one.record)));
 		}
 		return previous !== null && after.size === count;
 	});
 	if (!previous || after.size < count) return null;
 	const leaves = [...after].sort(([a], [b]) => a - b).map(([, leaf]) => leaf);
-	if (!equalConstantTime(follow(found, previous, leaves), head.link)) {
-		throw new ChainBroken(`what follows record ${record.id} does not lead to the head of ${chain}`);
+	if (!equalConstantTime(follow(found, previous, leaves), end.link)) {
+		throw new ChainBroken(
+			`what follows record ${record.id} does not lead to number ${end.sequence} of ${chain}`,
+		);
 	}
 	return { previous, leaves };
 }

@@ -2,6 +2,7 @@ import { storedChains } from "../db/audit-reads.ts";
 import type { Database } from "../db/client.ts";
 import { limits } from "../limits.ts";
 import type { createCoordinators } from "../ratelimit/coordinator.ts";
+import type { ChainMark, ChainName } from "./chain.ts";
 import type { ChainHeads } from "./checkpoint.ts";
 import { type AuditLogRpc, inTime, placeNamed } from "./log.ts";
 import { atOnce, inOrder } from "./merge.ts";
@@ -12,6 +13,8 @@ export interface AuditReader {
 	/** Every record of the tenant, wherever it is: `further` has those that Postgres has no more. */
 	recordsOf(tenant: string, further?: RecordSource): Promise<RecordSource>;
 	headsOf(tenant: string): Promise<ChainHeads>;
+	/** What the chain's object remembers of it, at or behind that number. */
+	markOf(chain: ChainName, sequence: number): Promise<ChainMark | null>;
 }
 
 export interface AuditPlaces {
@@ -53,6 +56,11 @@ export function createAuditReader({ namespace, coordinator, db }: AuditPlaces): 
 			const ended = ids.filter((id) => !present.has(id)).sort();
 			const heads = all.filter(({ sequence }) => sequence > 0);
 			return { heads: heads.sort((a, b) => (a.id < b.id ? -1 : 1)), ended };
+		},
+		async markOf({ id, tenant, region, shard }, sequence) {
+			const place = placeNamed(tenant, region, shard);
+			const mark = await answered(() => objectAt(place).mark(sequence));
+			return mark?.chain === id ? mark : null;
 		},
 	};
 }

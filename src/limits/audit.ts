@@ -36,6 +36,10 @@ export const auditLimits = {
 	auditOutboxPerRun: 500,
 	/** Each takes the time-out of a call. */
 	auditOutboxFailuresPerRun: 5,
+	/** An object keeps the link of one of so many records that have moved, for as long as they may be in Postgres. */
+	auditMarkRecords: 500,
+	auditMarksKeptMs: 400 * 24 * 3600 * 1000,
+	auditMarksDeletedPerAlarm: 1_000,
 	/** Partitions that are made ahead. */
 	auditPartitionDaysAhead: 7,
 	/** Records that wait for their partition and are copied by one statement: some 0.2 s, of the three that it has. */

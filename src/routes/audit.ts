@@ -1,16 +1,16 @@
 import { leafOf } from "../audit/chain.ts";
 import { checkpointOf } from "../audit/checkpoint.ts";
-import type { ColdArchive } from "../audit/cold.ts";
+import type { ArchiveProof, ColdArchive } from "../audit/cold.ts";
 import { statementsOfExpired } from "../audit/expired.ts";
 import { writeExport } from "../audit/export.ts";
 import { writeParquetExport } from "../audit/export-parquet.ts";
-import { checkRecord, pathToHead } from "../audit/path.ts";
+import { checkRecord, leadsToMark, pathToHead } from "../audit/path.ts";
 import { canonicalRecord, timeOf } from "../audit/record.ts";
 import { showRecord } from "../audit/shown.ts";
 import { firstIdAt, type RecordFilter, type SourcedRecord } from "../audit/source.ts";
 import { type Caller, refuseScoped } from "../auth/tokens.ts";
 import { type Failure, fail } from "../errors.ts";
-import { toBase64 } from "../lib/bytes.ts";
+import { equalConstantTime, toBase64 } from "../lib/bytes.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { sleep } from "../lib/sleep.ts";
 import { isUuid, uuidv7 } from "../lib/uuid.ts";
@@ -78,18 +78,26 @@ export const getAuditRecordProof = route(
 			if (!found.ok) return found;
 			const record = showRecord(found.value);
 			const encoded = canonicalRecord(found.value.record);
-			const leaf = toBase64(leafOf(encoded));
+			const hash = leafOf(encoded);
+			const leaf = toBase64(hash);
 			const { id, chain, sequence, link } = record;
-			const { isChecked, path } = await provePath(services, cold, caller.tenant, found.value);
+			const proof = await cold.prove(caller.tenant, record.id);
+			const isArchived = proof !== null && equalConstantTime(proof.leaf, hash);
+			const { isChecked, path } = await provePath(
+				services,
+				cold,
+				caller.tenant,
+				found.value,
+				isArchived,
+			);
 			const at = new Date(services.clock()).toISOString();
 			const statement = { tenant: caller.tenant, id, chain, sequence, link, leaf, at };
-			// Who changed the record, and took away the one before it, must not get a signature for that.
+			// Who changed the record in Postgres, and its link with it, must not get a signature for that.
 			const signed = isChecked
 				? await services.auditSigner.sign("edgesign-audit-record+jwt", statement)
 				: null;
 			const canonical = [encoded.head, encoded.item].map(toBase64);
-			const proof = await cold.prove(caller.tenant, record.id);
-			const archived = proof && { ...proof, hashes: proof.hashes.map(toBase64) };
+			const archived = proof && showArchived(proof);
 			return ok({ json: { record, canonical, leaf, signed, path, archived } });
 		}),
 );
@@ -211,6 +219,10 @@ function filterOf(tenant: string, query: FilterQuery): RecordFilter {
 	return { tenant, ...target, tokenId: token, action, from, to };
 }
 
+function showArchived({ leaf: _, hashes, ...proof }: ArchiveProof) {
+	return { ...proof, hashes: hashes.map(toBase64) };
+}
+
 /** A request asks the archive in one session, which ends with it. */
 async function withCold<T>(services: Services, use: (cold: ColdArchive) => Promise<T>): Promise<T> {
 	const cold = services.cold();
@@ -223,20 +235,21 @@ async function withCold<T>(services: Services, use: (cold: ColdArchive) => Promi
 
 /**
  * The way to a checkpoint of this moment, where it is short enough to be shown; and whether the record was checked
- * against the one before it. @throws ChainBroken
+ * against something that is not in Postgres. @throws ChainBroken
  */
 async function provePath(
 	services: Services,
 	cold: ColdArchive,
 	tenant: string,
 	found: SourcedRecord,
+	isArchived: boolean,
 ) {
 	const { auditReader, auditSigner, clock } = services;
 	const heads = await auditReader.headsOf(tenant);
 	const head = heads.heads.find(({ id }) => id === found.chain);
 	const source = await auditReader.recordsOf(tenant, cold);
 	const path = head && (await pathToHead(source, found, head));
-	if (!path) return { isChecked: await checkRecord(source, found, head), path: null };
+	if (!path) return { isChecked: await checkPlace(), path: null };
 	const checkpoint = checkpointOf(tenant, heads, clock());
 	const shown = {
 		previous: toBase64(path.previous),
@@ -244,6 +257,13 @@ async function provePath(
 		checkpoint: await auditSigner.sign("edgesign-audit-checkpoint+jwt", checkpoint),
 	};
 	return { isChecked: true, path: shown };
+
+	/** Who can write to Postgres can make all links anew that are there; not what the object has, nor the archive. */
+	async function checkPlace(): Promise<boolean> {
+		const mark = head && (await auditReader.markOf(head, found.sequence));
+		if (head && mark && (await leadsToMark(source, found, mark, head))) return true;
+		return isArchived && checkRecord(source, found, head);
+	}
 }
 
 async function findRecord(

@@ -114,7 +114,7 @@ export const proof = meta(
 		leaf: sha256,
 		signed: meta(z.nullable(jws), {
 			description:
-				"That this leaf stands there, signed with the service's own key. null where the record before it in its chain was not found, without which that can not be checked.",
+				"That this leaf stands there, signed with the service's own key. null where that could not be checked against what is not in Postgres: records beside it in its chain are gone, or too far away.",
 		}),
 		path: meta(
 			z.nullable(

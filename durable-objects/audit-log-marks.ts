@@ -1,0 +1,39 @@
+import type { ChainHead, ChainMark } from "../src/audit/chain.ts";
+import { limits } from "../src/limits.ts";
+
+/**
+ * Links that stay here when their records have moved, one for some hundreds of them: whoever changes
+ * records in Postgres, and makes their links anew, does not change these.
+ */
+type MarkRow = { sequence: number; link: ArrayBuffer; at: number };
+
+/** Keeps the ends of those blocks up to there in which a next one is due. Before they are dropped. */
+export function keepMarks(sql: SqlStorage, { sequence }: ChainHead): void {
+	const every = limits.auditMarkRecords;
+	sql.exec(
+		`insert or ignore into marks (sequence, link, at)
+		select sequence + count - 1, link, last_at from blocks
+		where sequence <= ? and (sequence + count - 1) / ? > (sequence - 1) / ?`,
+		...[sequence, every, every],
+	);
+}
+
+/** The nearest place at or behind that number: of records that have moved, or the end of a block. */
+export function markAt(sql: SqlStorage, chain: string, sequence: number): ChainMark | null {
+	const mark = "select * from marks where sequence >= ? order by sequence limit 1";
+	const block = `select sequence + count - 1 as sequence, link, last_at as at from blocks
+		where sequence + count - 1 >= ? order by blocks.sequence limit 1`;
+	for (const query of [mark, block]) {
+		const [row] = sql.exec<MarkRow>(query, sequence);
+		if (row) return { ...row, link: new Uint8Array(row.link), chain };
+	}
+	return null;
+}
+
+/** Those of records that are archived long since. */
+export function forgetMarks(sql: SqlStorage, now: number): void {
+	sql.exec(
+		"delete from marks where sequence in (select sequence from marks where at <= ? order by at limit ?)",
+		...[now - limits.auditMarksKeptMs, limits.auditMarksDeletedPerAlarm],
+	);
+}
