@@ -102,7 +102,7 @@ describe("GET /v1/audit", () => {
 			const gone = () => Promise.reject(new AuditUnreadable("gone"));
 			const services = {
 				...createServices(env),
-				auditReader: { recordsOf: async () => ({ read: gone }), headsOf: gone },
+				auditReader: { recordsOf: async () => ({ read: gone }), headsOf: gone, markOf: gone },
 			};
 			const headers = { Authorization: `Bearer ${token}` };
 			const raw = new Request("https://edgesign.test/", { headers });
