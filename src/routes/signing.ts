@@ -255,13 +255,14 @@ function toSigned(
 
 /** An item with its reference, which comes back even when the rest of the item is wrong. */
 function readItem<T>(itemSchema: z.ZodMiniType<T>, item: unknown) {
-	const reference =
-		typeof item === "object" && item !== null && "reference" in item ? item.reference : undefined;
-	return {
-		reference:
-			typeof reference === "string" ? reference.slice(0, limits.referenceChars) : undefined,
-		value: check(itemSchema, item),
-	};
+	return { reference: referenceOf(item), value: check(itemSchema, item) };
+}
+
+/** Whole as it came; one that no item may have is left out, since not every reader could read it. */
+function referenceOf(item: unknown): string | undefined {
+	if (typeof item !== "object" || item === null || !("reference" in item)) return undefined;
+	const reference = check(schema.reference, item.reference);
+	return reference.ok ? reference.value : undefined;
 }
 
 function toItemError({ code, detail }: Failure) {

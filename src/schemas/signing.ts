@@ -17,7 +17,7 @@ const signature = meta(z.string().check(z.maxLength(limits.signatureChars)), {
 	description: "In the encoding that `encoding` names; base64url is taken too.",
 });
 
-const reference = meta(z.optional(text(limits.referenceChars)), {
+export const reference = meta(z.optional(text(limits.referenceChars)), {
 	description: "Yours; it comes back with the item's answer.",
 });
 

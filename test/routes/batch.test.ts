@@ -118,6 +118,31 @@ describe("POST /v1/keys/{key}/sign-batch", () => {
 		]);
 	});
 
+	it("gives back a reference of 256 characters whole, however many units of UTF-16 they are", async () => {
+		const references = [`${"😀".repeat(128)}order-1`, "😀".repeat(256), `a${"😀".repeat(255)}`];
+		const good = references.map((reference) => ({ message: hello, reference }));
+		const bad = references.map((reference) => ({ message: "***", reference }));
+		const { results } = (await signBatch(ed25519, [...good, ...bad])).json;
+		expect(results.map(({ reference }: { reference: string }) => reference)).toEqual([
+			...references,
+			...references,
+		]);
+	});
+
+	it.each([
+		["half a surrogate pair", "order-\ud800"],
+		["a control character", "order\u0000"],
+		["257 characters", "😀".repeat(257)],
+	])("leaves a reference out that is itself what is wrong: %s", async (_, reference) => {
+		const answer = await signBatch(ed25519, [{ message: hello, reference }]);
+		expect(Object.keys(answer.json.results[0])).toEqual(["error"]);
+		expect(answer.json.results[0].error.detail).toContain("/reference");
+		const strings = [...answer.text.matchAll(/"(?:[^"\\]|\\.)*"/g)].map(([text]) =>
+			JSON.parse(text),
+		);
+		expect(strings.every((text: string) => text.isWellFormed())).toBe(true);
+	});
+
 	it("tells each item alone that the algorithm signs no digest", async () => {
 		const answer = await signBatch(ed25519, [{ digest: bytesOf(32) }, { message: hello }]);
 		const [first, second] = answer.json.results;
