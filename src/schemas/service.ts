@@ -4,9 +4,9 @@ import { meta } from "../lib/zod.ts";
 
 const code = z.enum(Object.keys(errorTable) as [string, ...string[]]);
 
-/** Every refusal of the service (RFC 9457). */
+/** Every refusal of the service (RFC 9457). Section 3.2: consumers ignore members that they do not know. */
 export const problem = meta(
-	z.object({
+	z.looseObject({
 		type: meta(z.string(), { description: "Where the code is explained." }),
 		title: z.string(),
 		status: z.int(),
@@ -22,6 +22,9 @@ export const problem = meta(
 				}),
 			),
 		),
+		"violated-policies": meta(z.optional(z.array(z.string())), {
+			description: "The limits that are used up, by the names of `RateLimit-Policy`.",
+		}),
 	}),
 	{ id: "Problem" },
 );

@@ -1,7 +1,9 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
+import * as z from "zod/mini";
 import { limits } from "../../src/limits.ts";
 import { admit } from "../../src/routes/admission.ts";
+import { problem } from "../../src/schemas/service.ts";
 import { createServices } from "../../src/services.ts";
 import { expectProblem } from "../support/answers.ts";
 import { hello, newKey } from "../support/keys.ts";
@@ -36,9 +38,13 @@ function limitOf({ headers }: Answer) {
 	return { name: policy?.[1], quota, window, remaining, reset };
 }
 
+/** A problem with the members that the OpenAPI document names, and no other. */
+const documented = z.strictObject(problem.shape);
+
 function expectLimited(answer: Answer, name: string, cost = 1): number {
 	expectProblem(answer, 429, "rate_limited", { says: [`"${name}"`] });
 	expect(answer.json["violated-policies"]).toEqual([name]);
+	expect(documented.safeParse(answer.json).error).toBeUndefined();
 	const retryAfter = Number(answer.headers.get("retry-after"));
 	expect(retryAfter).toBeGreaterThanOrEqual(1);
 	const limit = limitOf(answer);
