@@ -62,7 +62,7 @@ export const errorTable = {
 
 	// The configuration
 	config_version_not_found: { status: 404, title: "The configuration has no such version" },
-	precondition_failed: { status: 412, title: "If-Match names another version than the current" },
+	precondition_failed: { status: 412, title: "A condition of the request does not hold" },
 
 	// Key material and signatures
 	invalid_key_material: { status: 422, title: "The key material can not be used" },

@@ -244,10 +244,8 @@ async function readInput(
 	services: Services,
 	meter: Meter,
 ): Promise<Result<Input, Failure>> {
-	if (changes(route) && !route.headers && !isAnyVersion(raw)) {
-		const detail = "What this changes has no versions that If-Match could name: leave it out.";
-		return fail("precondition_failed", detail);
-	}
+	const condition = changes(route) ? conditionOf(route, raw) : null;
+	if (condition) return fail("precondition_failed", condition);
 	const params = route.params ? check(route.params, pathParams) : ok(undefined);
 	if (!params.ok) return params;
 	const search = raw.url.indexOf("?");
@@ -275,9 +273,14 @@ function holdBody({ bodies }: Services, meter: Meter, bytes: number): boolean {
 	return true;
 }
 
-/** A condition is never ignored (RFC 9110 section 13.2.1). */
-function isAnyVersion({ headers }: Request): boolean {
-	return (headers.get("if-match") ?? "*") === "*";
+/** Why a change is not made under the condition that it came with: none is ever ignored (RFC 9110 section 13.2.1). */
+function conditionOf(route: Route, { headers }: Request): string | null {
+	if (headers.has("if-none-match")) {
+		return "A change is not made to depend on If-None-Match, which is for reading: leave it out.";
+	}
+	const isAnyVersion = (headers.get("if-match") ?? "*") === "*";
+	if (route.headers || isAnyVersion) return null;
+	return "What this changes has no versions that If-Match could name: leave it out.";
 }
 
 /** A parameter that stands there twice becomes a list, which the schema takes or refuses. */

@@ -143,6 +143,16 @@ describe("PUT /v1/config", () => {
 			expectProblem(answer, 400, "invalid_request", { says: ['"3"'] });
 		},
 	);
+
+	it.each(["*", '"1"', '"2"', "x"])("with If-None-Match: %s is refused", async (value) => {
+		const headers = { "If-None-Match": value };
+		const says = ["If-None-Match", "leave it out"];
+		expectProblem(await put({}, "", headers), 412, "precondition_failed", { says });
+		expectProblem(await put({}, "", { ...headers, "If-Match": '"1"' }), 412, "precondition_failed");
+		const back = { json: { version: 0 }, headers };
+		const answer = await tenant.call("POST", "/v1/config/rollback", back);
+		expectProblem(answer, 412, "precondition_failed", { says });
+	});
 });
 
 describe("POST /v1/config/rollback", () => {

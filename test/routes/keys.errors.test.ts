@@ -133,6 +133,26 @@ describe("POST /v1/keys with a body that is wrong", () => {
 	});
 });
 
+describe("a change with If-None-Match", () => {
+	it.each([
+		["POST", "", { name: "conditional", algorithm: "Ed25519" }],
+		["PATCH", "/unconditional", { tags: { a: "b" } }],
+		["POST", "/unconditional/rotate", undefined],
+		["POST", "/unconditional/disable", undefined],
+		["DELETE", "/unconditional", undefined],
+	])("is refused and not made: %s /v1/keys%s", async (method, path, json) => {
+		const fresh = await newTenant();
+		await newKey(fresh, "Ed25519", { name: "unconditional" });
+		const before = (await fresh.call("GET", "/v1/keys")).json;
+		for (const value of ["*", '"1"']) {
+			const options = { json, headers: { "If-None-Match": value } };
+			const answer = await fresh.call(method, `/v1/keys${path}`, options);
+			expectProblem(answer, 412, "precondition_failed", { says: ["If-None-Match"] });
+		}
+		expect((await fresh.call("GET", "/v1/keys")).json).toEqual(before);
+	});
+});
+
 describe("a name that is in use", () => {
 	let key: Key;
 	beforeAll(async () => {
