@@ -4,6 +4,57 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { createApp } from "../src/app.ts";
 import { limits } from "../src/limits.ts";
 import { servicesOf } from "../src/services.ts";
+import { hello, newKey } from "./support/keys.ts";
+import { newTenant } from "./support/tenant.ts";
+
+describe("a body that breaks off", () => {
+	/** Sends `sent` to be signed, and then no more. */
+	async function signCutOff(sent: string, headers: Record<string, string> = {}): Promise<Response> {
+		const tenant = await newTenant();
+		const key = await newKey(tenant);
+		let isSent = false;
+		const body = new ReadableStream<Uint8Array>({
+			type: "bytes",
+			pull(controller) {
+				if (isSent) return controller.error(new Error("the sender went"));
+				isSent = true;
+				controller.enqueue(new TextEncoder().encode(sent));
+			},
+		});
+		const request = new Request(`https://edgesign.test/v1/keys/${key.id}/sign`, {
+			method: "POST",
+			headers: {
+				Authorization: `Bearer ${await tenant.token("signer")}`,
+				"Content-Type": "application/json",
+				...headers,
+			},
+			body,
+		});
+		return createApp().fetch(request, env, createExecutionContext());
+	}
+	const codeOf = async (answer: Response) => (await answer.json<{ code: string }>()).code;
+
+	it.each([
+		["in the middle", '{"message":"', {}],
+		["after what would have been all of it", `{"message":"${hello}"}`, {}],
+		["before its length", `{"message":"${hello}"}`, { "Content-Length": "1000" }],
+		["with no type", "{", { "Content-Type": "" }],
+	])("is its sender's fault, and no error of ours: %s", async (_, sent, headers) => {
+		const logged = vi.spyOn(console, "error");
+		const answer = await signCutOff(sent, headers);
+		const code = "Content-Type" in headers ? "unsupported_media_type" : "invalid_json";
+		expect([await codeOf(answer), logged.mock.calls]).toEqual([code, []]);
+		logged.mockRestore();
+	});
+
+	it.each([{}, { "Content-Length": String(limits.bodyBytesSign + 2) }])(
+		"is too large if it was that before: %j",
+		async (headers) => {
+			const answer = await signCutOff(" ".repeat(limits.bodyBytesSign + 1), headers);
+			expect([answer.status, await codeOf(answer)]).toEqual([413, "body_too_large"]);
+		},
+	);
+});
 
 describe("what no route answers", () => {
 	const app = createApp();

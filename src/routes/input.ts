@@ -1,7 +1,7 @@
 import type * as z from "zod/mini";
 import { type ErrorCode, errorTable, type Failure, type FieldError, fail } from "../errors.ts";
 import { parseJson } from "../lib/json.ts";
-import { err, ok, type Result } from "../lib/result.ts";
+import { type Err, err, ok, type Result } from "../lib/result.ts";
 import { limits } from "../limits.ts";
 
 /**
@@ -16,18 +16,13 @@ export async function readJson(
 	const declared = request.headers.get("content-length");
 	// What has a length has a body, and to ask for that would make a stream which nobody reads.
 	if (declared === "0" || (declared === null && request.body === null)) return ok(undefined);
-	const contentType = request.headers.get("content-type");
-	const mediaType = contentType?.split(";", 1)[0]?.trim().toLowerCase();
-	if (mediaType !== "application/json") {
-		const given = mediaType ? `"${mediaType.slice(0, limits.valueCharsShown)}"` : "none";
-		return fail("unsupported_media_type", `Send Content-Type: application/json, not ${given}.`);
-	}
-	const coding = request.headers.get("content-encoding")?.trim().toLowerCase();
-	if (coding && coding !== "identity") {
-		const detail = `Send the body without Content-Encoding, not as "${coding.slice(0, limits.valueCharsShown)}".`;
-		return fail("unsupported_media_type", detail);
-	}
-	const text = await withinTime(readText(request, declared, maxBytes));
+	const unsupported = refuseType(request.headers);
+	if (unsupported && declared !== null) return unsupported;
+	// Whether there is anything in a body without a length shows when it is read: of a wrong type, the first byte.
+	const most = unsupported
+		? { bytes: 0, beyond: unsupported }
+		: { bytes: maxBytes, beyond: tooLarge(maxBytes) };
+	const text = await withinTime(readText(request, declared, most).catch(brokenOff));
 	if (!text.ok) return text;
 	if (text.value === "") return ok(undefined);
 	if (!hold(text.value.length)) return noRoom();
@@ -43,6 +38,30 @@ export async function readJson(
 	return parsed.error === "too_deep"
 		? fail("too_deep", `JSON may be nested ${limits.jsonDepth} levels deep, not more.`)
 		: fail("invalid_json", "The body can not be parsed as JSON (RFC 8259).");
+}
+
+function refuseType(headers: Headers): Err<Failure> | null {
+	const mediaType = headers.get("content-type")?.split(";", 1)[0]?.trim().toLowerCase();
+	if (mediaType !== "application/json") {
+		const given = mediaType ? `"${cut(mediaType, limits.valueCharsShown)}"` : "none";
+		return fail("unsupported_media_type", `Send Content-Type: application/json, not ${given}.`);
+	}
+	const coding = headers.get("content-encoding")?.trim().toLowerCase();
+	if (!coding || coding === "identity") return null;
+	const shown = cut(coding, limits.valueCharsShown);
+	return fail(
+		"unsupported_media_type",
+		`Send the body without Content-Encoding, not as "${shown}".`,
+	);
+}
+
+function tooLarge(maxBytes: number) {
+	return fail("body_too_large", `This route takes ${maxBytes} bytes, not more.`);
+}
+
+/** The sender went, or its chunks are none (RFC 9112 section 8): that is no fault of ours. */
+function brokenOff() {
+	return fail("invalid_json", "The body broke off before its end.");
 }
 
 function noRoom() {
@@ -64,24 +83,25 @@ async function withinTime(reading: Promise<Result<string, Failure>>) {
 	}
 }
 
+/** Throws where the body breaks off. */
 async function readText(
 	request: Request,
 	declared: string | null,
-	maxBytes: number,
+	most: { readonly bytes: number; readonly beyond: Err<Failure> },
 ): Promise<Result<string, Failure>> {
-	const tooLarge = fail("body_too_large", `This route takes ${maxBytes} bytes, not more.`);
 	if (declared !== null) {
 		// The runtime holds the sender to the length that was declared.
-		if (Number(declared) <= maxBytes) return ok(await request.text());
-		if (Number(declared) <= limits.bodyBytesDrained) await drain(request);
-		return tooLarge;
+		if (Number(declared) <= most.bytes) return ok(await request.text());
+		// It is too large whether or not the rest of it comes.
+		if (Number(declared) <= limits.bodyBytesDrained) await drain(request).catch(() => {});
+		return most.beyond;
 	}
 	const decoder = new TextDecoder();
 	let text = "";
 	let length = 0;
 	for await (const chunk of request.body ?? []) {
 		length += chunk.byteLength;
-		if (length > maxBytes) return tooLarge;
+		if (length > most.bytes) return most.beyond;
 		text += decoder.decode(chunk, { stream: true });
 	}
 	return ok(text + decoder.decode());
@@ -113,7 +133,7 @@ export function check<T>(schema: z.ZodMiniType<T>, value: unknown): Result<T, Fa
 function toFieldErrors(issue: z.core.$ZodIssue, value: unknown): FieldError[] {
 	if (issue.code === "unrecognized_keys") {
 		return issue.keys.slice(0, limits.fieldErrorsShown).map((key) => ({
-			pointer: pointerTo([...issue.path, key.slice(0, limits.fieldNameCharsShown)]),
+			pointer: pointerTo([...issue.path, cut(key, limits.fieldNameCharsShown)]),
 			code: "unknown_field" as const,
 			detail: "There is no such field here.",
 		}));
@@ -154,9 +174,15 @@ function showValue(path: readonly PropertyKey[], value: unknown): string | null 
 	return text.length <= limits.valueCharsShown ? text : null;
 }
 
-/** RFC 6901. */
+/** RFC 6901; half a surrogate pair, which no reader of JSON has to take (RFC 7493 section 2.1), becomes U+FFFD. */
 function pointerTo(path: readonly PropertyKey[]): string {
 	return path
 		.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`)
-		.join("");
+		.join("")
+		.toWellFormed();
+}
+
+/** At the most so long, and not in the middle of a surrogate pair. */
+function cut(text: string, chars: number): string {
+	return text.length <= chars ? text : text.slice(0, chars).replace(/[\ud800-\udbff]$/, "");
 }

@@ -102,6 +102,28 @@ describe("a body that is no JSON", () => {
 	});
 });
 
+describe("a body without a length and without anything in it", () => {
+	const nothing = () => inChunksOf(1, utf8(""));
+	const enable = (body: BodyInit, headers: CallOptions["headers"] = {}) =>
+		tenant.call("POST", `/v1/keys/${key.id}/enable`, { body, headers });
+
+	it("is none where none is wanted, whatever its type, as with Content-Length: 0", async () => {
+		for (const body of [utf8(""), nothing()]) expect((await enable(body)).status).toBe(200);
+		const answer = await enable(nothing(), { "Content-Type": "text/plain" });
+		expect(answer.status, answer.text).toBe(200);
+	});
+
+	it("is missing where one is wanted", async () => {
+		const answer = await send(nothing(), null);
+		expectProblem(answer, 400, "invalid_request", { pointer: "", says: ["object"] });
+	});
+
+	it("has to have a type with the first byte", async () => {
+		const answer = await enable(inChunksOf(1, utf8("{}")));
+		expectProblem(answer, 415, "unsupported_media_type", { says: ["application/json", "none"] });
+	});
+});
+
 describe("a body that is nested", () => {
 	const nested = (depth: number) => `${"[".repeat(depth)}${"]".repeat(depth)}`;
 
@@ -210,6 +232,19 @@ describe("a field that is wrong", () => {
 	])("is refused: %s", async (_, json, pointer) => {
 		expectProblem(await sign(json), 400, "unknown_field", { pointer, says: [pointer] });
 	});
+
+	it.each([
+		["half a surrogate pair", "a\ud800", "/a\ufffd"],
+		["a pair where it is cut", `${"x".repeat(63)}😀`, `/${"x".repeat(63)}`],
+		["a half where it is cut", `${"x".repeat(63)}\ud83d.`, `/${"x".repeat(63)}`],
+	])(
+		"is refused in well-formed Unicode with a field whose name has %s",
+		async (_, name, pointer) => {
+			const answer = await sign({ message: hello, [name]: 1 });
+			expectProblem(answer, 400, "unknown_field", { pointer, says: [pointer] });
+			expect(answer.text).not.toMatch(/\\ud[89a-f]/i);
+		},
+	);
 
 	it.each([[[]], ["text"], [5], [null], [true]])(
 		"is refused as a whole when it is %j",
