@@ -69,18 +69,31 @@ export const statelessVerifyBody = z.strictObject({
 
 type Path = PropertyKey[];
 
+interface Ambiguity {
+	readonly path: Path;
+	readonly message: string;
+}
+
 /**
- * Where a number stands that not all of JSON's readers take for the same one (RFC 7493 section 2.2): an integer
- * beyond 2^53, or what no double holds. Fractions are signed as the doubles that they are read as.
+ * What not all of JSON's readers take for the same (RFC 7493 sections 2.1 and 2.2): an integer beyond 2^53, what no
+ * double holds, half a surrogate pair. Fractions are signed as the doubles that they are read as.
  */
-function ambiguousNumber(value: unknown, path: Path = []): Path | null {
+function ambiguityIn(value: unknown, path: Path = []): Ambiguity | null {
 	if (typeof value === "number") {
 		const isSound = Number.isInteger(value) ? Number.isSafeInteger(value) : Number.isFinite(value);
-		return isSound ? null : path;
+		const message =
+			"must be an integer up to 2^53, which all readers of JSON agree on, or a string";
+		return isSound ? null : { path, message };
+	}
+	if (typeof value === "string") {
+		return value.isWellFormed() ? null : { path, message: "must be well-formed Unicode" };
 	}
 	if (typeof value !== "object" || value === null) return null;
 	for (const [name, member] of Object.entries(value)) {
-		const found = ambiguousNumber(member, [...path, name]);
+		const at = [...path, name];
+		if (!name.isWellFormed())
+			return { path: at, message: "must have a name of well-formed Unicode" };
+		const found = ambiguityIn(member, at);
 		if (found) return found;
 	}
 	return null;
@@ -88,11 +101,8 @@ function ambiguousNumber(value: unknown, path: Path = []): Path | null {
 
 const jwtObject = jsonObject().check(
 	z.superRefine((value, context) => {
-		const path = ambiguousNumber(value);
-		if (!path) return;
-		const message =
-			"must be an integer up to 2^53, which all readers of JSON agree on, or a string";
-		context.addIssue({ code: "custom", path, message });
+		const found = ambiguityIn(value);
+		if (found) context.addIssue({ code: "custom", ...found });
 	}),
 );
 

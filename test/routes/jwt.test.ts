@@ -127,9 +127,23 @@ describe("claims", () => {
 		expect(part(answer.json.token, 1)).toBe('{"iat":2,"z":1,"a":{"y":1,"b":2},"m":3}');
 	});
 
-	it("keep half a surrogate pair as it was written", async () => {
-		const answer = await jwtOf('{"claims":{"iat":1,"s":"\\ud83d"}}');
-		expect(part(answer.json.token, 1)).toBe('{"iat":1,"s":"\\ud83d"}');
+	it.each([
+		["in a text", '{"s":"\\ud83d"}', "/claims/s"],
+		["the second one", '{"s":"a\\ude00"}', "/claims/s"],
+		["both in the wrong order", '{"s":"\\ude00\\ud83d"}', "/claims/s"],
+		["deep inside", '{"z":1,"a":[{"b":["\\ud83d"]}]}', "/claims/a/0/b/0"],
+		["in a name", '{"a\\ud83d":1}', "/claims/a\ufffd"],
+		["in a name deep inside", '{"a":[{"\\ud83d":null}]}', "/claims/a/0/\ufffd"],
+	])("are refused with half a surrogate pair: %s", async (_, claims, pointer) => {
+		const answer = await jwtOf(`{"claims":${claims}}`);
+		expectProblem(answer, 400, "invalid_request", { pointer, says: ["well-formed Unicode"] });
+		expect(answer.text).not.toMatch(/\\ud[89a-f]/i);
+	});
+
+	it("are taken with a whole surrogate pair that is escaped", async () => {
+		expect(claimsOf(await jwtOf('{"claims":{"s\\ud83d\\ude00":"\\ud83d\\ude00"}}'))).toMatchObject({
+			"s😀": "😀",
+		});
 	});
 
 	it("keep characters of several bytes that come in cut apart", async () => {
@@ -274,6 +288,16 @@ describe("more header members", () => {
 	it("are refused with a number that a reader would change", async () => {
 		const answer = await jwtOf('{"claims":{},"header":{"v":9007199254740993}}');
 		expectProblem(answer, 400, "invalid_request", { pointer: "/header/v", says: ["2^53"] });
+	});
+
+	it("are refused with half a surrogate pair, in a text as in a name", async () => {
+		for (const [header, pointer] of [
+			['{"cty":"\\ud83d"}', "/header/cty"],
+			['{"\\ud83d":1}', "/header/\ufffd"],
+		] as const) {
+			const answer = await jwtOf(`{"claims":{},"header":${header}}`);
+			expectProblem(answer, 400, "invalid_request", { pointer, says: ["well-formed"] });
+		}
 	});
 
 	it.each(["typ", "cty"])("are refused with a %s that is no string", async (name) => {
