@@ -123,17 +123,25 @@ export function isUntold({ refused, done, told, endsAt }: LaneState, now: number
 	return endsAt <= now || (done > told && refused.until > now + limits.leasePauseMs);
 }
 
+/** Nothing is left in hand, and the coordinator does not know: it holds much of the bucket's room for what was spent. */
+export function isSpentOut({ tokens, done, told, limit }: LaneState): boolean {
+	return tokens < tokenParts && isMuch(done - told, limit);
+}
+
+/** Of a bucket that many isolates share, none has so much that it would be missed. */
+function isMuch(parts: number, { most }: LaneLimit): boolean {
+	return parts > 0 && limits.leaseTellParts * parts >= most;
+}
+
 /**
  * Whether the coordinator is to hear now of what was spent before a refusal: who was told to come again waits for a
- * second at the least, in which the bucket would not fill over it. Of a bucket that many isolates share, none has so
- * much that it would be missed.
+ * second at the least, in which the bucket would not fill over it.
  */
 export function isWorthTelling(of: LaneState, now: number): boolean {
 	const { refused, done, told, lane } = of;
 	if (done <= told || !refused || refused.cost === null) return false;
 	if (lane.token !== null) return true;
-	const isMuch = limits.leaseTellParts * (done - told) >= refused.limit.most;
-	return isMuch && now >= of.toldAt + limits.leaseTellMs;
+	return isMuch(done - told, refused.limit) && now >= of.toldAt + limits.leaseTellMs;
 }
 
 /** When as much as that will be there: refusals are for a cost, and a larger one takes longer. -1 for never. */

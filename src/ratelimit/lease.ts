@@ -8,6 +8,7 @@ import {
 	freshLane,
 	handBack,
 	isPromised,
+	isSpentOut,
 	isUntold,
 	isWorthTelling,
 	keptUntil,
@@ -164,7 +165,7 @@ export class LeaseBook {
 	}
 
 	/** Spends, and asks the coordinator where there is not enough. After `spendNow` answered null. */
-	async spend(tenant: string, lane: Lane, price: Price): Promise<Spending> {
+	async spend(tenant: string, lane: Lane, price: Price, background: Background): Promise<Spending> {
 		const state = this.#stateOf(tenant);
 		const of = this.#laneOf(state, lane);
 		of.waiting += price.cost;
@@ -174,6 +175,10 @@ export class LeaseBook {
 			);
 		} finally {
 			of.waiting -= price.cost;
+			// What was asked for is spent: where it is much of the bucket, other isolates wait for its room.
+			if (isSpentOut(of) && !this.#isAsking(state, this.#options.clock())) {
+				background(this.#ask(tenant, state, [of]).catch(() => {}));
+			}
 		}
 	}
 
@@ -238,9 +243,8 @@ export class LeaseBook {
 
 	#wantsRenewal(state: TenantState, of: LaneState): boolean {
 		const now = this.#options.clock();
-		if (state.asking && now - state.asking.since < limits.leaseTimeoutMs) return false;
-		if (state.failedUntil > now) return false;
-		if (now >= state.renewAt) return true;
+		if (this.#isAsking(state, now)) return false;
+		if (now >= state.renewAt || isSpentOut(of)) return true;
 		if (isUntold(of, now)) return of.tokens < tokenParts;
 		if (of.refused && now < of.refused.until) return isWorthTelling(of, now);
 		if (of.tokens >= of.pace * limits.leaseHorizonMs * 0.3) return false;
@@ -248,6 +252,11 @@ export class LeaseBook {
 		const isAnothers = (other: LaneState) =>
 			sourceOf(other) === sourceOf(of) && isPromised(other, now);
 		return of.lane.token === null || ![...state.lanes.values()].some(isAnothers);
+	}
+
+	/** Or has just failed to. */
+	#isAsking({ asking, failedUntil }: TenantState, now: number): boolean {
+		return failedUntil > now || (asking !== null && now - asking.since < limits.leaseTimeoutMs);
 	}
 
 	/** One question, for the lanes in need and all others that were used of late. */

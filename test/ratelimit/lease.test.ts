@@ -6,6 +6,7 @@ import type { LeaseAnswer, LeaseAsk } from "../../src/ratelimit/messages.ts";
 import { laneOf } from "../../src/ratelimit/policy.ts";
 
 const tenant = "acme";
+const inBackground = (work: Promise<unknown>) => void work;
 const sign = laneOf("sign", "signer", null);
 const limit = {
 	name: "sign",
@@ -73,7 +74,7 @@ function isolate() {
 			await settled();
 		},
 		now: () => book.spendNow(tenant, sign, price, () => {})?.kind ?? "ask",
-		spend: () => book.spend(tenant, sign, price).then(({ kind }) => kind),
+		spend: () => book.spend(tenant, sign, price, inBackground).then(({ kind }) => kind),
 	};
 }
 
@@ -170,7 +171,7 @@ describe("an isolate's leases", () => {
 
 	it("tell whoever wants more than was refused when all of that will be there", async () => {
 		const { book, questions } = isolate();
-		const spending = book.spend(tenant, sign, { cost: 900 });
+		const spending = book.spend(tenant, sign, { cost: 900 }, inBackground);
 		expect(asked(questions, 0).ask.lanes[0]?.need).toBe(900);
 		await asked(questions, 0).refuse(5_000);
 		expect(await spending).toMatchObject({ kind: "refused", retryMs: 5_000 });
@@ -182,16 +183,16 @@ describe("an isolate's leases", () => {
 
 	it("ask for no more than what is in hand leaves to be wished", async () => {
 		const { book, questions } = isolate();
-		const first = book.spend(tenant, sign, price);
+		const first = book.spend(tenant, sign, price, inBackground);
 		await asked(questions, 0).answer(190);
 		await first;
-		void book.spend(tenant, sign, price);
+		void book.spend(tenant, sign, price, inBackground);
 		expect(asked(questions, 1).ask.lanes[0]).toMatchObject({ need: 10, held: 90, done: 100 });
 	});
 
 	it("spend nothing for a look", async () => {
 		const { book, questions } = isolate();
-		const look = book.spend(tenant, sign, { ...price, isLook: true });
+		const look = book.spend(tenant, sign, { ...price, isLook: true }, inBackground);
 		await asked(questions, 0).answer(100);
 		expect(await look).toMatchObject({ kind: "spent" });
 		expect(book.spendNow(tenant, sign, price, () => {})).toMatchObject({ kind: "spent" });

@@ -40,12 +40,21 @@ class OneIsolate {
 		this.#config = tenantConfig.parse({ limits_config: { ...quota, operations } });
 	}
 
+	/** How long another isolate is told to wait that asks now, for the first time. */
+	waitOfAnother(lane: ReturnType<typeof laneOf>, need: number): number | undefined {
+		const counts = { want: 0, held: 0, done: 0, returned: 0 };
+		const lanes = [{ lane, generation: 1, need, ...counts }];
+		const ask = { holder: "another", number: 1, isComplete: true, lanes };
+		const [answer] = this.#ledger.lease(ask, this.#config, { index: 0, count: 1 }, this.now);
+		return answer?.refusal?.waitMs;
+	}
+
 	async spend(lane: ReturnType<typeof laneOf>, cost: number): Promise<Spending> {
 		await this.#book.term("tenant");
 		const inBackground = (work: Promise<unknown>) => this.#background.push(work);
 		const spending =
 			this.#book.spendNow("tenant", lane, { cost }, inBackground) ??
-			(await this.#book.spend("tenant", lane, { cost }));
+			(await this.#book.spend("tenant", lane, { cost }, inBackground));
 		await Promise.all(this.#background.splice(0));
 		return spending;
 	}
@@ -189,6 +198,21 @@ it.each([
 			expect(spent).toBeLessThanOrEqual(entitled);
 			expect(spent).toBeGreaterThan(0.85 * entitled);
 		}
+	},
+);
+
+it.each([
+	[1, 1],
+	[2, 60],
+	[5, 5],
+])(
+	"what one isolate has spent of %i in %i s keeps no other one waiting for the end of its lease",
+	async (quota, windowSeconds) => {
+		const isolate = new OneIsolate();
+		const lane = laneOf("sign", "signer", { id: "own", quota, windowSeconds });
+		for (let spent = 0; spent < quota; spent++) await isolate.spend(lane, 100);
+		const oneMs = (1_000 * windowSeconds) / quota;
+		expect(isolate.waitOfAnother(lane, 100)).toBeLessThanOrEqual(oneMs);
 	},
 );
 

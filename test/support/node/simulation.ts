@@ -212,7 +212,7 @@ export class World {
 		if (now) this.#count(book, tally, lane, cost, now.kind);
 		else {
 			void book
-				.spend(tenant, lane, { cost })
+				.spend(tenant, lane, { cost }, (work) => void work)
 				.then(({ kind }) => this.#count(book, tally, lane, cost, kind));
 		}
 	}
