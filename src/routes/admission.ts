@@ -222,7 +222,8 @@ export async function spend(
 	const lane = laneOf(operation, role, rateLimit && { id: tokenId, ...rateLimit });
 	const price = mayCall ? { cost, isLook } : { cost: operations.read.cost };
 	const spending =
-		leases.spendNow(tenant, lane, price, background) ?? (await leases.spend(tenant, lane, price, background));
+		leases.spendNow(tenant, lane, price, background) ??
+		(await leases.spend(tenant, lane, price, background));
 	const refusal = refusalOf(spending, meter);
 	if (refusal) return refusal;
 	return mayCall ? ok(null) : roleForbidden(role, route.permission);
