@@ -7,9 +7,9 @@ import {
 import { permissions } from "../src/auth/roles.ts";
 import { type ErrorCode, errorTable } from "../src/errors.ts";
 import { type Answer, changes, type Route, readsBody } from "../src/routes/route.ts";
-import { idempotencyHeaders } from "../src/schemas/headers.ts";
 import { problem } from "../src/schemas/service.ts";
 import { signItem, verifyItem } from "../src/schemas/signing.ts";
+import { answerHeaders, headers, requestHeaders, takesKey } from "./headers.ts";
 import type { DocumentedRoute } from "./routes.ts";
 
 /** Codes that any route can answer (no parameter is passed over), and those of guarded routes, or with a body. */
@@ -39,15 +39,6 @@ const withKey: readonly ErrorCode[] = [
 	"idempotency_running",
 	"idempotency_full",
 ];
-
-/** Whether an Idempotency-Key means something to it (routes/idempotent.ts). */
-function takesKey({ permission, method }: DocumentedRoute): boolean {
-	return permission !== null && method !== "get";
-}
-
-function headersOf({ headers }: DocumentedRoute): z.ZodMiniObject {
-	return headers ? z.extend(idempotencyHeaders, headers.shape) : idempotencyHeaders;
-}
 
 /** The groups of the document, in their order. */
 const tags: Readonly<Record<Route["tag"], string>> = {
@@ -82,6 +73,7 @@ export function openApi(routes: readonly DocumentedRoute[]) {
 		paths,
 		components: {
 			schemas: { SignItem: signItem, VerifyItem: verifyItem },
+			headers,
 			securitySchemes: {
 				bearer: { type: "http", scheme: "bearer", description: "es_<tenant>_<secret>" },
 			},
@@ -107,7 +99,7 @@ function operation(route: DocumentedRoute): ZodOpenApiOperationObject {
 			requestParams: {
 				...(route.params && { path: route.params as z.ZodMiniObject }),
 				...(route.query && { query: route.query as z.ZodMiniObject }),
-				...(takesKey(route) && { header: headersOf(route) }),
+				...(takesKey(route) && { header: requestHeaders(route) }),
 			},
 		}),
 		...(route.body && {
@@ -137,7 +129,12 @@ function responses(route: DocumentedRoute) {
 				}
 			: { description, ...(content && { content }) };
 	}
-	return found;
+	return Object.fromEntries(
+		Object.entries(found).map(([status, { description, content }]) => {
+			const headers = answerHeaders(route, Number(status));
+			return [status as "200", { description, headers, ...(content && { content }) }];
+		}),
+	);
 }
 
 /** What is no JSON is described by its type alone. */

@@ -13,7 +13,7 @@ describe("a body that breaks off", () => {
 		const tenant = await newTenant();
 		const key = await newKey(tenant);
 		let isSent = false;
-		const body = new ReadableStream<Uint8Array>({
+		const body = new ReadableStream({
 			type: "bytes",
 			pull(controller) {
 				if (isSent) return controller.error(new Error("the sender went"));

@@ -162,12 +162,17 @@ function toVersion(row: ConfigVersionRow) {
 
 /** For the OpenAPI document alone: the worker calls it nowhere, and is bundled without it. */
 export function configDocs() {
+	const configurationAnswer = {
+		description: "The configuration",
+		schema: schema.configuration,
+		hasEtag: true,
+	} as const;
 	return {
 		getConfig: {
 			summary: "Read the configuration",
 			description:
 				"The current version, or another one. The `ETag` is its version, in quotes. Reading and changing the configuration draw from the limit `configure` alone, so that an admin can raise limits that are used up.",
-			answer: { description: "The configuration", schema: schema.configuration },
+			answer: configurationAnswer,
 			failures: ["config_version_not_found", "scoped_token_forbidden"],
 			examples: [{}, { query: { version: "1" } }],
 		},
@@ -175,7 +180,7 @@ export function configDocs() {
 			summary: "Replace the configuration",
 			description:
 				'The body is the whole configuration: what it leaves out gets its default. The answer is the new version; a body that equals the current version makes none, and is answered with that. Send `If-Match: "3"` to replace version 3 and no other.',
-			answer: { description: "The configuration", schema: schema.configuration },
+			answer: configurationAnswer,
 			failures: ["precondition_failed", "concurrent_change", "scoped_token_forbidden"],
 			examples: [
 				{ body: { limits_config: { roles: { signer: { quota: 600, window_seconds: 60 } } } } },
@@ -197,7 +202,7 @@ export function configDocs() {
 			summary: "Go back to an earlier configuration",
 			description:
 				"Makes a new version with the content of an old one. It follows the rules of a replacement, `If-Match` among them.",
-			answer: { description: "The configuration", schema: schema.configuration },
+			answer: configurationAnswer,
 			failures: [
 				"config_version_not_found",
 				"precondition_failed",

@@ -149,6 +149,8 @@ export interface Answer {
 	/** Left out where the answer has no body. */
 	readonly schema?: z.ZodMiniType;
 	readonly contentType?: string;
+	/** Whether it has one without being answered with 304 to whoever has it. */
+	readonly hasEtag?: true;
 	/** Other forms of the same, for those who ask. */
 	readonly otherContentTypes?: readonly string[];
 }

@@ -2,27 +2,16 @@ import * as z from "zod/mini";
 import { tenantConfig } from "../config/schema.ts";
 import { integer, meta } from "../lib/zod.ts";
 import { limits } from "../limits.ts";
-import { cursor, fence, id, nextCursor, pageSize, text, timestamp } from "./fields.ts";
+import { cursor, fence, id, integerText, nextCursor, pageSize, text, timestamp } from "./fields.ts";
 
 const version = meta(integer(0, limits.configVersionMax), {
 	description: "A version of the configuration. 0 is the defaults, before anything was set.",
 });
 
 /** The same in a query, where everything is text. */
-const versionText = meta(
-	z
-		.pipe(
-			z.string().check(z.regex(/^(0|[1-9][0-9]{0,9})$/, "must be a whole number from 0")),
-			z.transform(Number),
-		)
-		.check(
-			z.refine(
-				(value) => value <= limits.configVersionMax,
-				`must be ${limits.configVersionMax} at most`,
-			),
-		),
-	{ description: "A version; the current one when it is left out, 0 for the defaults." },
-);
+const versionText = meta(integerText(0, limits.configVersionMax), {
+	description: "A version; the current one when it is left out, 0 for the defaults.",
+});
 
 export const getConfigQuery = z.strictObject({ version: z.optional(versionText) });
 

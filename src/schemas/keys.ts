@@ -7,6 +7,7 @@ import {
 	cursor,
 	fence,
 	id,
+	integerText,
 	keyName,
 	keyRef,
 	nextCursor,
@@ -66,34 +67,28 @@ export const importKeyBody = z.strictObject({
 	tags: z.optional(tags),
 });
 
-export const updateKeyBody = z
-	.strictObject({
-		name: z.optional(keyName),
-		tags: z.optional(tags),
-		minSignVersion: meta(z.optional(versionNumber), {
-			description: "Older versions sign no more.",
-		}),
-		minVerifyVersion: meta(z.optional(versionNumber), {
-			description: "Older versions verify no more and leave the JWKS.",
-		}),
-	})
-	.check(z.refine((body) => Object.keys(body).length > 0, "must change at least one field"));
-
-const dayCount = z
-	.pipe(z.string().check(z.regex(/^[0-9]{1,2}$/, "must be a whole number")), z.transform(Number))
-	.check(
-		z.refine(
-			(days) => days >= limits.deletionDaysMin && days <= limits.deletionDaysMax,
-			`must be from ${limits.deletionDaysMin} to ${limits.deletionDaysMax}`,
-		),
-	);
+export const updateKeyBody = meta(
+	z
+		.strictObject({
+			name: z.optional(keyName),
+			tags: z.optional(tags),
+			minSignVersion: meta(z.optional(versionNumber), {
+				description: "Older versions sign no more.",
+			}),
+			minVerifyVersion: meta(z.optional(versionNumber), {
+				description: "Older versions verify no more and leave the JWKS.",
+			}),
+		})
+		.check(z.refine((body) => Object.keys(body).length > 0, "must change at least one field")),
+	{ override: { minProperties: 1 } },
+);
 
 /** Of every change that isolates must hear of. */
 export const changeQuery = z.strictObject({ fence: z.optional(fence) });
 
 export const deleteKeyQuery = z.strictObject({
 	fence: z.optional(fence),
-	days: meta(z.optional(dayCount), {
+	days: meta(z.optional(integerText(limits.deletionDaysMin, limits.deletionDaysMax)), {
 		description: `Days until the key is gone, ${limits.deletionDaysMin} to ${limits.deletionDaysMax}; ${limits.deletionDaysMax} when it is left out.`,
 	}),
 });

@@ -13,6 +13,9 @@ const encoding = meta(z.enum(encodings), {
 
 const input = { message: z.optional(message), digest: z.optional(digest) };
 
+/** For the document: the routes themselves refuse both and neither. */
+const eitherInput = { override: { oneOf: [{ required: ["message"] }, { required: ["digest"] }] } };
+
 const signature = meta(z.string().check(z.maxLength(limits.signatureChars)), {
 	description: "In the encoding that `encoding` names; base64url is taken too.",
 });
@@ -25,24 +28,30 @@ const version = meta(z.optional(versionNumber), {
 	description: "The version that signs; the current one when it is left out.",
 });
 
-export const signBody = z.strictObject({
-	...input,
-	encoding: z._default(encoding, "raw"),
-	version,
-});
+export const signBody = meta(
+	z.strictObject({ ...input, encoding: z._default(encoding, "raw"), version }),
+	eitherInput,
+);
 
-export const verifyBody = z.strictObject({
-	...input,
-	signature,
-	encoding: z._default(encoding, "raw"),
-	version: meta(version, {
-		description: `The version that signed. Without it the newest ${limits.keyVersionsLoaded} that may verify are tried, and an answer tells when there are older ones.`,
+export const verifyBody = meta(
+	z.strictObject({
+		...input,
+		signature,
+		encoding: z._default(encoding, "raw"),
+		version: meta(version, {
+			description: `The version that signed. Without it the newest ${limits.keyVersionsLoaded} that may verify are tried, and an answer tells when there are older ones.`,
+		}),
 	}),
-});
+	eitherInput,
+);
 
-export const signItem = meta(z.strictObject({ ...input, reference }), { id: "SignItem" });
+export const signItem = meta(z.strictObject({ ...input, reference }), {
+	id: "SignItem",
+	...eitherInput,
+});
 export const verifyItem = meta(z.strictObject({ ...input, signature, reference }), {
 	id: "VerifyItem",
+	...eitherInput,
 });
 
 /** Items are checked one by one, so that a bad one is an error of its own; the document names their schema. */
@@ -59,13 +68,16 @@ function batchOf(itemId: "SignItem" | "VerifyItem") {
 export const signBatchBody = batchOf("SignItem");
 export const verifyBatchBody = batchOf("VerifyItem");
 
-export const statelessVerifyBody = z.strictObject({
-	algorithm,
-	publicKey: keyMaterial,
-	...input,
-	signature,
-	encoding: z._default(encoding, "raw"),
-});
+export const statelessVerifyBody = meta(
+	z.strictObject({
+		algorithm,
+		publicKey: keyMaterial,
+		...input,
+		signature,
+		encoding: z._default(encoding, "raw"),
+	}),
+	eitherInput,
+);
 
 type Path = PropertyKey[];
 
