@@ -9,12 +9,13 @@ type MarkRow = { sequence: number; link: ArrayBuffer; at: number };
 
 /** Keeps the ends of those blocks up to there in which a next one is due. Before they are dropped. */
 export function keepMarks(sql: SqlStorage, { sequence }: ChainHead): void {
+	// Written into the statement: a number of JavaScript is bound as a real, and would be divided as one.
 	const every = limits.auditMarkRecords;
 	sql.exec(
 		`insert or ignore into marks (sequence, link, at)
 		select sequence + count - 1, link, last_at from blocks
-		where sequence <= ? and (sequence + count - 1) / ? > (sequence - 1) / ?`,
-		...[sequence, every, every],
+		where sequence <= ? and (sequence + count - 1) / ${every} > (sequence - 1) / ${every}`,
+		sequence,
 	);
 }
 
@@ -30,10 +31,18 @@ export function markAt(sql: SqlStorage, chain: string, sequence: number): ChainM
 	return null;
 }
 
-/** Those of records that are archived long since. */
-export function forgetMarks(sql: SqlStorage, now: number): void {
-	sql.exec(
-		"delete from marks where sequence in (select sequence from marks where at <= ? order by at limit ?)",
-		...[now - limits.auditMarksKeptMs, limits.auditMarksDeletedPerAlarm],
-	);
+/** The oldest: of records that are archived long since, and beyond what there is room for. */
+export function forgetMarks(sql: SqlStorage, written: ChainHead, now: number): void {
+	const until = now - limits.auditMarksKeptMs;
+	const first = written.sequence - limits.auditMarksMost * limits.auditMarkRecords;
+	const oldest = "select * from marks order by sequence limit ?";
+	const due = (limit: number) =>
+		sql
+			.exec<MarkRow>(oldest, limit)
+			.toArray()
+			.filter(({ at, sequence }) => at <= until || sequence <= first);
+	if (due(1).length === 0) return;
+	for (const { sequence } of due(limits.auditMarksDeletedPerAlarm)) {
+		sql.exec("delete from marks where sequence = ?", sequence);
+	}
 }

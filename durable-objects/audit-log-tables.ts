@@ -30,8 +30,7 @@ const schema = `
 		sequence integer primary key,
 		link blob not null,
 		at integer not null
-	);
-	create index if not exists marks_by_age on marks (at)`;
+	)`;
 
 export type BlockRow = {
 	sequence: number;

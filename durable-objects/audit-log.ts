@@ -226,7 +226,7 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 			this.#report(start, this.#moved.sequence - before, error);
 		}
 		this.#forgetRepeated(systemClock());
-		forgetMarks(this.#sql, systemClock());
+		forgetMarks(this.#sql, this.#written, systemClock());
 		this.#ringAgain(systemClock());
 	}
 

@@ -37,7 +37,8 @@ export async function checkRecord(
 	// Records of a moment stand in the order of their ids, and not of their chain.
 	const from = firstIdAt(timeOf(found.record) + limits.auditPathAheadMs);
 	let previous = sequence === 1 && start ? chainStart(start).link : null;
-	await eachPage(source, found.record.tenant, from, (records) => {
+	const where = { tenant: found.record.tenant, from, pages: limits.auditPathPages };
+	await eachPage(source, where, (records) => {
 		previous ??=
 			records.find((one) => one.chain === chain && one.sequence === sequence - 1)?.link ?? null;
 		return previous !== null;
@@ -56,7 +57,7 @@ export async function pathToHead(
 	head: ChainName & ChainHead,
 ): Promise<ChainPath | null> {
 	if (head.sequence - found.sequence > limits.auditPathRecords) return null;
-	return pathTo(source, found, head, head, null);
+	return pathTo(source, found, head, { start: head, from: null, pages: limits.auditPathPages });
 }
 
 /**
@@ -71,21 +72,29 @@ export async function leadsToMark(
 	start: ChainName,
 ): Promise<boolean> {
 	const from = firstIdAt(mark.at + limits.auditPathAheadMs);
-	return (await pathTo(source, found, mark, start, from)) !== null;
+	return (
+		(await pathTo(source, found, mark, { start, from, pages: limits.auditMarkPages })) !== null
+	);
+}
+
+interface Search {
+	readonly start: ChainName;
+	/** Behind all that is looked for; null for the newest. */
+	readonly from: string | null;
+	readonly pages: number;
 }
 
 async function pathTo(
 	source: RecordSource,
 	found: SourcedRecord,
 	end: ChainHead,
-	start: ChainName,
-	from: string | null,
+	{ start, from, pages }: Search,
 ): Promise<ChainPath | null> {
 	const { record, chain, sequence } = found;
 	const count = end.sequence - sequence;
 	const after = new Map<number, Bytes>();
 	let previous = sequence === 1 ? chainStart(start).link : null;
-	await eachPage(source, record.tenant, from, (records) => {
+	await eachPage(source, { tenant: record.tenant, from, pages }, (records) => {
 		for (const one of records) {
 			if (one.chain !== chain) continue;
 			if (one.sequence === sequence - 1) previous = one.link;
@@ -107,12 +116,11 @@ async function pathTo(
 /** The newest first, until it is enough; no more pages than a request may read. */
 async function eachPage(
 	source: RecordSource,
-	tenant: string,
-	from: string | null,
+	{ tenant, from, pages }: Pick<Search, "from" | "pages"> & { readonly tenant: string },
 	isEnough: (records: readonly SourcedRecord[]) => boolean,
 ): Promise<void> {
 	const filter = { ...unfiltered, tenant, limit: limits.auditPathRecords };
-	for (let before = from, page = 0; page < limits.auditPathPages; page++) {
+	for (let before = from, page = 0; page < pages; page++) {
 		const { records, reached } = await source.read({ ...filter, before });
 		if (isEnough(records) || reached === null) return;
 		before = reached;

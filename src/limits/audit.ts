@@ -36,8 +36,9 @@ export const auditLimits = {
 	auditOutboxPerRun: 500,
 	/** Each takes the time-out of a call. */
 	auditOutboxFailuresPerRun: 5,
-	/** An object keeps the link of one of so many records that have moved, for as long as they may be in Postgres. */
-	auditMarkRecords: 500,
+	/** An object keeps the link of one of so many records that have moved, and so many of them: some 300 MB. */
+	auditMarkRecords: 200,
+	auditMarksMost: 5_000_000,
 	auditMarksKeptMs: 400 * 24 * 3600 * 1000,
 	auditMarksDeletedPerAlarm: 1_000,
 	/** Partitions that are made ahead. */
@@ -131,6 +132,8 @@ export const auditLimits = {
 	/** The longest way from a record to the head of its chain that a proof shows, and what is looked through for it. */
 	auditPathRecords: 1_000,
 	auditPathPages: 4,
+	/** What is looked through for the way to a link that an object kept: of all the tenant's chains. */
+	auditMarkPages: 16,
 	/** The record before one in its chain is not always older; by more than this it hardly ever is. */
 	auditPathAheadMs: 1_000,
 	/** Chains of a tenant: one for each region and shard, and for each storage that was lost. */

@@ -366,6 +366,29 @@ describe("the move to Postgres", () => {
 		expect(await known()).toBe(0);
 	});
 
+	it("keeps a link of some records that have moved, until they are archived long since", async () => {
+		const marks = () =>
+			runInDurableObject(objectAt(place), (_, { storage }) =>
+				[...storage.sql.exec("select * from marks")].map(({ sequence }) => Number(sequence)),
+			);
+		const each = limits.auditMarkRecords / 2;
+		for (let made = 0; made < 5; made++) await append(newAppend(place, each));
+		expect(await marks()).toEqual([]);
+		await drain(place);
+		// Each is the end of a block; nothing new is told by a block within the same stretch.
+		expect(await marks()).toEqual([2 * each, 4 * each]);
+		await inObject((_, { sql }) => {
+			sql.exec(
+				"update marks set at = at - ? where sequence = ?",
+				limits.auditMarksKeptMs,
+				2 * each,
+			);
+		});
+		await append(newAppend(place));
+		await drain(place);
+		expect(await marks()).toEqual([4 * each]);
+	});
+
 	it("leaves an alarm behind for what it still has to forget", async () => {
 		const start = Date.now();
 		await append(newAppend(place), true);
