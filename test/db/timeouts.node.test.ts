@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { grantApplicationRights, migrate, workerTimeouts } from "../../local/migrate.ts";
 import { type NeonGateway, startNeonGateway } from "../../local/neon.ts";
 import { type RunningPostgres, startPostgres, workerRole } from "../../local/postgres.ts";
+import { createDatabase, pingStatement, type Statement } from "../../src/db/client.ts";
 import { limits } from "../../src/limits.ts";
 import { newDataDir } from "../support/node/data-dir.ts";
 
@@ -103,6 +104,29 @@ describe("what the worker's role sends has ended long before its change is given
 		await other.query("select 1 from keys for update"); // waits for the server to end the transaction
 		await other.end();
 		expect(await stateOfKey()).toBe("enabled");
+	});
+});
+
+describe("a Postgres that reads only for a while, as in a failover", () => {
+	const rename: Statement = {
+		name: "test.rename",
+		text: "update keys set name = $1 where tenant_id = 'main'",
+	};
+
+	it("is away for changes, which is no fault of ours, and nothing is changed", async () => {
+		const address = { databaseUrl: postgres.workerUrl, neonGateway: gateway.url };
+		const db = createDatabase(address);
+		const call = { statement: rename, params: ["other"] };
+		await owner.query(`alter role ${workerRole} set default_transaction_read_only = on`);
+		try {
+			const away = { name: "DatabaseUnavailable", message: "test.rename: 25006" };
+			await expect(db.query(rename, ["other"])).rejects.toMatchObject(away);
+			await expect(db.transaction([call])).rejects.toMatchObject(away);
+		} finally {
+			await owner.query(`alter role ${workerRole} reset default_transaction_read_only`);
+		}
+		expect((await owner.query("select name from keys")).rows).toEqual([{ name: "payments" }]);
+		expect(await db.query(pingStatement, [])).toHaveLength(1);
 	});
 });
 
