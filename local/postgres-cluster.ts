@@ -26,8 +26,12 @@ export interface Cluster {
 	readonly passwords: Passwords;
 }
 
+const noRoom = /No space left on device|Disk quota exceeded/;
+
+/** PostgreSQL fails on the folder's files: because of them, or because the disk takes no more. */
 export function broken(dataDir: string, why: string, cause?: unknown): Problem {
-	return new Problem(`the data folder ${dataDir} is broken: ${why}`, { cause });
+	const what = noRoom.test(why) ? "is on a disk that is full" : "is broken";
+	return new Problem(`the data folder ${dataDir} ${what}: ${why}`, { cause });
 }
 
 /** The folder of PostgreSQL's programs, from the npm package for this platform. */
@@ -86,7 +90,7 @@ function newPassword(): string {
 }
 
 /** Makes the cluster beside its place and moves it there, so that half a cluster is never found. */
-async function initialise({ folder, bin, user, passwords }: Cluster): Promise<void> {
+async function initialise({ dataDir, folder, bin, user, passwords }: Cluster): Promise<void> {
 	const draft = `${folder}.new`;
 	const passwordFile = `${folder}.password`;
 	await rm(draft, { recursive: true, force: true });
@@ -116,7 +120,9 @@ async function initialise({ folder, bin, user, passwords }: Cluster): Promise<vo
 		});
 		const code = await exitOf(child);
 		if (code !== 0) {
-			throw new Problem(`PostgreSQL could not make ${folder}: ${lastLine(output)}`);
+			const words = reasonIn(output);
+			if (noRoom.test(words)) throw broken(dataDir, words);
+			throw new Problem(`PostgreSQL could not make ${folder}: ${words}`);
 		}
 		await rename(draft, folder);
 	} finally {
@@ -136,6 +142,10 @@ export function environment(): NodeJS.ProcessEnv {
 	return { PATH: process.env.PATH, LC_ALL: "C", TZ: "UTC" };
 }
 
-export function lastLine(text: string): string {
-	return text.trim().split("\n").at(-1)?.trim() || "it said nothing";
+/** The words of its programs that say why one ended; the lines behind them only say that it does. */
+export function reasonIn(text: string): string {
+	const lines = text.trim().split("\n");
+	const told = lines.findLast((line) => noRoom.test(line) || /(FATAL|PANIC|error):/.test(line));
+	const words = told?.replace(/^.*?(LOG|FATAL|PANIC|error):\s*/, "");
+	return (words ?? lines.at(-1))?.trim() || "it said nothing";
 }

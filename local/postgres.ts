@@ -9,9 +9,9 @@ import {
 	broken,
 	type Cluster,
 	environment,
-	lastLine,
 	openCluster,
 	ownerRole,
+	reasonIn,
 } from "./postgres-cluster.ts";
 import { inOneLine } from "./problem.ts";
 import { commandLine, endProcess, isAlive } from "./processes.ts";
@@ -124,9 +124,7 @@ async function launch(
 }
 
 function reason(log: string): string {
-	const fatal = log.split("\n").findLast((line) => /(FATAL|PANIC):/.test(line));
-	const words = fatal?.replace(/^.*?(FATAL|PANIC):\s*/, "") ?? lastLine(log);
-	return `PostgreSQL does not start (${words}); its log is postgres.log`;
+	return `PostgreSQL does not start (${reasonIn(log)}); its log is postgres.log`;
 }
 
 /** The server once it is ready for connections; undefined when it ended before that. */

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -101,3 +101,18 @@ test.each([
 	writeFileSync(file, before);
 	postgres = await start();
 });
+
+test.skipIf(!existsSync("/dev/full"))(
+	"a disk that is full is told as that, not as a broken folder",
+	async () => {
+		await postgres.stop();
+		const file = join(dataDir, "postgres", "postmaster.opts"); // written at each start
+		await rm(file);
+		symlinkSync("/dev/full", file);
+		const line =
+			/^the data folder \S+ is on a disk that is full: .*postmaster\.opts.*No space left/;
+		await expect(start()).rejects.toThrow(line);
+		await rm(file);
+		postgres = await start();
+	},
+);
