@@ -37,14 +37,25 @@ export async function runCommand(
 	}
 }
 
-/** The disk's, where it has no room or takes nothing. */
-const roomCodes = ["ENOSPC", "EDQUOT", "EROFS"];
+/** The disk's, where it has no room or takes nothing; 53100 is PostgreSQL's word for it. */
+const roomCodes = ["ENOSPC", "EDQUOT", "EROFS", "53100"];
+const filesCodes = ["EMFILE", "ENFILE"];
+
+/** The same as a problem, where it is the machine's and a person can mend it. */
+export function problemOf(error: unknown): Problem | undefined {
+	if (error instanceof Problem) return error;
+	const code = codeOf(error) ?? "";
+	if (roomCodes.includes(code)) return new Problem(inOneLine(error), { cause: error });
+	if (!filesCodes.includes(code)) return undefined;
+	const line = `too few files may be open at once: raise the limit ("ulimit -n") to 1024 or more (${inOneLine(error)})`;
+	return new Problem(line, { cause: error });
+}
 
 /** A line for what a person can mend; the whole trace for a defect of ours. */
 export function describe(error: unknown): string {
 	const isUsage = codeOf(error)?.startsWith("ERR_PARSE_ARGS_") ?? false;
-	if (error instanceof Problem) return `edgesign: ${error.message}`;
-	if (roomCodes.includes(codeOf(error) ?? "")) return `edgesign: ${inOneLine(error)}`;
+	const problem = problemOf(error);
+	if (problem) return `edgesign: ${problem.message}`;
 	// Node's own words go on with advice that does not fit behind npm.
 	if (isUsage)
 		return `edgesign: ${inOneLine(error).split(/\. /)[0]} (behind npm, flags come after --)`;
