@@ -6,6 +6,7 @@ import { archiveConfigOf, textElsewhere, wranglerEnvironment, wranglerProgram } 
 import { dataFolderPath } from "./connect.ts";
 import { openDataFolder, writePrivateFile } from "./folder.ts";
 import { startGuard } from "./guard.ts";
+import { endLeftovers } from "./leftovers.ts";
 import { portFromEnvironment } from "./options.ts";
 import { loopback, portsInARow } from "./ports.ts";
 import { describe } from "./problem.ts";
@@ -31,6 +32,7 @@ async function startDev(args: string[], undo: Undo): Promise<ChildProcess> {
 	});
 	const folder = openDataFolder(dataFolderPath(values.data));
 	undo.add(folder.release);
+	await endLeftovers(folder.path);
 	const [port = 0] = await portsInARow(portFromEnvironment(1), 1);
 	const urls = [`http://${loopback}:${port}`];
 	const guard = startGuard();

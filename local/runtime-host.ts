@@ -4,8 +4,10 @@
  * Arguments: wrangler.toml, the folder to bundle into, the storage folder; `bundled` where the service is in
  * that folder already. Secrets come as a message.
  */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readyWorkers } from "./kept.ts";
-import { inOneLine, Problem } from "./problem.ts";
+import { inOneLine, problemOf } from "./problem.ts";
 import type { Runtime } from "./runtime.ts";
 import type { FromRuntime, ToRuntime } from "./runtime-messages.ts";
 
@@ -14,6 +16,17 @@ const [configPath = "", bundleDir = "", storageDir = "", state = ""] = process.a
 function send(message: FromRuntime): void {
 	if (process.connected) process.send?.(message);
 }
+
+/**
+ * Kills the group when this process is gone, however it went: its standard input is a pipe that only this
+ * process holds. A shell, for what kills whatever is called node, the reaper too. Being of the group itself, it
+ * keeps the group's id from another's use.
+ */
+const leash = spawn("/bin/sh", ["-c", 'read -r _; kill -9 "-$1"', "leash", String(process.pid)], {
+	cwd: "/",
+	stdio: ["pipe", "ignore", "ignore"],
+});
+leash.on("error", () => {}); // the reaper does it, and the next start
 
 // Bundling is another process: it runs while this one loads its libraries.
 const bundling = readyWorkers(configPath, bundleDir, state === "bundled");
@@ -53,6 +66,7 @@ async function scheduled({
 
 async function stop(): Promise<void> {
 	await runtime?.stop();
+	if (leash.kill("SIGKILL")) await once(leash, "exit");
 	process.exit(0);
 }
 
@@ -62,9 +76,9 @@ process.on("message", async (message: ToRuntime) => {
 		else if (message.type === "scheduled") await scheduled(message);
 		else await stop();
 	} catch (error) {
-		const forPerson = error instanceof Problem;
-		const line = forPerson || !(error instanceof Error) ? String(error) : (error.stack ?? "");
-		send({ type: "problem", forPerson, line: forPerson ? error.message : line });
+		const problem = problemOf(error);
+		const line = error instanceof Error ? (error.stack ?? "") : String(error);
+		send({ type: "problem", forPerson: problem !== undefined, line: problem?.message ?? line });
 	}
 });
 process.on("disconnect", stop);

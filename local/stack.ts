@@ -3,6 +3,7 @@ import type { V4WorkerdStructuredLog } from "miniflare";
 import { startCronClock } from "./cron.ts";
 import { type DataFolder, openDataFolder } from "./folder.ts";
 import { type Guard, startGuard } from "./guard.ts";
+import { endLeftovers } from "./leftovers.ts";
 import { loopback, portsInARow } from "./ports.ts";
 import { inOneLine } from "./problem.ts";
 import { prepareRuntime, type RuntimeProcess } from "./runtime-process.ts";
@@ -71,6 +72,7 @@ async function startParts(options: StackOptions, undo: Undo): Promise<Stack> {
 	const { onEvent = () => {} } = options;
 	const folder = openDataFolder(resolve(options.dataDir));
 	undo.add(folder.release);
+	await endLeftovers(folder.path); // before the ports: it may have ours
 	const ports = await portsInARow(port, edges);
 	const urls = ports.map((one) => `http://${loopback}:${one}`);
 	options.onStarting?.();

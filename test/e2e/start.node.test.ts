@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { createHash, randomUUID } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
@@ -8,9 +9,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { freePort } from "../../local/ports.ts";
+import { isAlive } from "../../local/processes.ts";
 import {
 	type Command,
+	killNodes,
 	leftoversOf,
+	processesWith,
 	processWith,
 	project,
 	runCommand,
@@ -67,6 +71,33 @@ async function keyNames(url: string, token = adminToken()): Promise<string[]> {
 	const response = await fetch(`${url}/v1/keys`, { headers: { authorization: `Bearer ${token}` } });
 	expect(response.status).toBe(200);
 	return JSON.stringify(await response.json()).match(/demo-[0-9a-f]{6}/g) ?? [];
+}
+
+/** The digest of a signature that was given out. */
+async function sign(url: string, key: string): Promise<string> {
+	const response = await fetch(`${url}/v1/keys/${key}/sign`, {
+		method: "POST",
+		headers: { authorization: `Bearer ${adminToken()}`, "content-type": "application/json" },
+		body: JSON.stringify({ message: Buffer.from(randomUUID()).toString("base64") }),
+	});
+	expect(response.status).toBe(200);
+	const { signature } = (await response.json()) as { signature: string };
+	return createHash("sha256").update(signature, "base64").digest("base64");
+}
+
+/** The digests of signatures that the audit log has. */
+async function recorded(url: string): Promise<string[]> {
+	const headers = { authorization: `Bearer ${adminToken()}` };
+	const response = await fetch(`${url}/v1/audit?action=sign`, { headers });
+	const { records } = (await response.json()) as { records: { signatureSha256: string }[] };
+	return records.map(({ signatureSha256 }) => signatureSha256);
+}
+
+/** Whatever would have ended these is killed too. */
+function killAllButServers(tag: string): void {
+	const servers = /^\S*(workerd serve|postgres|redis-server)/;
+	const others = processesWith(tag).filter(({ command }) => !servers.test(command));
+	for (const { pid } of others) process.kill(pid, "SIGKILL");
 }
 
 async function run(program: string, args: string[], env = {}): Promise<string> {
@@ -162,6 +193,29 @@ describe("npm start", () => {
 		running.child.kill("SIGKILL");
 		await expectNothingLeft(running);
 	});
+
+	test.each([
+		["all that is called node is killed at once", killNodes],
+		["all but workerd, PostgreSQL and Redis is killed at once", killAllButServers],
+	])(
+		"starts again on its port when %s, and both starts' signatures are recorded",
+		async (_, kill) => {
+			running = npmStart("--data", dataDir);
+			url = await addressOf(running);
+			const first = await sign(url, name);
+			const workerd = processWith(running.tag, "workerd serve");
+			kill(running.tag);
+			await running.ended;
+			expect(processesWith(dataDir)).not.toEqual([]); // nobody was left to end them
+			running = start(new URL(url).port, "--data", dataDir);
+			expect(await addressOf(running)).toBe(url);
+			expect(isAlive(workerd)).toBe(false);
+			const second = await sign(url, name);
+			await expect.poll(() => recorded(url)).toEqual(expect.arrayContaining([first, second]));
+			running.child.kill("SIGKILL");
+			await expectNothingLeft(running);
+		},
+	);
 
 	test("leaves nothing running when it gets SIGKILL before it is up", async () => {
 		for (const milliseconds of [150, 500, 1_000]) {
@@ -261,6 +315,14 @@ describe("npm start is refused in one line, with exit code 1 and nothing left ru
 		const env = { ...environment(0), LOG_LEVEL: "verbose" };
 		const line = 'LOG_LEVEL must be one of debug, info, warn, error, not "verbose"';
 		await expectRefusal(runCommand(process.execPath, args, env), line);
+	});
+
+	test("a limit on open files that is too low", async () => {
+		const program = join(project, "local", "start.ts");
+		const args = [process.execPath, program, "--data", join(parent, "files")];
+		const limited = ["-c", 'ulimit -n 128 && exec "$@"', "sh", ...args];
+		const refused = runCommand("sh", limited, environment(0));
+		await expectRefusal(refused, 'raise the limit ("ulimit -n") to 1024 or more (EMFILE');
 	});
 
 	test("a further location's port in use", async () => {

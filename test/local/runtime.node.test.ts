@@ -7,7 +7,13 @@ import { bundleWorker, sizeOf } from "../../local/bundle.ts";
 import { startGuard } from "../../local/guard.ts";
 import { portsInARow } from "../../local/ports.ts";
 import { prepareRuntime, type RuntimeProcess } from "../../local/runtime-process.ts";
-import { processesWith, processWith } from "../support/node/processes.ts";
+import {
+	killNodes,
+	leftoversOf,
+	processesWith,
+	processWith,
+	runCommand,
+} from "../support/node/processes.ts";
 
 const config = `
 name = "fixture"
@@ -187,6 +193,25 @@ test("a runtime whose process is killed is told of, and leaves no workerd", asyn
 	await expect(runtime.scheduled("*/5 * * * *", 0)).rejects.toThrow("the runtime has ended");
 	await expect.poll(runtimeProcesses).toEqual([]);
 	await start();
+});
+
+/** Starts a runtime that nobody watches, says so, and waits. */
+const unwatched = `
+	const { prepareRuntime } = await import("./local/runtime-process.ts");
+	const [configPath, bundleDir, storageDir] = process.argv.slice(1);
+	const runtime = prepareRuntime({ configPath, bundleDir, storageDir });
+	await runtime.start({ ports: [0], vars: {} });
+	console.log("started");
+`;
+
+test("workerd ends when all that is called node is killed at once, the reaper too", async () => {
+	const folders = ["bundle-2", "storage-2"].map((name) => join(folder, name));
+	const args = ["--input-type=module", "-e", unwatched, configPath, ...folders];
+	const starter = runCommand(process.execPath, args);
+	await starter.says(/started/);
+	expect(processWith(starter.tag, "workerd serve")).toBeGreaterThan(0);
+	killNodes(starter.tag);
+	expect(await leftoversOf(starter.tag)).toEqual([]);
 });
 
 test("a worker that does not build is refused in the compiler's words", async () => {

@@ -99,6 +99,12 @@ export function processWith(text: string, word: string): number {
 	return first.pid;
 }
 
+/** SIGKILL for those that run in Node, all at once: none of them can see to the others. */
+export function killNodes(text: string): void {
+	const nodes = processesWith(text).filter(({ command }) => /^(\S*\/node|node|npm) /.test(command));
+	for (const { pid } of nodes) process.kill(pid, "SIGKILL");
+}
+
 /** What is still there of them after the time they may take to end. */
 export async function leftoversOf(text: string, patienceMs = 15_000): Promise<string[]> {
 	const end = performance.now() + patienceMs;
