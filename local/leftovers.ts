@@ -4,6 +4,8 @@ import { Problem } from "./problem.ts";
 import { commandLine, signalIfAlive, waitUntilGone } from "./processes.ts";
 
 const goneTimeoutMs = 5_000;
+/** Of a tool of the system's. */
+const toolTimeoutMs = 10_000;
 /** One that holds workerd may have started it once more, between the look and its end. */
 const roundsMost = 3;
 /** What a run starts that has files of the data folder open, or works in it. PostgreSQL is stopped in order: postgres.ts. */
@@ -115,6 +117,7 @@ export function usersByLsof(folder: string): number[] {
 
 function linesOf(program: string, args: readonly string[]): string[] {
 	const outputBytesMax = 64 * 1024 * 1024;
-	const { stdout } = spawnSync(program, args, { encoding: "utf8", maxBuffer: outputBytesMax });
+	const bounds = { maxBuffer: outputBytesMax, timeout: toolTimeoutMs };
+	const { stdout } = spawnSync(program, args, { encoding: "utf8", ...bounds });
 	return (stdout ?? "").split("\n");
 }
