@@ -13,7 +13,7 @@ export function keepMarks(sql: SqlStorage, { sequence }: ChainHead): void {
 	const every = limits.auditMarkRecords;
 	sql.exec(
 		`insert or ignore into marks (sequence, link, at)
-		select sequence + count - 1, link, last_at from blocks
+		select sequence + count - 1, link, max(last_at, written_at) from blocks
 		where sequence <= ? and (sequence + count - 1) / ${every} > (sequence - 1) / ${every}`,
 		sequence,
 	);
@@ -21,12 +21,18 @@ export function keepMarks(sql: SqlStorage, { sequence }: ChainHead): void {
 
 /** The nearest place at or behind that number: of records that have moved, or the end of a block. */
 export function markAt(sql: SqlStorage, chain: string, sequence: number): ChainMark | null {
-	const mark = "select * from marks where sequence >= ? order by sequence limit 1";
-	const block = `select sequence + count - 1 as sequence, link, last_at as at from blocks
-		where sequence + count - 1 >= ? order by blocks.sequence limit 1`;
-	for (const query of [mark, block]) {
-		const [row] = sql.exec<MarkRow>(query, sequence);
-		if (row) return { ...row, link: new Uint8Array(row.link), chain };
+	const end = `select sequence + count - 1 as sequence, link, max(last_at, written_at) as at from blocks`;
+	const queries = [
+		"select * from marks where sequence >= ? order by sequence limit 1",
+		`${end} where blocks.sequence <= ? order by blocks.sequence desc limit 1`,
+		`${end} where blocks.sequence > ? order by blocks.sequence limit 1`,
+	];
+	for (const [index, query] of queries.entries()) {
+		const [row] = sql.exec<MarkRow>(query, sequence).toArray();
+		const isMoved = index === 0;
+		if (row && row.sequence >= sequence) {
+			return { ...row, link: new Uint8Array(row.link), chain, isMoved };
+		}
 	}
 	return null;
 }

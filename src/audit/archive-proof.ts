@@ -28,8 +28,8 @@ export async function proveArchived(
 	const records = await readRecords(await openArchived(archive, file));
 	const place = records.findIndex((found) => found.record.id === id);
 	const leaves = records.map((found) => leafOf(canonicalRecord(found.record)));
-	const leaf = leaves[place];
-	if (!leaf) return null; // it came when the day had been read, and waits in Postgres
+	const [leaf, kept] = [leaves[place], records[place]];
+	if (!leaf || !kept) return null; // it came when the day had been read, and waits in Postgres
 	const inFile = pathTo(leaves, place);
 	const root = rootBy(leaf, place, leaves.length, inFile);
 	if (!root || toHex(root) !== file.root) {
@@ -38,5 +38,15 @@ export async function proveArchived(
 	const roots = manifest.files.map((known) => fromHex(known.root));
 	const before = manifest.files.slice(0, part).reduce((sum, known) => sum + known.records, 0);
 	const hashes = [...inFile, ...pathTo(roots, part)];
-	return { leaf, manifest: jws, index: before + place, records: manifest.records, hashes };
+	const { link, chain, sequence } = kept;
+	return {
+		leaf,
+		link,
+		chain,
+		sequence,
+		manifest: jws,
+		index: before + place,
+		records: manifest.records,
+		hashes,
+	};
 }

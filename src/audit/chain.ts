@@ -29,6 +29,8 @@ export interface ChainHead {
 export interface ChainMark extends ChainHead {
 	/** Its id. */
 	readonly chain: string;
+	/** Whether the records up to there have left the object. */
+	readonly isMoved: boolean;
 	/** Milliseconds since the epoch. */
 	readonly at: number;
 }

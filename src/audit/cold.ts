@@ -17,8 +17,11 @@ type Bytes = Uint8Array<ArrayBuffer>;
 
 /** What leads from a record to the manifest of its day, which was signed when the day was archived. */
 export interface ArchiveProof {
-	/** Of the record as the archive has it. */
+	/** The record's leaf, link and place as the archive has them. */
 	readonly leaf: Bytes;
+	readonly link: Bytes;
+	readonly chain: string;
+	readonly sequence: number;
 	/** The JWS. */
 	readonly manifest: string;
 	/** Of the record among those of the day, from 0. */

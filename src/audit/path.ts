@@ -92,6 +92,7 @@ async function pathTo(
 ): Promise<ChainPath | null> {
 	const { record, chain, sequence } = found;
 	const count = end.sequence - sequence;
+	if (count < 0) throw new ChainBroken(`there is no number ${sequence} of ${chain}`);
 	const after = new Map<number, Bytes>();
 	let previous = sequence === 1 ? chainStart(start).link : null;
 	await eachPage(source, { tenant: record.tenant, from, pages }, (records) => {

@@ -12,6 +12,8 @@ import { storedRecords } from "./stored.ts";
 export interface AuditReader {
 	/** Every record of the tenant, wherever it is: `further` has those that Postgres has no more. */
 	recordsOf(tenant: string, further?: RecordSource): Promise<RecordSource>;
+	/** The same without those that have not left their objects yet. */
+	movedOf(further: RecordSource): RecordSource;
 	headsOf(tenant: string): Promise<ChainHeads>;
 	/** What the chain's object remembers of it, at or behind that number. */
 	markOf(chain: ChainName, sequence: number): Promise<ChainMark | null>;
@@ -49,6 +51,7 @@ export function createAuditReader({ namespace, coordinator, db }: AuditPlaces): 
 			const objects = atOnce(places.map(objectRecords), limits.auditObjectsAtOnce);
 			return inOrder([objects, storedRecords(db), ...(further ? [further] : [])]);
 		},
+		movedOf: (further) => inOrder([storedRecords(db), further]),
 		async headsOf(tenant) {
 			const { ids, places } = await chainsOf(tenant);
 			const all = await Promise.all(places.map((place) => answered(() => objectAt(place).head())));

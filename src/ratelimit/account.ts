@@ -9,6 +9,8 @@ export const leaseMs = limits.leaseTtlMs + limits.leaseGraceMs;
 
 /** What an isolate has of a lane, as far as the coordinator knows: it may hold `granted - done`. */
 export interface Grant {
+	/** Of which holder's lane: with a change of the limits it gets another grant. */
+	readonly lane: string;
 	readonly isCritical: boolean;
 	/** The buckets that it was taken from. */
 	readonly accounts: readonly Account[];

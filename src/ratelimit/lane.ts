@@ -140,8 +140,9 @@ function isMuch(parts: number, { most }: LaneLimit): boolean {
 export function isWorthTelling(of: LaneState, now: number): boolean {
 	const { refused, done, told, lane } = of;
 	if (done <= told || !refused || refused.cost === null) return false;
-	if (lane.token !== null) return true;
-	return isMuch(done - told, refused.limit) && now >= of.toldAt + limits.leaseTellMs;
+	const isMuchOfIt = isMuch(done - told, refused.limit);
+	const isDue = now >= of.toldAt + limits.leaseTellMs;
+	return lane.token === null ? isMuchOfIt && isDue : isMuchOfIt || isDue;
 }
 
 /** When as much as that will be there: refusals are for a cost, and a larger one takes longer. -1 for never. */

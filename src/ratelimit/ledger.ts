@@ -33,6 +33,8 @@ interface LaneQuestion {
 	readonly ask: LaneAsk;
 	readonly grant: Grant;
 	readonly drawings: readonly Drawing[];
+	/** What is in hand was granted of other buckets. */
+	readonly isForeign: boolean;
 	granted: number;
 }
 
@@ -47,6 +49,8 @@ interface LaneQuestion {
 export class Ledger {
 	readonly #accounts = new Map<string, Account>();
 	readonly #grants = new Map<string, Grant>();
+	/** The latest grant of each lane. */
+	readonly #lanes = new Map<string, Grant>();
 	/** Those whose leases have ended: their isolates may come back with what they did not spend. */
 	readonly #ended = new Map<string, Grant>();
 	/** The latest question of each isolate, and when it was asked. */
@@ -97,6 +101,8 @@ export class Ledger {
 		const questions = lanes.map((ask) => {
 			const question = this.#book(holder, ask, config, shard, now);
 			this.#takeStock(question, isComplete);
+			// And is worth nothing to these when it is given back.
+			if (question.isForeign) question.grant.foreign = question.grant.granted;
 			return question;
 		});
 		// Who waits comes before what may be wanted soon, and then what is critical.
@@ -155,20 +161,24 @@ export class Ledger {
 			reserve: isCritical ? 0 : rule.reserve,
 		}));
 		// Of other buckets than before it is another grant: a limit that is new must know what is held of it.
+		const lane = `${holder} ${ask.generation} ${ask.lane.id}`;
 		const buckets = drawings.map(({ rule }) => rule.id).join();
-		const name = `${holder} ${ask.generation} ${ask.lane.id} ${buckets}`;
-		const grant = this.#settle(name, ask, drawings, isCritical, now);
-		return { ask, grant, drawings, granted: 0 };
+		const before = this.#lanes.get(lane);
+		const grant = this.#settle({ lane, buckets }, ask, drawings, isCritical, now);
+		this.#lanes.set(lane, grant);
+		const isForeign = before !== undefined && before !== grant;
+		return { ask, grant, drawings, isForeign, granted: 0 };
 	}
 
 	/** Brings the books up to what the isolate tells of its lane, and gives back what it gave back. */
 	#settle(
-		name: string,
+		{ lane, buckets }: { readonly lane: string; readonly buckets: string },
 		{ done, held, returned }: LaneAsk,
 		drawings: readonly Drawing[],
 		isCritical: boolean,
 		now: number,
 	): Grant {
+		const name = `${lane} ${buckets}`;
 		const known = this.#grants.get(name);
 		if (!known) {
 			const ended = this.#ended.get(name);
@@ -183,7 +193,7 @@ export class Ledger {
 				target: 0,
 				recent: 0,
 			};
-			const grant = { isCritical, accounts, ...counts, askedAt: 0, endsAt: 0 };
+			const grant = { lane, isCritical, accounts, ...counts, askedAt: 0, endsAt: 0 };
 			this.#grants.set(name, grant);
 			for (const account of accounts) account.grants.add(grant);
 			this.#hold(grant, held);
@@ -291,6 +301,7 @@ export class Ledger {
 		for (const [name, grant] of this.#grants) {
 			if (grant.endsAt > now) continue;
 			this.#grants.delete(name);
+			if (this.#lanes.get(grant.lane) === grant) this.#lanes.delete(grant.lane);
 			this.#ended.set(name, grant);
 			const held = grant.granted - grant.done;
 			for (const account of grant.accounts) {

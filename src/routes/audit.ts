@@ -1,4 +1,4 @@
-import { leafOf } from "../audit/chain.ts";
+import { ChainBroken, leafOf } from "../audit/chain.ts";
 import { checkpointOf } from "../audit/checkpoint.ts";
 import type { ArchiveProof, ColdArchive } from "../audit/cold.ts";
 import { statementsOfExpired } from "../audit/expired.ts";
@@ -23,6 +23,8 @@ import { cursorOf, readCursor } from "./audit-cursor.ts";
 import { streamOf, whileWanted } from "./export-stream.ts";
 import { answerPublic, documentOf, notModified } from "./published.ts";
 import { type Docs, publicRoute, route } from "./route.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
 
 const guarded = { tag: "Audit", permission: "audit:read", method: "get" } as const;
 
@@ -82,7 +84,7 @@ export const getAuditRecordProof = route(
 			const leaf = toBase64(hash);
 			const { id, chain, sequence, link } = record;
 			const proof = await cold.prove(caller.tenant, record.id);
-			const isArchived = proof !== null && equalConstantTime(proof.leaf, hash);
+			const isArchived = proof !== null && isOfArchive(found.value, hash, proof);
 			const { isChecked, path } = await provePath(
 				services,
 				cold,
@@ -219,8 +221,23 @@ function filterOf(tenant: string, query: FilterQuery): RecordFilter {
 	return { tenant, ...target, tokenId: token, action, from, to };
 }
 
-function showArchived({ leaf: _, hashes, ...proof }: ArchiveProof) {
-	return { ...proof, hashes: hashes.map(toBase64) };
+/** @throws ChainBroken where Postgres has another one of its id than the archive */
+function isOfArchive(
+	{ record, chain, sequence, link }: SourcedRecord,
+	leaf: Bytes,
+	kept: ArchiveProof,
+) {
+	const isSame =
+		chain === kept.chain &&
+		sequence === kept.sequence &&
+		equalConstantTime(link, kept.link) &&
+		equalConstantTime(leaf, kept.leaf);
+	if (!isSame) throw new ChainBroken(`the archive has another record ${record.id}`);
+	return true;
+}
+
+function showArchived({ manifest, index, records, hashes }: ArchiveProof) {
+	return { manifest, index, records, hashes: hashes.map(toBase64) };
 }
 
 /** A request asks the archive in one session, which ends with it. */
@@ -261,8 +278,10 @@ async function provePath(
 	/** Who can write to Postgres can make all links anew that are there; not what the object has, nor the archive. */
 	async function checkPlace(): Promise<boolean> {
 		const mark = head && (await auditReader.markOf(head, found.sequence));
-		if (head && mark && (await leadsToMark(source, found, mark, head))) return true;
-		return isArchived && checkRecord(source, found, head);
+		// Of records that have moved no object needs to be asked.
+		const moved = mark?.isMoved === true ? auditReader.movedOf(cold) : source;
+		if (head && mark && (await leadsToMark(moved, found, mark, head))) return true;
+		return isArchived && checkRecord(cold, found, head);
 	}
 }
 

@@ -1,14 +1,15 @@
 import { env } from "cloudflare:workers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { proveArchived } from "../../src/audit/archive-proof.ts";
-import { leafOf } from "../../src/audit/chain.ts";
+import { leafOf, linked } from "../../src/audit/chain.ts";
 import type { Manifest } from "../../src/audit/manifest.ts";
 import { MerkleRoot, pathTo, rootBy } from "../../src/audit/merkle.ts";
-import { canonicalRecord } from "../../src/audit/record.ts";
+import { canonicalRecord, timeOf } from "../../src/audit/record.ts";
 import { createStatementReader } from "../../src/audit/signer.ts";
 import type { SourcedRecord } from "../../src/audit/source.ts";
 import { fromBase64, toHex } from "../../src/lib/bytes.ts";
-import { call, newTenant, type Tenant } from "../support/tenant.ts";
+import { expectProblem } from "../support/answers.ts";
+import { call, newTenant, ownerSql, type Tenant } from "../support/tenant.ts";
 import { archiveAll, dropDays, fill, newDay, services, small } from "./archive-support.ts";
 
 let tenant: Tenant;
@@ -66,6 +67,21 @@ describe("the proof of an archived record", () => {
 		}
 	});
 
+	it("is refused where Postgres has it again at another place, with links made anew", async () => {
+		const [before, record] = [records[19], records[20]];
+		if (!before || !record) throw new Error("there are too few records");
+		const chain = "01900000-0000-7000-8000-0000000000aa";
+		const previous = new Uint8Array(32).fill(7);
+		const invented = linked(
+			{ sequence: 700_000, link: previous },
+			leafOf(canonicalRecord(record.record)),
+		);
+		await putBack({ ...before, chain, sequence: 700_000, link: previous });
+		await putBack({ ...record, chain, ...invented });
+		const answer = await tenant.call("GET", `/v1/audit/records/${record.record.id}/proof`);
+		expectProblem(answer, 500, "audit_chain_broken");
+	});
+
 	it("is none for one that is not there", async () => {
 		const [first] = records;
 		if (!first) throw new Error("there is no record");
@@ -77,3 +93,21 @@ describe("the proof of an archived record", () => {
 		expect(await proveArchived({ db: services.db, archive }, elsewhere)).toBeNull();
 	});
 });
+
+/** A row as whoever can write to Postgres may add one. */
+async function putBack({ record, chain, sequence, link }: SourcedRecord): Promise<void> {
+	const { target } = record;
+	await ownerSql().query(
+		`insert into audit_events (tenant_id, at, id, request_id, token_id, action, target_id, target_name,
+			version, algorithm, address, input_kind, input, signature, cost, outcome, chain, sequence, link)
+		values ($1, to_timestamp($2::bigint / 1000.0), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+			decode($13, 'hex'), decode($14, 'hex'), $15, $16, $17, $18, decode($19, 'hex'))`,
+		[
+			...[record.tenant, timeOf(record), record.id, record.requestId, record.tokenId],
+			...[record.action, target.id, target.name, target.version, target.algorithm, record.address],
+			...[record.inputKind, record.input && toHex(record.input)],
+			...[record.signature && toHex(record.signature), record.cost, record.outcome],
+			...[chain, sequence, toHex(link)],
+		],
+	);
+}

@@ -211,6 +211,17 @@ describe("the ledger", () => {
 		expect(holder(ledger, "b", limited)({ want: all }, 2_500).granted).toBe(0);
 	});
 
+	it("takes nothing back into a bucket of a new limit that was granted before there was one", () => {
+		const roles = { signer: { quota: 10, window_seconds: 3_600 } };
+		const limited = tenantConfig.parse({ limits_config: { roles, operations: { sign: null } } });
+		const ledger = new Ledger([], 0);
+		expect(holder(ledger, "a")({ want: 5_000 }, 0).granted).toBe(5_000);
+		const a = holder(ledger, "a", limited);
+		expect(a({ number: 2, held: 5_000 }, 10).granted).toBe(0);
+		expect(a({ number: 3, done: 5_000, returned: 5_000, want: all }, 20).granted).toBe(1_000);
+		expect(holder(ledger, "b", limited)({ want: all }, 30).granted).toBe(0);
+	});
+
 	it("believes no isolate that claims to have returned more than it was granted", () => {
 		const ledger = new Ledger([], 0);
 		const [a, b] = [holder(ledger, "a"), holder(ledger, "b")];

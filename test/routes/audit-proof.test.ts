@@ -1,10 +1,12 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { joinAppends } from "../../src/audit/block.ts";
 import { type ChainHead, leafOf, linked } from "../../src/audit/chain.ts";
-import { canonicalRecord } from "../../src/audit/record.ts";
+import { canonicalRecord, firstId } from "../../src/audit/record.ts";
 import { createStatementReader } from "../../src/audit/signer.ts";
 import { verifyProof } from "../../src/audit/verify-proof.ts";
 import { fromHex, toHex } from "../../src/lib/bytes.ts";
+import { systemRandom } from "../../src/lib/random.ts";
+import { uuidv7 } from "../../src/lib/uuid.ts";
 import { limits } from "../../src/limits.ts";
 import {
 	drain,
@@ -96,6 +98,32 @@ describe("the proof of a record that is far from the head of its chain", () => {
 		expectProblem(await proofOf(100), 500, broken);
 		// What is before it leads through it.
 		expectProblem(await proofOf(50), 500, broken);
+	});
+
+	it("is not signed with a number that its chain does not have", async () => {
+		const sql =
+			"update audit_events set sequence = sequence + 900000 where tenant_id = $1 and sequence > $2";
+		await ownerSql().query(sql, [tenant.id, count - 2]);
+		expectProblem(await proofOf(count), 500, broken);
+	});
+
+	it("is signed where a record came late, and stands for long before the others of its block", async () => {
+		const own = await newTenant();
+		const there = placeOfTests(own.id);
+		const minuteAgo = firstId(uuidv7(() => Date.now() - 61_000, systemRandom));
+		const late = newAppend(there, 1, {}, minuteAgo);
+		for (const append of [newAppend(there, limits.auditMarkRecords - 1), late]) {
+			await objectAt(there).append(joinAppends([append]), false);
+		}
+		for (let made = 0; made < limits.auditPathRecords; made += each) {
+			await objectAt(there).append(joinAppends([newAppend(there, each)]), false);
+		}
+		await drain(there);
+		const [first, second] = await storedOf(own.id);
+		for (const record of [first, second]) {
+			const proof = await own.call("GET", `/v1/audit/records/${record?.id}/proof`);
+			expect(proof.json).toMatchObject({ path: null, signed: expect.any(String) });
+		}
 	});
 
 	it("is not signed where one that follows is gone, nor where the one before it is", async () => {

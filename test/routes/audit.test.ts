@@ -102,7 +102,12 @@ describe("GET /v1/audit", () => {
 			const gone = () => Promise.reject(new AuditUnreadable("gone"));
 			const services = {
 				...createServices(env),
-				auditReader: { recordsOf: async () => ({ read: gone }), headsOf: gone, markOf: gone },
+				auditReader: {
+					recordsOf: async () => ({ read: gone }),
+					headsOf: gone,
+					markOf: gone,
+					movedOf: () => ({ read: gone }),
+				},
 			};
 			const headers = { Authorization: `Bearer ${token}` };
 			const raw = new Request("https://edgesign.test/", { headers });
