@@ -104,9 +104,10 @@ export const limits = {
 	leaseClaimMs: 300,
 	/** The same pause, where only its share is used up. */
 	leaseShortPauseMs: 20,
-	/** How often a lane without a token of its own tells, while it refuses, what was spent before: this part of a bucket. */
-	leaseTellMs: 250,
+	/** One in so many parts of a bucket is much: what was spent of it is told at once, where no more can be. */
 	leaseTellParts: 8,
+	/** How often less is told, of a token's own bucket, while that refuses. */
+	leaseTellMs: 250,
 	/** The shortest time over which demand is measured. */
 	leasePaceMs: 50,
 	/** Long enough for a coordinator that wakes and has to ask Postgres first. */

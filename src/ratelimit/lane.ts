@@ -140,9 +140,11 @@ function isMuch(parts: number, { most }: LaneLimit): boolean {
 export function isWorthTelling(of: LaneState, now: number): boolean {
 	const { refused, done, told, lane } = of;
 	if (done <= told || !refused || refused.cost === null) return false;
-	const isMuchOfIt = isMuch(done - told, refused.limit);
-	const isDue = now >= of.toldAt + limits.leaseTellMs;
-	return lane.token === null ? isMuchOfIt && isDue : isMuchOfIt || isDue;
+	// Of a token's own bucket a little is told too, now and then: nobody else waits for what else there is of it.
+	return (
+		isMuch(done - told, refused.limit) ||
+		(lane.token !== null && now >= of.toldAt + limits.leaseTellMs)
+	);
 }
 
 /** When as much as that will be there: refusals are for a cost, and a larger one takes longer. -1 for never. */

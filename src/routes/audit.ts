@@ -85,13 +85,7 @@ export const getAuditRecordProof = route(
 			const { id, chain, sequence, link } = record;
 			const proof = await cold.prove(caller.tenant, record.id);
 			const isArchived = proof !== null && isOfArchive(found.value, hash, proof);
-			const { isChecked, path } = await provePath(
-				services,
-				cold,
-				caller.tenant,
-				found.value,
-				isArchived,
-			);
+			const { isChecked, path } = await provePath(services, cold, found.value, isArchived);
 			const at = new Date(services.clock()).toISOString();
 			const statement = { tenant: caller.tenant, id, chain, sequence, link, leaf, at };
 			// Who changed the record in Postgres, and its link with it, must not get a signature for that.
@@ -257,11 +251,11 @@ async function withCold<T>(services: Services, use: (cold: ColdArchive) => Promi
 async function provePath(
 	services: Services,
 	cold: ColdArchive,
-	tenant: string,
 	found: SourcedRecord,
 	isArchived: boolean,
 ) {
 	const { auditReader, auditSigner, clock } = services;
+	const { tenant } = found.record;
 	const heads = await auditReader.headsOf(tenant);
 	const head = heads.heads.find(({ id }) => id === found.chain);
 	const source = await auditReader.recordsOf(tenant, cold);
