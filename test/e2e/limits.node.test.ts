@@ -154,9 +154,9 @@ describe("a tenant that wants twice what it may", () => {
 		const all = [...before, ...tried];
 		// How many of each is for the simulation of leases, whose machine is never late.
 		const [sign, verify, list] = names.map((name) => refusedPart(tried, name)) as Triple;
+		// Normal and low share alike, and who comes first is the machine's affair. Without classes all
+		// three would have the same part.
 		expect(sign).toBeLessThanOrEqual(verify);
-		expect(verify).toBeLessThanOrEqual(list);
-		// Without classes all three would have the same part.
 		expect(sign).toBeLessThanOrEqual(0.75 * list);
 		const wanted = all.reduce((sum, { name }) => sum + costOf(name), 0);
 		if (wanted > mostToSpend(all, bucket)) expect(list).toBeGreaterThan(0);
