@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ import {
 	reasonIn,
 } from "./postgres-cluster.ts";
 import { inOneLine } from "./problem.ts";
-import { commandLine, endProcess, isAlive } from "./processes.ts";
+import { commandLine, endProcess, isAlive, spawnTold } from "./processes.ts";
 
 const readyTimeoutMs = 60_000; // after a crash the log is replayed first
 const pollMs = 20;
@@ -142,18 +142,12 @@ async function spawnServer(
 		]),
 	]);
 	const log = openSync(join(dataDir, "postgres.log"), "w", 0o600);
-	// A session of its own: Ctrl-C in the terminal must reach us only, and we stop it in order.
-	const server = spawn(program, args, {
-		...ids,
-		cwd: "/",
-		env: environment(),
-		detached: true,
-		stdio: ["ignore", log, log],
-	});
+	const how = { ...ids, cwd: "/", env: environment(), output: [log, log] };
+	const server = spawnTold(program, args, how, onSpawn);
+	server.stdin.end();
 	closeSync(log);
 	const failed = new Promise<never>((_, reject) => server.once("error", reject));
 	failed.catch(() => {});
-	if (server.pid) onSpawn?.(server.pid);
 	const end = performance.now() + readyTimeoutMs;
 	while (server.exitCode === null && server.signalCode === null) {
 		const found = serverFile(folder);

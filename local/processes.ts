@@ -1,9 +1,37 @@
-import { execFileSync } from "node:child_process";
+import { type ChildProcess, execFileSync, type SpawnOptions, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { codeOf } from "./problem.ts";
 
 const pollMs = 20;
+
+/** A child with a standard input; what else it has is as `spawn` was told. */
+type Started = ChildProcess & { readonly stdin: NonNullable<ChildProcess["stdin"]> };
+
+/**
+ * Starts a program as the leader of a group of its own, and not before `onSpawn` has its process id: if this
+ * process is killed in between, while the system makes the new one, a shell is waiting there, whose
+ * standard input ends. The program has what is written to `stdin` from then on.
+ */
+export function spawnTold(
+	program: string,
+	args: readonly string[],
+	options: Pick<SpawnOptions, "cwd" | "env" | "uid" | "gid"> & {
+		readonly output: readonly ("ignore" | "pipe" | number)[];
+	},
+	onSpawn: ((pid: number) => void) | undefined,
+): Started {
+	const { output, ...rest } = options;
+	const child = spawn("/bin/sh", ["-c", 'read -r _ && exec "$@"', "sh", program, ...args], {
+		...rest,
+		detached: true, // Ctrl-C in the terminal must reach us only
+		stdio: ["pipe", ...output],
+	}) as Started;
+	child.stdin.on("error", () => {}); // it has ended: told by the exit
+	if (child.pid) onSpawn?.(child.pid);
+	child.stdin.write("\n");
+	return child;
+}
 
 /** Whether a process with this id is there, ours or not. A zombie counts as gone. */
 export function isAlive(pid: number): boolean {

@@ -1,10 +1,9 @@
-import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import { freePort, loopback } from "./ports.ts";
 import { inOneLine, Problem } from "./problem.ts";
-import { endProcess, isAlive } from "./processes.ts";
+import { endProcess, isAlive, spawnTold } from "./processes.ts";
 import { connectEngine } from "./redis-client.ts";
 import type { RedisEngine } from "./redis-engine.ts";
 
@@ -99,17 +98,12 @@ function supervise({ program, dataDir, onSpawn }: RedisServerOptions, config: st
 	launch();
 
 	function launch(): void {
-		const server = spawn(program, ["-"], {
-			cwd: dataDir,
-			env: { PATH: process.env.PATH, LC_ALL: "C" },
-			detached: true, // Ctrl-C in the terminal must reach us only
-			stdio: ["pipe", "pipe", "ignore"],
-		});
+		const env = { PATH: process.env.PATH, LC_ALL: "C" };
+		const how = { cwd: dataDir, env, output: ["pipe", "ignore"] as const };
+		const server = spawnTold(program, ["-"], how, onSpawn);
 		pid = server.pid ?? 0;
-		if (pid) onSpawn?.(pid);
-		server.stdin.on("error", () => {}); // it has ended: told below
 		server.stdin.end(config);
-		server.stdout.on("data", (text) => {
+		server.stdout?.on("data", (text) => {
 			log = `${log}${text}`.slice(-logCharacters);
 		});
 		server.once("error", (error) => {
