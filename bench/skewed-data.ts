@@ -92,7 +92,7 @@ function statementsOf({ keys }: SkewedSizes): string[] {
 				jsonb_build_object('enable_benchmarks', t < 20, 'benchmark_interval_seconds', 300))
 			from ${each(1_000)}`,
 		`insert into effects (tenant_id, id, attempt, resource, created_at)
-			select pg_temp.tenant(t), pg_temp.id(t, n), 1, 'x', now() - n * interval '4 seconds' from ${each(60_000)}`,
+			select pg_temp.tenant(t), pg_temp.id(t, n), 1, 'x', now() - n * interval '4 seconds' from ${each(1.5 * keys)}`,
 		`insert into audit_chains select pg_temp.tenant(t), pg_temp.id(t, n), 'weur', n from ${each(16)}`,
 		`insert into audit_archive_days (day, closed_at, dropped_at)
 			select current_date - n::int, now(), case when n > 40 then now() end from generate_series(31, 430) n`,
@@ -112,7 +112,7 @@ function statementsOf({ keys }: SkewedSizes): string[] {
 			from generate_series(0::bigint, 39) t, generate_series(0::bigint, 1500) n`,
 		`insert into alerts (tenant_id, id, rule, subject, advice, raised_at, resolved_at)
 			select pg_temp.tenant(t), pg_temp.id(t, n), 'slow', 'signMs/' || n, 'look', now() - n * interval '1 hour',
-				case when n > 5 then now() - n * interval '50 minutes' end from ${each(10_000)}`,
+				case when n > 5 then now() - n * interval '50 minutes' end from ${each(keys / 4)}`,
 		// Of days whose records are not in Postgres any more.
 		`insert into usage_daily select pg_temp.tenant(t), current_date - 31 - d, pg_temp.id(t, k), 9, 0, 0, 0, 900
 			from generate_series(0::bigint, 20) t, generate_series(0, 360) d,

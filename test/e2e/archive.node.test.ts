@@ -11,7 +11,8 @@ import { openParquet, readRecords } from "../../src/audit/parquet.ts";
 import { newDataDir } from "../support/node/data-dir.ts";
 import { processWith } from "../support/node/processes.ts";
 
-const records = 40_000;
+/** Three files, each of which may be the one at which it is killed. */
+const records = 20_000;
 const kills = 2;
 const tag = randomUUID();
 let dataDir: string;

@@ -69,7 +69,7 @@ async function pagesOf<Row>(path: string, field: string): Promise<Row[]> {
 	return rows;
 }
 
-const rounds = 12;
+const rounds = 8;
 const perRound = 6;
 
 test("workerd is killed again and again: every change is made once, and every repetition is answered", async () => {

@@ -68,7 +68,7 @@ async function newCases(count: number, moveOf: (index: number) => Move): Promise
 				loopsPerEdge: 1,
 				request: { ...admin, path, json },
 				isOld: ({ status, text }) => status === 200 && JSON.parse(text).version === 1,
-				pauseMs: 400,
+				pauseMs: 600,
 			});
 			return { tenant, move, keyId: id, newToken: made.token, loops, answer: null };
 		}),

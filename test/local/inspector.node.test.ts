@@ -14,8 +14,8 @@ compatibility_date = "2026-11-01"
 keep_names = true
 `;
 
-const keptNumbers = 2_000_000;
-const turns = 200_000_000;
+const keptNumbers = 500_000;
+const turns = 50_000_000;
 
 const worker = `
 let kept;
