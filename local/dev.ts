@@ -10,7 +10,7 @@ import { endLeftovers } from "./leftovers.ts";
 import { portFromEnvironment } from "./options.ts";
 import { loopback, portsInARow } from "./ports.ts";
 import { describe } from "./problem.ts";
-import { endProcess, isAlive } from "./processes.ts";
+import { endProcess, isAlive, requireOpenFiles } from "./processes.ts";
 import { startServices } from "./services.ts";
 import { onEndRequest } from "./signals.ts";
 import { projectConfig } from "./stack.ts";
@@ -30,6 +30,7 @@ async function startDev(args: string[], undo: Undo): Promise<ChildProcess> {
 		options: { data: { type: "string" } },
 		allowPositionals: true,
 	});
+	requireOpenFiles();
 	const folder = openDataFolder(dataFolderPath(values.data));
 	undo.add(folder.release);
 	await endLeftovers(folder.path);

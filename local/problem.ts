@@ -39,7 +39,11 @@ export async function runCommand(
 
 /** The disk's, where it has no room or takes nothing; 53100 is PostgreSQL's word for it. */
 const roomCodes = ["ENOSPC", "EDQUOT", "EROFS", "53100"];
+/** How many files have to be allowed to be open at once: workerd and PostgreSQL have hundreds under load. */
+export const openFilesLeast = 1_024;
 const filesCodes = ["EMFILE", "ENFILE"];
+
+export const raiseTheLimit = `raise the limit ("ulimit -n") to ${openFilesLeast} or more`;
 
 /** The same as a problem, where it is the machine's and a person can mend it. */
 export function problemOf(error: unknown): Problem | undefined {
@@ -47,7 +51,7 @@ export function problemOf(error: unknown): Problem | undefined {
 	const code = codeOf(error) ?? "";
 	if (roomCodes.includes(code)) return new Problem(inOneLine(error), { cause: error });
 	if (!filesCodes.includes(code)) return undefined;
-	const line = `too few files may be open at once: raise the limit ("ulimit -n") to 1024 or more (${inOneLine(error)})`;
+	const line = `too few files may be open at once: ${raiseTheLimit} (${inOneLine(error)})`;
 	return new Problem(line, { cause: error });
 }
 

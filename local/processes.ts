@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, type SpawnOptions, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { codeOf } from "./problem.ts";
+import { codeOf, openFilesLeast, Problem, raiseTheLimit } from "./problem.ts";
 
 const pollMs = 20;
 
@@ -31,6 +31,16 @@ export function spawnTold(
 	if (child.pid) onSpawn?.(child.pid);
 	child.stdin.write("\n");
 	return child;
+}
+
+/**
+ * To be asked before anything is started: with fewer it works for a while, and then fails at any place.
+ * @throws Problem where what is started here may not have enough files open
+ */
+export function requireOpenFiles(): void {
+	const text = execFileSync("/bin/sh", ["-c", "ulimit -n"], { encoding: "utf8" }).trim();
+	if (!(Number(text) < openFilesLeast)) return; // it may be "unlimited"
+	throw new Problem(`no more than ${text} files may be open at once: ${raiseTheLimit}`);
 }
 
 /** Whether a process with this id is there, ours or not. A zombie counts as gone. */

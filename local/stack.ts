@@ -6,6 +6,7 @@ import { type Guard, startGuard } from "./guard.ts";
 import { endLeftovers } from "./leftovers.ts";
 import { loopback, portsInARow } from "./ports.ts";
 import { inOneLine } from "./problem.ts";
+import { requireOpenFiles } from "./processes.ts";
 import { prepareRuntime, type RuntimeProcess } from "./runtime-process.ts";
 import { firstTenant, type Services, startServices } from "./services.ts";
 import { fillSpareKeys } from "./spares.ts";
@@ -70,6 +71,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 async function startParts(options: StackOptions, undo: Undo): Promise<Stack> {
 	const { port, edges = 1, durable = true, spareKeys = true, signal } = options;
 	const { onEvent = () => {} } = options;
+	requireOpenFiles();
 	const folder = openDataFolder(resolve(options.dataDir));
 	undo.add(folder.release);
 	await endLeftovers(folder.path); // before the ports: it may have ours

@@ -322,7 +322,10 @@ describe("npm start is refused in one line, with exit code 1 and nothing left ru
 		const args = [process.execPath, program, "--data", join(parent, "files")];
 		const limited = ["-c", 'ulimit -n 128 && exec "$@"', "sh", ...args];
 		const refused = runCommand("sh", limited, environment(0));
-		await expectRefusal(refused, 'raise the limit ("ulimit -n") to 1024 or more (EMFILE');
+		await expectRefusal(
+			refused,
+			'no more than 128 files may be open at once: raise the limit ("ulimit -n") to 1024 or more',
+		);
 	});
 
 	test("a further location's port in use", async () => {
