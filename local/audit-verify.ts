@@ -21,7 +21,7 @@ const findingsShown = 100;
 async function main(args: string[]): Promise<void> {
 	const { values, positionals } = parseArgs({
 		args,
-		options: { keys: { type: "string" }, since: { type: "string" } },
+		options: { keys: { type: "string", multiple: true }, since: { type: "string" } },
 		allowPositionals: true,
 	});
 	const [source, ...others] = positionals;
@@ -218,9 +218,11 @@ function wordsOf(filter: Verdict["filter"]): string {
 		.join(" ");
 }
 
-async function readerOf(place: string): Promise<StatementReader> {
-	const keys = await keysOf(place);
-	const strange = () => new Problem(`${place} has a key that is no Ed25519 key of an audit log`);
+/** Of all that were kept: while keys change, one set may have signed what another has not. */
+async function readerOf(places: readonly string[]): Promise<StatementReader> {
+	const keys = (await Promise.all(places.map(keysOf))).flat();
+	const where = places.join(", ");
+	const strange = () => new Problem(`${where} has a key that is no Ed25519 key of an audit log`);
 	if (!keys.every(isAuditKey)) throw strange();
 	return createStatementReader(keys).catch(() => {
 		throw strange();
@@ -307,11 +309,11 @@ async function* counting(
 	}
 }
 
-const usage = `npm run audit:verify -- FILE|URL --keys FILE|URL [--since CHECKPOINT]
+const usage = `npm run audit:verify -- FILE|URL --keys FILE|URL [--keys ...] [--since CHECKPOINT]
 
 Checks an export of the audit log, NDJSON or Parquet, or the proof of a record, offline: links, roots and
 signatures (docs/guides/audit.md).
-The keys are those of /.well-known/audit-jwks.json. A URL is asked with the token in EDGESIGN_TOKEN.
+The keys are those of /.well-known/audit-jwks.json, several sets where they have changed. A URL is asked with the token in EDGESIGN_TOKEN.
 With --since the export must go on from a checkpoint that was kept, and a proof's links must come by it.`;
 
 if (import.meta.main) await runCommand(main, usage);

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { archiveConfigOf, textElsewhere, wranglerEnvironment, wranglerProgram } from "./bundle.ts";
 import { dataFolderPath } from "./connect.ts";
-import { openDataFolder, writePrivateFile } from "./folder.ts";
+import { openDataFolder, storageRoot, writePrivateFile } from "./folder.ts";
 import { startGuard } from "./guard.ts";
 import { endLeftovers } from "./leftovers.ts";
 import { portFromEnvironment } from "./options.ts";
@@ -49,7 +49,7 @@ async function startDev(args: string[], undo: Undo): Promise<ChildProcess> {
 	const archiveConfig = await archiveConfigWith(lines.join(""), archiveDir);
 	const configs = [projectConfig, archiveConfig].map((path) => `--config=${path}`);
 	const flags = [...configs, `--ip=${loopback}`, `--port=${port}`];
-	const state = `--persist-to=${join(folder.path, "dev")}`;
+	const state = `--persist-to=${storageRoot(folder)}`;
 	const wrangler = spawn(
 		process.execPath,
 		[wranglerProgram(), "dev", ...flags, state, `--env-file=${envFile}`, ...positionals],

@@ -38,6 +38,7 @@ export function openDataFolder(asGiven: string): DataFolder {
 		makeFolder(asGiven);
 		path = realpathSync(asGiven);
 		accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
+		for (const name of privateFolders) makePrivate(join(path, name));
 	} catch (error) {
 		const isFile = codeOf(error) === "EEXIST" || codeOf(error) === "ENOTDIR";
 		const why = isFile ? "there is a file in its place" : inOneLine(error);
@@ -50,6 +51,24 @@ export function openDataFolder(asGiven: string): DataFolder {
 		used: existsSync(join(path, "postgres")),
 		release,
 	};
+}
+
+/** What `wrangler dev` is told to keep its storage under. */
+export function storageRoot({ path }: Pick<DataFolder, "path">): string {
+	return join(path, "runtime");
+}
+
+/** The storage of Durable Objects and R2, where wrangler has it too: a chain of the log has one object. */
+export function storageOf(folder: Pick<DataFolder, "path">): string {
+	return join(storageRoot(folder), "v3");
+}
+
+/** Of what the runtime and Redis keep, the audit log with it: whoever may pass may not look there. */
+const privateFolders = ["runtime", "redis"];
+
+function makePrivate(path: string): void {
+	makeFolder(path);
+	chmodSync(path, 0o700);
 }
 
 /** Not `recursive`: with that, Node tries for ever where a folder is there and takes no children. */

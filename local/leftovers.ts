@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { storageOf, storageRoot } from "./folder.ts";
 import { Problem } from "./problem.ts";
 import { commandLine, signalIfAlive, waitUntilGone } from "./processes.ts";
 
@@ -11,7 +12,7 @@ const roundsMost = 3;
 /** What a run starts that has files of the data folder open, or works in it. PostgreSQL is stopped in order: postgres.ts. */
 const programs = ["workerd", "redis-server"];
 /** Where those files are. Not the whole of it: there may be another data folder inside. */
-const folders = ["runtime", "dev", "redis"];
+const folders = ["runtime", "redis"];
 
 /**
  * Ends what a run that was killed, its reaper too, left on a data folder: a workerd that is left serves
@@ -45,8 +46,12 @@ function leftoversOn(folder: string): number[] {
 /** Whether it is the command line of who starts workerd on the folder: ours (runtime-host.ts), or wrangler. */
 function isKeeper(command: string, folder: string): boolean {
 	const args = `${/(?:^|\/)node (.*)$/s.exec(command)?.[1] ?? ""} `;
-	const ours = args.includes("/local/runtime-host.ts ") && args.includes(` ${folder}/runtime `);
-	return ours || (args.includes(" dev ") && args.includes(` --persist-to=${folder}/dev `));
+	const ours =
+		args.includes("/local/runtime-host.ts ") && args.includes(` ${storageOf({ path: folder })} `);
+	return (
+		ours ||
+		(args.includes(" dev ") && args.includes(` --persist-to=${storageRoot({ path: folder })} `))
+	);
 }
 
 function isFileOf(path: string, folder: string): boolean {

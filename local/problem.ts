@@ -1,3 +1,5 @@
+import { ConfigError } from "../src/lib/keks.ts";
+
 /** A failure that has one clear line for the person at the terminal, and needs no stack trace. */
 export class Problem extends Error {
 	override readonly name = "Problem";
@@ -48,6 +50,7 @@ export const raiseTheLimit = `raise the limit ("ulimit -n") to ${openFilesLeast}
 /** The same as a problem, where it is the machine's and a person can mend it. */
 export function problemOf(error: unknown): Problem | undefined {
 	if (error instanceof Problem) return error;
+	if (error instanceof ConfigError) return new Problem(error.message, { cause: error });
 	const code = codeOf(error) ?? "";
 	if (roomCodes.includes(code)) return new Problem(inOneLine(error), { cause: error });
 	if (!filesCodes.includes(code)) return undefined;

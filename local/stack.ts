@@ -1,7 +1,7 @@
 import { join, resolve } from "node:path";
 import type { V4WorkerdStructuredLog } from "miniflare";
 import { startCronClock } from "./cron.ts";
-import { type DataFolder, openDataFolder } from "./folder.ts";
+import { type DataFolder, openDataFolder, storageOf } from "./folder.ts";
 import { type Guard, startGuard } from "./guard.ts";
 import { endLeftovers } from "./leftovers.ts";
 import { loopback, portsInARow } from "./ports.ts";
@@ -136,7 +136,7 @@ function prepare(
 		configPath,
 		bundleDir: bundleDir ?? join(folder.path, "bundle"),
 		bundled: bundleDir !== undefined,
-		storageDir: join(folder.path, "runtime"),
+		storageDir: storageOf(folder),
 		onSpawn: (pid) => guard.watch(pid, "SIGKILL"),
 		onLog,
 		onRestart: () => onEvent?.("workerd ended unexpectedly and was started again"),

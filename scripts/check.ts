@@ -5,6 +5,8 @@
 import { spawn } from "node:child_process";
 import { globSync } from "node:fs";
 import { basename, join, relative } from "node:path";
+import { parseArgs } from "node:util";
+import { runCommand } from "../local/problem.ts";
 
 const root = join(import.meta.dirname, "..");
 /** The checks are parallel themselves; more than two at once gains nothing on a small machine. */
@@ -157,13 +159,20 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 	});
 }
 
-const fix = process.argv.includes("--fix");
-const [format, ...others] = listChecks(fix);
-// What is formatted must have its last form before the other checks read it.
-let failed = fix && format ? await runChecks([format]) : 0;
-failed += await runChecks(fix || !format ? others : [format, ...others]);
-failed += await runChecks([
-	{ name: "every file typed", run: () => Promise.resolve(checkAllTyped()) },
-]);
-if (failed > 0) console.log(`${failed} of the checks failed`);
-process.exitCode = failed === 0 ? 0 : 1;
+async function main(args: string[]): Promise<void> {
+	const { fix } = parseArgs({ args, options: { fix: { type: "boolean", default: false } } }).values;
+	const [format, ...others] = listChecks(fix);
+	// What is formatted must have its last form before the other checks read it.
+	let failed = fix && format ? await runChecks([format]) : 0;
+	failed += await runChecks(fix || !format ? others : [format, ...others]);
+	failed += await runChecks([
+		{ name: "every file typed", run: () => Promise.resolve(checkAllTyped()) },
+	]);
+	if (failed > 0) console.log(`${failed} of the checks failed`);
+	process.exitCode = failed === 0 ? 0 : 1;
+}
+
+const usage =
+	"npm run check -- [--fix]\n\nEvery static check; with --fix what can be formatted is, first.";
+
+await runCommand(main, usage);

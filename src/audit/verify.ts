@@ -263,14 +263,18 @@ export class ExportVerifier {
 		const { n, found, encoded } = row;
 		const name = `record ${n}, ${found.record.id}`;
 		this.#records++;
+		const leaf = leafOf(encoded);
 		if (n < this.#next) {
-			this.#outOfOrder(n, name);
+			// It is there, so the chain's walk does not miss it too.
+			const isMoved = this.#outOfOrder(n, name);
+			for (const finding of (isMoved && this.#walk?.add(found, leaf, this.#line)) || []) {
+				this.#add(finding);
+			}
 			return;
 		}
 		const isNext = n === this.#next;
 		if (!isNext) this.#gaps.push({ from: this.#next, to: n - 1 });
 		this.#boundGaps();
-		const leaf = leafOf(encoded);
 		const isChanged = !isAsWritten(isNext ? runningNext(this.#running, found, leaf) : row.running);
 		// The digest of the first line is told nowhere, but in that of the first record.
 		const isByDigest = isNext && n === 1 && isAsWritten(row.running);
@@ -295,14 +299,14 @@ export class ExportVerifier {
 		for (; this.#gaps.length > this.#bounds.gaps; this.#gapsDropped++) this.#gaps.shift();
 	}
 
-	/** A number that is past: it was missing where it belongs, or it is there twice. */
-	#outOfOrder(n: number, name: string): void {
+	/** A number that is past: it was missing where it belongs, which is true here, or it is there twice. */
+	#outOfOrder(n: number, name: string): boolean {
 		const index = this.#gaps.findIndex(({ from, to }) => from <= n && n <= to);
 		const gap = this.#gaps[index];
 		if (!gap) {
 			const isUnsure = this.#gapsDropped > 0;
 			this.find("added", isUnsure ? `${name}, unless it stands elsewhere than it did` : name);
-			return;
+			return false;
 		}
 		const parts = [
 			{ from: gap.from, to: n - 1 },
@@ -311,6 +315,7 @@ export class ExportVerifier {
 		this.#gaps.splice(index, 1, ...parts.filter(({ from, to }) => from <= to));
 		this.#boundGaps();
 		this.find("reordered", name);
+		return true;
 	}
 
 	find(kind: Finding["kind"], message: string, line: number | null = this.#line): void {

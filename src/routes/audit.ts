@@ -174,11 +174,15 @@ function tooManyExports() {
 	return err<Failure>({ code: "overloaded", detail, retryAfterMs: limits.auditExportRetryMs });
 }
 
-/** Parquet where it is named; whoever takes anything gets NDJSON. */
+/** Parquet where it is named, and wanted more than NDJSON (RFC 9110 section 12.4.2); else NDJSON. */
 function formatAccepted(request: Request): "ndjson" | "parquet" {
-	const types = (request.headers.get("accept") ?? "").toLowerCase().split(",");
-	const named = types.map((type) => type.split(";", 1)[0]?.trim());
-	return named.includes(parquet) && !named.includes(ndjson) ? "parquet" : "ndjson";
+	const weights = new Map<string, number>();
+	for (const type of (request.headers.get("accept") ?? "").toLowerCase().split(",")) {
+		const [name = "", ...params] = type.split(";").map((part) => part.trim());
+		const weight = params.find((param) => param.startsWith("q="))?.slice(2);
+		weights.set(name, Number(weight ?? 1));
+	}
+	return (weights.get(parquet) ?? 0) > (weights.get(ndjson) ?? 0) ? "parquet" : "ndjson";
 }
 
 export const getAuditKeys = publicRoute(

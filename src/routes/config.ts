@@ -120,8 +120,9 @@ function readChange({
 }
 
 /**
- * RFC 9110 section 13.1.1: the versions that are named, null for any. A weak tag, or one that is no
- * version, matches nothing.
+ * RFC 9110 section 13.1.1: the versions that are named, null for any. A tag that is no version matches nothing.
+ * A weak one is taken as the version too, against the letter: a proxy that compresses an answer weakens its tag,
+ * and whoever sends that back has read this version.
  */
 function readIfMatch(header: string | null): Result<readonly number[] | null, Failure> {
 	if (header === null || header.trim() === "*") return ok(null);
@@ -130,7 +131,10 @@ function readIfMatch(header: string | null): Result<readonly number[] | null, Fa
 		return fail("invalid_request", 'If-Match must be a version in quotes, such as "3".');
 	}
 	return ok(
-		tags.flatMap((tag) => (/^"(0|[1-9][0-9]*)"$/.test(tag) ? [Number(tag.slice(1, -1))] : [])),
+		tags.flatMap((tag) => {
+			const [, version] = /^(?:W\/)?"(0|[1-9][0-9]*)"$/.exec(tag) ?? [];
+			return version === undefined ? [] : [Number(version)];
+		}),
 	);
 }
 

@@ -167,7 +167,7 @@ export const signJwt = route(
 	async ({ services, caller, params, body }) => {
 		const reserved = reservedHeader.find((name) => Object.hasOwn(body.header ?? {}, name));
 		if (reserved) {
-			const detail = `The header member "${reserved}" is set by the service.`;
+			const detail = `The header member "${reserved}" is not taken: the service decides on it.`;
 			const pointer = `/header/${reserved}`;
 			return fail("invalid_request", detail, [{ pointer, code: "invalid_request", detail }]);
 		}

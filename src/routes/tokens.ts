@@ -100,7 +100,7 @@ export function tokensDocs() {
 		createToken: {
 			summary: "Make a bearer token",
 			description:
-				"The answer shows the token; it is stored only as a hash and can not be read again.",
+				"The answer shows the token; it is stored only as a hash and can not be read again, but by the same request with the same Idempotency-Key.",
 			answer: { description: "The token", schema: schema.newToken },
 			failures: ["scoped_token_forbidden"],
 			examples: [

@@ -4,7 +4,10 @@ import { limits } from "../limits.ts";
 import { cursor, id, keyRef, nextCursor, pageSize, text, timestamp } from "./fields.ts";
 
 const time = z.pipe(
-	z.iso.datetime({ offset: true }),
+	z.iso.datetime({
+		offset: true,
+		error: "must be a time with seconds and a zone, such as 2026-11-21T10:00:00Z",
+	}),
 	z.transform((value) => Date.parse(value)),
 );
 

@@ -23,14 +23,12 @@ export const algorithm = meta(z.enum(algorithmNames), { id: "Algorithm" });
 
 export const keyParams = z.strictObject({ key: keyRef });
 
-const material = "must be a JWK (an object with `kty`) or a PEM (PKCS#8 or SPKI)";
-
 const chars = limits.keyMaterialChars;
 
 /** A JWK as a caller sends it: further members are ignored, as RFC 7517 section 4 asks. */
 const anyJwk = meta(
 	z
-		.looseObject({ kty: z.string() }, material)
+		.looseObject({ kty: z.string() }, "must be a JWK, which is an object with `kty`")
 		.check(
 			z.refine(
 				(jwk) => Object.values(jwk).every((one) => typeof one !== "string" || one.length <= chars),
@@ -40,15 +38,22 @@ const anyJwk = meta(
 	{ id: "Jwk", description: "A JSON Web Key (RFC 7517)." },
 );
 
-const pem = meta(z.string().check(z.maxLength(chars)), {
-	description: "PEM (RFC 7468): PRIVATE KEY (PKCS#8) or PUBLIC KEY (SPKI).",
-});
-
 /** One of the two by its type, so that a refusal tells what is wrong with it. */
-export const keyMaterial = z.union([anyJwk, pem], {
-	error: (issue) =>
-		typeof issue.input === "string" ? `must be a PEM of ${chars} characters at the most` : material,
-});
+function materialIn(blocks: string) {
+	const pem = meta(z.string().check(z.maxLength(chars)), {
+		description: `PEM (RFC 7468): ${blocks}.`,
+	});
+	return z.union([anyJwk, pem], {
+		error: (issue) =>
+			typeof issue.input === "string"
+				? `must be a PEM of ${chars} characters at the most`
+				: `must be a JWK (an object with \`kty\`) or a PEM: ${blocks}`,
+	});
+}
+
+const publicBlock = "PUBLIC KEY (SPKI)";
+const keyMaterial = materialIn(`PRIVATE KEY (PKCS#8) or ${publicBlock}`);
+export const publicKeyMaterial = materialIn(publicBlock);
 
 export const createKeyBody = z.strictObject({
 	name: keyName,

@@ -3,7 +3,7 @@ import { integer, meta } from "../lib/zod.ts";
 import { limits } from "../limits.ts";
 import { encodings } from "../signing/types.ts";
 import { digest, id, jsonObject, message, text, versionNumber } from "./fields.ts";
-import { algorithm, keyMaterial } from "./keys.ts";
+import { algorithm, publicKeyMaterial } from "./keys.ts";
 
 const encoding = meta(z.enum(encodings), {
 	id: "Encoding",
@@ -71,7 +71,7 @@ export const verifyBatchBody = batchOf("VerifyItem");
 export const statelessVerifyBody = meta(
 	z.strictObject({
 		algorithm,
-		publicKey: keyMaterial,
+		publicKey: publicKeyMaterial,
 		...input,
 		signature,
 		encoding: z._default(encoding, "raw"),

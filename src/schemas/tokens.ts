@@ -71,7 +71,7 @@ const token = meta(
 export const newToken = meta(
 	z.extend(token, {
 		token: meta(z.string(), {
-			description: "The bearer token itself. It is shown here once and can not be read again.",
+			description: "The bearer token itself. It is shown here once: keep it.",
 		}),
 	}),
 	{ id: "NewToken" },

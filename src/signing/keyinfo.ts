@@ -17,6 +17,10 @@ export interface KeyInfo {
 
 const accepted = "Accepted are a JWK, PKCS#8 (PRIVATE KEY) and SPKI (PUBLIC KEY) in PEM";
 
+const conversion = "Convert it with: openssl pkcs8 -topk8 -nocrypt -in FILE";
+
+const isRead = (label: string) => label === "PRIVATE KEY" || label === "PUBLIC KEY";
+
 /** Labels that are often tried; others are not named in a message, since a caller wrote them. */
 const knownLabels = new Set([
 	"CERTIFICATE",
@@ -41,13 +45,22 @@ export function refusePair(): Err<Failure> {
 /** One PEM block (RFC 7468) of a private or public key; explanations around it are not read. */
 export function readPem(text: string): Result<KeyInfo, Failure> {
 	const [begin, ...others] = text.matchAll(/-----BEGIN ([A-Z0-9 ]{1,40})-----/g);
-	if (!begin) return refuseKey(`The key is not PEM. ${accepted}.`);
+	if (!begin) {
+		const isJson = text.trimStart().startsWith("{");
+		const advice = isJson ? " A JWK is sent as an object, not as text." : "";
+		return refuseKey(`The key is not PEM. ${accepted}.${advice}`);
+	}
+	// What is before the key in a file of openssl's (EC PARAMETERS) is of its kind too.
+	const strange = [begin, ...others]
+		.map(([, label = ""]) => label)
+		.findLast((label) => !isRead(label));
+	if (strange !== undefined) {
+		const found = knownLabels.has(strange) ? `"${strange}"` : "another kind of PEM";
+		const advice = strange.endsWith("PRIVATE KEY") ? ` ${conversion}` : "";
+		return refuseKey(`The PEM is ${found}. ${accepted}, not encrypted.${advice}`);
+	}
 	if (others.length > 0) return refuseKey("The PEM must be one block; it has several.");
 	const [boundary, label = ""] = begin;
-	if (label !== "PRIVATE KEY" && label !== "PUBLIC KEY") {
-		const found = knownLabels.has(label) ? `"${label}"` : "another kind of PEM";
-		return refuseKey(`The PEM is ${found}. ${accepted}, not encrypted.`);
-	}
 	const from = begin.index + boundary.length;
 	const end = `-----END ${label}-----`;
 	const to = text.indexOf(end, from);

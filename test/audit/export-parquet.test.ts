@@ -128,9 +128,25 @@ describe("an export as Parquet", () => {
 		});
 	});
 
-	it("is made where the request accepts nothing else", async () => {
-		const bytes = await exported("?action=sign", `${parquetType};q=0.9`);
+	it.each([
+		`${parquetType};q=0.9`,
+		`application/x-ndjson;q=0.5, ${parquetType}`,
+		`application/x-ndjson; q=0, ${parquetType}; q=0.1, */*`,
+	])("is made where the request accepts %s", async (accept) => {
+		const bytes = await exported("?action=sign", accept);
 		expect(await verify(bytes)).toMatchObject({ records: 15, findings: [], isWhole: false });
+	});
+
+	it.each([
+		`${parquetType}, application/x-ndjson`,
+		`${parquetType};q=0.5, application/x-ndjson`,
+		`${parquetType};q=0`,
+		"*/*",
+	])("is not made where it accepts %s", async (accept) => {
+		const answer = await tenant.call("GET", "/v1/audit/export?action=sign", {
+			headers: { Accept: accept },
+		});
+		expect(answer.headers.get("content-type")).toBe("application/x-ndjson");
 	});
 
 	it("holds with names of any characters, where the path of a refused request had them", async () => {

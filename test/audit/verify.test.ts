@@ -163,7 +163,7 @@ describe("the verifier names", () => {
 
 	it("records that changed their places", async () => {
 		const verdict = await verify(lines.with(7, lines[8] ?? "").with(8, lines[7] ?? ""));
-		expect(verdict.findings[0]).toMatchObject({ kind: "reordered", line: 9 });
+		expect(verdict.findings).toMatchObject([{ kind: "reordered", line: 9 }]);
 		expect(verdict.findings[0]?.message).toContain(idOf(7));
 	});
 

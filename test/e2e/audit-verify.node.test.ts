@@ -190,6 +190,21 @@ describe("npm run audit:verify", () => {
 		expect(refused.text).toMatch(/^edgesign: bad\.json [^\n]+\n$/);
 	});
 
+	it("takes several sets of keys, where they have changed", async () => {
+		const x = Buffer.alloc(32, 9).toString("base64url");
+		const other = { keys: [{ kty: "OKP", crv: "Ed25519", kid: "other", x }] };
+		await writeFile(join(folder, "other.json"), JSON.stringify(other));
+		const file = `${kept}/audit.ndjson`;
+		expect(await verify(file, "--keys", "other.json")).toMatchObject({ code: 1 });
+		for (const both of [
+			[...keys, "--keys", "other.json"],
+			["--keys", "other.json", ...keys],
+		]) {
+			const holds = await verify(file, ...both, "--since", `${kept}/checkpoint.json`);
+			expect(holds).toMatchObject({ code: 0 });
+		}
+	});
+
 	it("finds what is wrong with a first line that has no checkpoint", async () => {
 		const header = { export: { format: 1, id: "a", filter: {}, checkpoint: 5 } };
 		await writeFile(join(folder, "bare.ndjson"), `${JSON.stringify(header)}\n`);

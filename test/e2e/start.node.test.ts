@@ -274,14 +274,26 @@ test("npm run dev serves the worker through wrangler, and ends with exit code 0"
 	await expect.poll(readiness).toMatchObject({ ready: true });
 	// The archive's worker, with variables of its own: before the first record there was none.
 	const token = readFileSync(join(folder, "admin-token"), "utf8").trim();
-	const cold = await fetch(`http://127.0.0.1:${port}/v1/audit?to=2020-01-01T00:00:00Z`, {
-		headers: { authorization: `Bearer ${token}` },
-	});
+	const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+	const address = `http://127.0.0.1:${port}`;
+	const cold = await fetch(`${address}/v1/audit?to=2020-01-01T00:00:00Z`, { headers });
 	expect(await cold.json()).toEqual({ records: [], nextCursor: null });
+	const body = JSON.stringify({ name: "k", algorithm: "Ed25519" });
+	const made = await fetch(`${address}/v1/keys`, { method: "POST", headers, body });
+	expect(made.status).toBe(201);
 	process.kill(-running.pid, "SIGINT");
 	expect(await running.ended).toBe(0);
 	await expectNothingLeft(running);
 	for (const kept of ["dev.env", "dev-archive"]) expect(readdirSync(folder)).not.toContain(kept);
+	// What it has signed is in the log of the service that runs there next: a chain has one object.
+	running = start(0, "--data", folder);
+	const next = await addressOf(running);
+	const answer = await fetch(`${next}/v1/audit/checkpoint`, { headers });
+	expect(await answer.json()).toMatchObject({
+		checkpoint: { ended: [], chains: [{ sequence: 1 }] },
+	});
+	running.child.kill("SIGKILL");
+	await expectNothingLeft(running);
 });
 
 test("npm run deploy -- --dry-run bundles the workers and tells their sizes", async () => {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -36,6 +36,13 @@ async function reopenUsed(): Promise<void> {
 	folder.release();
 	folder = openDataFolder(folder.path);
 }
+
+test("others who may pass through it can not look at what the runtime and Redis keep", () => {
+	chmodSync(join(folder.path, "runtime"), 0o755); // as an earlier release left it
+	folder.release();
+	folder = openDataFolder(folder.path);
+	expect(["", "runtime", "redis"].map(modeOf)).toEqual([0o711, 0o700, 0o700]);
+});
 
 test("one process at a time has the folder, until it lets go or ends", async () => {
 	expect(() => openDataFolder(folder.path)).toThrow(/is in use by another run/);

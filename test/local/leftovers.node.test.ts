@@ -15,7 +15,7 @@ beforeEach(async () => {
 	parent = await realpath(await mkdtemp(join(tmpdir(), "edgesign-leftovers-")));
 	data = join(parent, "data folder's");
 	started = [];
-	for (const folder of ["runtime/do", "redis", "dev", "postgres", "inner/runtime"]) {
+	for (const folder of ["runtime/do", "redis", "postgres", "inner/runtime"]) {
 		mkdirSync(join(data, folder), { recursive: true });
 	}
 	mkdirSync(join(parent, "data folder's-2", "runtime"), { recursive: true });
@@ -51,7 +51,6 @@ async function run(name: string, { file, cwd = ".", args = [] }: Running): Promi
 
 const left: [string, string, Running][] = [
 	["workerd with an object's file open", "workerd", { file: "data folder's/runtime/do/a.sqlite" }],
-	["workerd of wrangler dev", "workerd", { file: "data folder's/dev/a.sqlite" }],
 	["redis-server, which has no file open", "redis-server", { cwd: "data folder's/redis" }],
 ];
 
@@ -78,16 +77,16 @@ test.each(others)("%s is left alone", async (_, name, running) => {
 test.each([
 	[
 		"that holds the runtime",
-		["/x/local/runtime-host.ts", "w.toml", "bundle", "DATA/runtime"],
+		["/x/local/runtime-host.ts", "w.toml", "bundle", "DATA/runtime/v3"],
 		true,
 	],
-	["of wrangler", ["/x/wrangler.js", "dev", "--persist-to=DATA/dev", "--port=1"], true],
+	["of wrangler", ["/x/wrangler.js", "dev", "--persist-to=DATA/runtime", "--port=1"], true],
 	[
 		"that holds another's",
-		["/x/local/runtime-host.ts", "w.toml", "bundle", "DATA-2/runtime"],
+		["/x/local/runtime-host.ts", "w.toml", "bundle", "DATA-2/runtime/v3"],
 		false,
 	],
-	["with other work there", ["/x/count.js", "DATA/runtime"], false],
+	["with other work there", ["/x/count.js", "DATA/runtime/v3"], false],
 ])("the process %s is ended or left: it would start workerd again", async (_, words, ends) => {
 	const args = words.map((word) => word.replace("DATA", data));
 	const script = "console.log('ready'); setInterval(() => {}, 1000)";

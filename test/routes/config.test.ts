@@ -153,7 +153,7 @@ describe("PUT /v1/config", () => {
 });
 
 describe("PUT /v1/config with If-Match", () => {
-	it.each([['"1"'], ["*"], ['"7", "1"'], ['"0","1"'], [' "1" ']])(
+	it.each([['"1"'], ["*"], ['"7", "1"'], ['"0","1"'], [' "1" '], ['W/"1"']])(
 		"goes through at version 1 with %s",
 		async (value) => {
 			await put(quota(1));

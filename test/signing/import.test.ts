@@ -158,12 +158,24 @@ describe("PEM", () => {
 		["EC PRIVATE KEY", '"EC PRIVATE KEY"'],
 		["ENCRYPTED PRIVATE KEY", '"ENCRYPTED PRIVATE KEY"'],
 		["CERTIFICATE", '"CERTIFICATE"'],
+		["EC PRIVATE KEY", "openssl pkcs8 -topk8 -nocrypt"],
 		["SECRET SAUCE", "another kind of PEM"],
 	])("labelled %s is refused, and what is taken is said", async (label, found) => {
 		const detail = await refusal(algorithms.ES256, pem(label, new Uint8Array(20)));
 		expect(detail).toContain(found);
 		expect(detail).toContain("PKCS#8");
 		expect(detail).toContain("SPKI");
+	});
+
+	it("with parameters before an EC key, as openssl writes it, is told what to do", async () => {
+		const both = ["EC PARAMETERS", "EC PRIVATE KEY"].map((one) => pem(one, new Uint8Array(20)));
+		expect(await refusal(algorithms.ES256, both.join("\n"))).toMatch(
+			/"EC PRIVATE KEY".*openssl pkcs8/,
+		);
+	});
+
+	it("that is a JWK as text is told to be sent as an object", async () => {
+		expect(await refusal(algorithms.ES256, ' {"kty":"EC"}')).toContain("as an object, not as text");
 	});
 
 	it.each([
