@@ -7,7 +7,7 @@ import { createDatabase, type Database } from "../src/db/client.ts";
 import { observed } from "../src/db/statistics.ts";
 import { tenantExists } from "../src/db/tenants.ts";
 import { type Env, readConfig } from "../src/env.ts";
-import { type Clock, systemClock } from "../src/lib/clock.ts";
+import { type Clock, steadyClock, systemClock } from "../src/lib/clock.ts";
 import { systemRandom } from "../src/lib/random.ts";
 import { uuidv7 } from "../src/lib/uuid.ts";
 import { limits } from "../src/limits.ts";
@@ -37,7 +37,8 @@ const chainsTable =
  * An answer leaves the object only when what it rests on is stored (the platform's output gate).
  */
 export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
-	readonly #clock: Clock = systemClock;
+	/** Of all that is stored here, too: an earlier life may have seen a later time. */
+	readonly #clock: Clock;
 	readonly #db: Database;
 	readonly #sql: SqlStorage;
 	readonly #loader: Loader;
@@ -55,6 +56,9 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 
 	constructor(ctx: DurableObjectState, env: Env) {
 		super(ctx, env);
+		this.#sql = ctx.storage.sql;
+		const from = this.#hasTables() ? this.#latestStored() : 0;
+		this.#clock = steadyClock(systemClock, { from });
 		const config = readConfig(env);
 		this.#db = observed(createDatabase(config), this.#clock, createLog(config.logLevel));
 		this.#loader = new Loader({
@@ -63,7 +67,6 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 			clock: this.#clock,
 			background: (work) => ctx.waitUntil(work),
 		});
-		this.#sql = ctx.storage.sql;
 	}
 
 	async lease(tenant: string, shard: number, ask: LeaseAsk): Promise<LeaseAnswer> {
@@ -92,7 +95,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		const id = uuidv7(this.#clock, systemRandom);
 		const dueAt = this.#clock() + limits.changeTimeoutMs;
 		this.#sql.exec("insert into changes (id, kind, due_at) values (?, ?, ?)", id, kind, dueAt);
-		if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(dueAt);
+		if ((await this.ctx.storage.getAlarm()) === null) await this.#ringAt(dueAt);
 		return id;
 	}
 
@@ -146,7 +149,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 			const [next] = this.#sql.exec("select min(due_at) as at from changes").toArray();
 			const at = next?.at;
 			if (typeof at === "number") {
-				await this.ctx.storage.setAlarm(Math.max(at, now + limits.changeRetryMs));
+				await this.#ringAt(Math.max(at, now + limits.changeRetryMs));
 			}
 		}
 	}
@@ -288,6 +291,17 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 	#isChanging(shard: number): boolean {
 		if (shard !== 0) return this.#wasChanging;
 		return this.#sql.exec("select 1 from changes limit 1").toArray().length > 0;
+	}
+
+	/** The alarm is of the clock on the wall. */
+	#ringAt(time: number): Promise<void> {
+		return this.ctx.storage.setAlarm(systemClock() + time - this.#clock());
+	}
+
+	#latestStored(): number {
+		const [row] = this.#sql.exec("select max(due_at) as at from changes").toArray();
+		const announcedAt = Number(row?.at ?? 0) - limits.changeTimeoutMs;
+		return Math.max(announcedAt, Number(this.#kept("lastLeaseAt") ?? 0));
 	}
 
 	#hasTables(): boolean {

@@ -18,17 +18,24 @@ export interface AppliedMigration {
 	readonly action: "do" | "undo";
 }
 
+export interface MigrateOptions {
+	readonly folder?: string;
+	/** Whether tables may go, on the way down, that have rows. */
+	readonly dropRows?: boolean;
+}
+
 /**
  * Moves the schema to a version, by default the newest: all of it in one transaction, or nothing.
  * Two at once run one after the other.
  * @param databaseUrl of the owner of the schema
  * @returns what was run, in that order
- * @throws Problem with the migration's name and PostgreSQL's words
+ * @throws Problem with the migration's name and PostgreSQL's words; where another release made the schema, and
+ *   where rows would be lost
  */
 export async function migrate(
 	databaseUrl: string,
 	to: "max" | number = "max",
-	folder: string = migrationsFolder,
+	{ folder = migrationsFolder, dropRows = false }: MigrateOptions = {},
 ): Promise<AppliedMigration[]> {
 	return withDatabase(databaseUrl, async (client) => {
 		await client.query("begin");
@@ -38,18 +45,79 @@ export async function migrate(
 		const newest = await runner.getMaxVersion();
 		if (to !== "max" && to > newest)
 			throw new Problem(`there is no version ${to}: the newest is ${newest}`);
+		await requireKnown(client, runner, newest);
+		const full = dropRows ? [] : await tablesWithRows(client);
 		let running = "";
 		runner.on("migration-started", ({ filename }) => {
 			running = ` in ${filename}`;
 		});
 		try {
 			const done = await runner.migrate(String(to));
+			await requireThere(client, full);
 			await client.query("commit");
 			return done.map(({ version, name, action }) => ({ version, name, action }));
 		} catch (error) {
+			if (error instanceof Problem) throw error;
 			throw new Problem(`the migration failed${running}: ${inOneLine(error)}`, { cause: error });
 		}
 	});
+}
+
+/**
+ * The runner undoes what it has files of, and takes the newest that is left for the schema's version: an older
+ * release would take migrations away from under those that it does not know.
+ */
+async function requireKnown(client: pg.Client, runner: Postgrator, newest: number): Promise<void> {
+	const table = await client.query<{ name: string | null }>(
+		"select to_regclass('public.schema_migrations')::text as name",
+	);
+	if (!table.rows[0]?.name) return;
+	const { rows } = await client.query<{ version: number }>(
+		"select version::integer from public.schema_migrations where version > 0 order by 1",
+	);
+	const current = rows.at(-1)?.version ?? 0;
+	if (current > newest) {
+		throw new Problem(
+			`the schema is at version ${current}, and this release knows it up to ${newest}: use the release that made it, or a newer one, also to go down`,
+		);
+	}
+	const applied = new Set(rows.map(({ version }) => version));
+	const files = await runner.getMigrations();
+	const missing = files.find(
+		({ action, version }) => action === "do" && version < current && !applied.has(version),
+	);
+	if (missing) {
+		throw new Problem(
+			`the schema is at version ${current}, and ${missing.version} (${missing.name}) was never run or was undone from under it: this needs a person who knows what became of it`,
+		);
+	}
+}
+
+/** Partitions are their table's. */
+async function tablesWithRows(client: pg.Client): Promise<string[]> {
+	const { rows } = await client.query<{ name: string }>(
+		`select c.oid::regclass::text as name from pg_class c
+		where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+			and c.relname <> 'schema_migrations' order by 1`,
+	);
+	const full: string[] = [];
+	for (const { name } of rows) {
+		const { rowCount } = await client.query(`select from ${name} limit 1`);
+		if (rowCount) full.push(name);
+	}
+	return full;
+}
+
+async function requireThere(client: pg.Client, tables: readonly string[]): Promise<void> {
+	const { rows } = await client.query<{ name: string }>(
+		"select name from unnest($1::text[]) name where to_regclass(name) is null order by 1",
+		[tables],
+	);
+	if (rows.length === 0) return;
+	const names = rows.map(({ name }) => name).join(", ");
+	throw new Problem(
+		`this would delete tables with all that is in them (${names}), and nothing was done: --drop-rows does it`,
+	);
 }
 
 /** The version of the schema that the database has; 0 before the first migration. */
@@ -91,26 +159,32 @@ function runnerFor(client: pg.Client, folder: string): Postgrator {
 	});
 }
 
-const usage = "npm run migrate -- [up | down | NUMBER] [--data DIR]";
+const usage = `npm run migrate -- [up | down | NUMBER] [--data DIR] [--drop-rows]
+
+Moves the schema to the newest version, one back, or to one. Tables that have rows go only with --drop-rows.`;
 
 /** up: to the newest version; down: one version back; a number: to that version. */
 async function target(databaseUrl: string, word: string): Promise<"max" | number> {
 	if (word === "up") return "max";
 	if (word === "down") return Math.max((await schemaVersion(databaseUrl)) - 1, 0);
 	if (/^\d{1,9}$/.test(word)) return Number(word);
-	throw new Problem(`"${word}" is not up, down or a version. Usage: ${usage}`);
+	throw new Problem(`"${word}" is not up, down or a version. Usage: ${usage.split("\n", 1)[0]}`);
 }
 
 async function main(args: string[]): Promise<void> {
 	const { values, positionals } = parseArgs({
 		args,
-		options: { data: { type: "string" } },
+		options: {
+			data: { type: "string" },
+			"drop-rows": { type: "boolean", default: false },
+		},
 		allowPositionals: true,
 	});
 	const [word = "up", ...rest] = positionals;
-	if (rest.length > 0) throw new Problem(`one word is enough. Usage: ${usage}`);
+	if (rest.length > 0) throw new Problem(`one word is enough. Usage: ${usage.split("\n", 1)[0]}`);
 	const { databaseUrl } = await databaseOrRunningStack(values.data);
-	const applied = await migrate(databaseUrl, await target(databaseUrl, word));
+	const to = await target(databaseUrl, word);
+	const applied = await migrate(databaseUrl, to, { dropRows: values["drop-rows"] });
 	for (const { action, version, name } of applied) console.log(`${action} ${version} ${name}`);
 	console.log(`The schema is at version ${await schemaVersion(databaseUrl)}.`);
 }

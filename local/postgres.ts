@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
-import { closeSync, openSync, readFileSync } from "node:fs";
-import { readFile, rm } from "node:fs/promises";
+import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
@@ -18,6 +18,7 @@ import { commandLine, endProcess, isAlive, spawnTold } from "./processes.ts";
 
 const readyTimeoutMs = 60_000; // after a crash the log is replayed first
 const pollMs = 20;
+const logBytesRead = 64 * 1024;
 const startAttempts = 20;
 const startPauseMs = 500;
 const stopSteps = [
@@ -64,7 +65,9 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
 	let stopping = false;
 	const died = new Promise<string>((resolve) => {
 		server.once("exit", (code, signal) => {
-			if (!stopping) resolve(`PostgreSQL ended unexpectedly (${signal ?? `exit code ${code}`})`);
+			if (stopping) return;
+			const why = signal ?? `exit code ${code}: ${reasonIn(readLog(cluster))}`;
+			resolve(`PostgreSQL ended unexpectedly (${why})`);
 		});
 	});
 	const stop = async () => {
@@ -115,11 +118,27 @@ async function launch(
 		const port = options.port ?? (await freePort());
 		const server = await spawnServer(cluster, port, options);
 		if (server) return { server, port };
-		const log = await readFile(join(cluster.dataDir, "postgres.log"), "utf8").catch(() => "");
+		const log = readLog(cluster);
 		// Children of a server that was killed notice a moment later; a free port may get taken.
 		const passing = /shared memory block|could not create any TCP\/IP sockets/.test(log);
 		if (!passing || attempt === startAttempts) throw broken(cluster.dataDir, reason(log));
 		await sleep(startPauseMs);
+	}
+}
+
+/** The end of what the server that ran last has said. */
+function readLog({ dataDir }: Cluster): string {
+	let file: number | undefined;
+	try {
+		file = openSync(join(dataDir, "postgres.log"), "r");
+		const { size } = fstatSync(file);
+		const end = Buffer.alloc(Math.min(size, logBytesRead));
+		readSync(file, end, 0, end.length, size - end.length);
+		return end.toString();
+	} catch {
+		return "";
+	} finally {
+		if (file !== undefined) closeSync(file);
 	}
 }
 

@@ -19,7 +19,7 @@ import { observed } from "./db/statistics.ts";
 import { type Config, type Env, readConfig } from "./env.ts";
 import type { EntryObject, EntryObjects } from "./idempotency/entry.ts";
 import { createEntrySeals, type EntrySeals } from "./idempotency/seal.ts";
-import { type Clock, systemClock } from "./lib/clock.ts";
+import { type Clock, steadyClock, systemClock } from "./lib/clock.ts";
 import { createRest, type Rest, type RestBounds } from "./lib/pace.ts";
 import { type Random, systemRandom } from "./lib/random.ts";
 import { Semaphore } from "./lib/semaphore.ts";
@@ -113,6 +113,9 @@ const restBounds: RestBounds = {
 	looksMax: limits.auditArchiveLooks,
 };
 
+/** A lease that was alive before the clock was set back is not alive after it. */
+const steadiness = { unseenMs: limits.leaseTtlMs, slackMs: limits.leaseGraceMs };
+
 /** The composition root. Nothing in it belongs to a request, so an isolate keeps it for its life. */
 export function createServices(
 	env: Env,
@@ -121,12 +124,13 @@ export function createServices(
 ): Services {
 	const config = readConfig(env);
 	const coordinator = createCoordinators(env.COORDINATOR);
-	const shedder = new Shedder(clock, random);
+	const steady = steadyClock(clock, steadiness);
+	const shedder = new Shedder(steady, random);
 	const memory = new MemoryBudget((isShort) => shedder.press(isShort));
-	const caches = new Caches({ clock, random }, memory);
+	const caches = new Caches({ clock: steady, random }, memory);
 	const stores = createStores(caches);
 	const leases = new LeaseBook({
-		clock,
+		clock: steady,
 		random,
 		ask: coordinator.ask,
 		sleep,
@@ -136,8 +140,8 @@ export function createServices(
 	// Isolates are many and their draws are even, so the shards are too.
 	const [draw = 0] = random(1);
 	const log = createLog(config.logLevel);
-	const db = connectDatabase(config, clock, log);
-	const addresses = createAddressLimits(env.ADDRESSES, clock);
+	const db = connectDatabase(config, steady, log);
+	const addresses = createAddressLimits(env.ADDRESSES, steady);
 	registerHolders(memory, leases, addresses);
 	const sharedCounts = noCounts();
 	return {
@@ -180,8 +184,8 @@ export function createServices(
 		caches,
 		memory,
 		bodies: memory.account("bodies", limits.memoryBodiesBytes),
-		batches: new Semaphore(batchBounds, clock),
-		exports: exportsWithin(memory, clock),
+		batches: new Semaphore(batchBounds, steady),
+		exports: exportsWithin(memory, steady),
 		forgetTenant(tenant, epoch) {
 			caches.dropTenant(tenant);
 			leases.end(tenant, epoch);
@@ -191,7 +195,7 @@ export function createServices(
 		coordinator,
 		leases,
 		shedder,
-		betweenRequests: createRest(restBounds, clock, shedder),
+		betweenRequests: createRest(restBounds, steady, shedder),
 		addresses,
 		clock,
 		random,

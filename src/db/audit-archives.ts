@@ -53,6 +53,8 @@ export const statements = {
 			where i.inhparent = 'audit_events'::regclass and c.relname ~ '^audit_events_[0-9]{8}$'
 				and to_date(right(c.relname, 8), 'YYYYMMDD') < $1::date
 				and ($2::date is null or to_date(right(c.relname, 8), 'YYYYMMDD') > $2)
+				and not exists (select from audit_archive_days d
+					where d.day = to_date(right(c.relname, 8), 'YYYYMMDD') and d.dropped_at is not null)
 			order by 1 limit 1`,
 	},
 	// As functions of the owner's: the worker's role can not change the schema.
@@ -169,7 +171,10 @@ export const statements = {
 	},
 } as const satisfies Record<string, Statement>;
 
-/** The oldest day before this one, and behind another one, that has a partition; null for none. */
+/**
+ * The oldest day before this one, and behind another one, that has a partition to be archived; null for none. One
+ * that was made anew after the day was dropped (by earlier migrations, where the clock came back) stays as it is.
+ */
 export async function oldestDay(
 	db: Database,
 	before: string,

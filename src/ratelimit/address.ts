@@ -8,8 +8,11 @@ export interface AddressLimits {
 	spend(address: string, cost: number): AddressSpending;
 	/** Puts back a part of what was spent. */
 	giveBack(address: string, cost: number): void;
-	/** Asks the platform's own limiter too, which counts the address over all isolates of a location. */
-	confirm(address: string): Promise<boolean>;
+	/**
+	 * Asks the platform's own limiter too, which counts the address over all isolates of a location. Unknown
+	 * where it does not answer.
+	 */
+	confirm(address: string): Promise<"yes" | "no" | "unknown">;
 	/** About what it holds. */
 	bytes(): number;
 }
@@ -54,14 +57,15 @@ export function createAddressLimits(platform: RateLimit, clock: Clock): AddressL
 		},
 		async confirm(address) {
 			let timer: ReturnType<typeof setTimeout> | null = null;
-			// No answer is a refusal.
-			const late = new Promise<{ success: boolean }>((resolve) => {
-				timer = setTimeout(() => resolve({ success: false }), limits.addressTimeoutMs);
+			const late = new Promise<null>((resolve) => {
+				timer = setTimeout(() => resolve(null), limits.addressTimeoutMs);
 			});
 			try {
-				return (await Promise.race([platform.limit({ key: address }), late])).success;
+				const answer = await Promise.race([platform.limit({ key: address }), late]);
+				if (answer === null) return "unknown";
+				return answer.success ? "yes" : "no";
 			} catch {
-				return false;
+				return "unknown";
 			} finally {
 				clearTimeout(timer);
 			}

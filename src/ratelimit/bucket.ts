@@ -33,7 +33,7 @@ export function emptyBucket(policy: BucketPolicy, now: number): Bucket {
 /**
  * The bucket as time has filled it. `heldTokens` are with somebody who may still spend them: they
  * count as if they lay in it, so that the bucket and they together are never more than its size.
- * A clock that goes back changes nothing.
+ * The clock does not go back (`steadyClock`).
  */
 export function filled(bucket: Bucket, now: number, heldTokens = 0): Bucket {
 	const { policy, level, at } = bucket;

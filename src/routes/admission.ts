@@ -198,8 +198,13 @@ export async function limitAddress(
 	meter.limit = limit;
 	if (!spent) return limited("address", retryMs);
 	// The platform's limiter guards what costs a look-up; what is answered from memory is not worth asking.
-	if (cost < limits.addressUnknownTokenCost || (await addresses.confirm(address))) return null;
-	return limited("address", limits.addressRetryMs);
+	if (cost < limits.addressUnknownTokenCost) return null;
+	const answer = await addresses.confirm(address);
+	if (answer === "yes") return null;
+	if (answer === "no") return limited("address", limits.addressRetryMs);
+	// No answer is no yes, and not the caller's fault.
+	const detail = "The limiter of addresses does not answer.";
+	return err<Failure>({ code: "unavailable", detail, retryAfterMs: limits.leaseFailurePauseMs });
 }
 
 /**

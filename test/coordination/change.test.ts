@@ -80,6 +80,24 @@ describe("a change that another isolate makes", () => {
 		expect(await other.sign()).toBe(409);
 	});
 
+	it("is known at once where the clock is set back, since nobody knows how long ago that was", async () => {
+		const other = isolate();
+		expect(await other.sign()).toBe(200);
+		await tenant.call("POST", `/v1/keys/${key.id}/disable`);
+		other.pass(-3_600_000);
+		expect(await other.sign()).toBe(409);
+	});
+
+	it("goes on as ever after it was set back", async () => {
+		const other = isolate();
+		expect(await other.sign()).toBe(200);
+		other.pass(-3_600_000);
+		expect(await other.sign()).toBe(200);
+		await tenant.call("POST", `/v1/keys/${key.id}/disable`);
+		other.pass(limits.leaseTtlMs);
+		expect(await other.sign()).toBe(409);
+	});
+
 	it("is known at once to the isolate that made it", async () => {
 		expect(
 			(await tenant.call("POST", `/v1/keys/${key.id}/sign`, { json: { message: hello } })).status,

@@ -68,6 +68,26 @@ describe("a coordinator", () => {
 		expect(second.lanes[0]?.granted).toBeLessThan(4_100);
 	});
 
+	it("has buckets that fill after the clock was set back", { timeout: 30_000 }, async () => {
+		const tenant = await newTenant();
+		const sign = { quota: 10, window_seconds: 1 };
+		await configure(tenant, { limits_config: { operations: { sign } } });
+		expect((await ask(tenant, { want: 1_000 })).lanes[0]?.granted).toBe(1_000);
+		await runInDurableObject(coordinator(tenant.id), (_, { storage }) => {
+			const hour = 3_600_000;
+			storage.sql.exec("update buckets set at = at + ?", hour);
+			storage.sql.exec("update kept set value = value + ? where name = 'lastLeaseAt'", hour);
+		});
+		await evictDurableObject(coordinator(tenant.id));
+		let number = 0;
+		const another = async () => {
+			const told = { holder: "11111111", number: ++number };
+			return (await ask(tenant, { need: 100 }, 0, told)).lanes[0]?.granted;
+		};
+		expect(await another()).toBe(0); // of it is held, as far as anybody knows
+		await expect.poll(another, { timeout: 20_000, interval: 200 }).toBeGreaterThanOrEqual(100);
+	});
+
 	it("sends the configuration to whoever has another one, and to nobody else", async () => {
 		const tenant = await newTenant();
 		const { config, configVersion } = await ask(tenant, {});

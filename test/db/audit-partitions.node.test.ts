@@ -3,6 +3,7 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { grantApplicationRights, migrate } from "../../local/migrate.ts";
 import { type RunningPostgres, startPostgres, workerRole } from "../../local/postgres.ts";
+import { statements } from "../../src/db/audit-archives.ts";
 import { ensurePartitions } from "../../src/db/audit-events.ts";
 import type { Database } from "../../src/db/client.ts";
 import { newDataDir } from "../support/node/data-dir.ts";
@@ -318,6 +319,48 @@ describe("records that wait for the partition of their day", () => {
 		expect(await seen(-50)).toEqual(once(2));
 	});
 
+	it("wait for no day that was dropped when the clock had run ahead, and are kept", async () => {
+		const [{ day, table }] = (
+			await owner.query(
+				"select day::text, 'audit_events_' || to_char(day, 'YYYYMMDD') as table from (select $1::date + 3 as day) d",
+				[today],
+			)
+		).rows;
+		await owner.query(`drop table ${table}`);
+		await owner.query("insert into audit_archive_days (day, dropped_at) values ($1, now())", [day]);
+		expect(await ensureAll(1_000)).toBe(0);
+		await fill(3, 2);
+		expect(await ensureAll(1_000)).toBe(0);
+		expect(await days()).not.toContain(3);
+		expect(await seen(3)).toEqual(once(2));
+		await owner.query("delete from audit_archive_days where day = $1", [day]);
+		expect(await ensureAll(1_000)).toBe(1);
+	});
+
+	it("that were made anew of a dropped day are neither archived nor dropped", async () => {
+		const [{ day, before }] = (
+			await owner.query("select ($1::date - 60)::text as day, ($1::date - 61)::text as before", [
+				today,
+			])
+		).rows;
+		const next = async () =>
+			(await worker.query(statements.oldest.text, [today, before])).rows[0]?.day;
+		await owner.query(
+			`create table audit_events_anew partition of audit_events
+			for values from ('${day}Z') to ('${day}Z'::timestamptz + interval '1 day')`,
+		);
+		const table = `audit_events_${day.replaceAll("-", "")}`;
+		await owner.query(`alter table audit_events_anew rename to ${table}`);
+		expect(await next()).toBe(day);
+		await owner.query("insert into audit_archive_days (day, dropped_at) values ($1, now())", [day]);
+		expect(await next()).not.toBe(day);
+		for (const name of ["audit_close_partition", "audit_drop_partition"]) {
+			await expect(worker.query(`select ${name}($1)`, [day])).rejects.toThrow("dropped before");
+		}
+		await owner.query(`drop table ${table}`);
+		await owner.query("delete from audit_archive_days where day = $1", [day]);
+	});
+
 	it("come to so many days at once at the most, and to the others next", async () => {
 		for (let day = -135; day < -100; day++) await fill(day, 2);
 		expect(await step(1_000)).toBe(31);
@@ -429,7 +472,7 @@ describe("records that wait for the partition of their day", () => {
 		await fill(-80, 300);
 		expect([await step(100), await step(100)]).toEqual([null, null]);
 		await fill(-80, 10);
-		await migrate(postgres.url, 9);
+		await migrate(postgres.url, 9, { dropRows: true });
 		expect(await seen(-80)).toEqual(once(310));
 		await migrate(postgres.url);
 		expect(await seen(-80)).toEqual(once(310));

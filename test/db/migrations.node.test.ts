@@ -103,7 +103,7 @@ describe("the migrations", () => {
 	});
 
 	it("run once when two start at the same time", async () => {
-		await migrate(postgres.url, 0);
+		await migrate(postgres.url, 0, { dropRows: true });
 		const applied = await Promise.all([migrate(postgres.url), migrate(postgres.url)]);
 		expect(applied.map(({ length }) => length).sort()).toEqual([0, newest]);
 		expect(await readCatalog()).toEqual(first);
@@ -111,7 +111,7 @@ describe("the migrations", () => {
 
 	it("leave nothing of the schema when they are undone, with rows in every table", async () => {
 		await fillEveryTable();
-		const undone = await migrate(postgres.url, 0);
+		const undone = await migrate(postgres.url, 0, { dropRows: true });
 		expect(undone.map(({ version, action }) => [version, action])).toEqual(
 			Array.from({ length: newest }, (_, i) => [newest - i, "undo"]),
 		);
@@ -129,7 +129,7 @@ describe("the migrations", () => {
 
 	it("go back and forth one by one, and come to the same", async () => {
 		for (let version = newest; version > 0; version--) {
-			await migrate(postgres.url, version - 1);
+			await migrate(postgres.url, version - 1, { dropRows: true });
 			expect(await schemaVersion(postgres.url)).toBe(version - 1);
 			await migrate(postgres.url, version);
 		}
@@ -138,7 +138,7 @@ describe("the migrations", () => {
 	});
 
 	it("leave all as it was when one of them fails half way", async () => {
-		await migrate(postgres.url, 0);
+		await migrate(postgres.url, 0, { dropRows: true });
 		await owner.query("create table spare_keys (in_the_way boolean)");
 		await expect(migrate(postgres.url)).rejects.toThrow(/migration failed.*spare_keys/);
 		expect(await tablesOf()).toEqual(["schema_migrations", "spare_keys"]);

@@ -68,7 +68,9 @@ test("the project's schema goes up, down to nothing and up to the same shape aga
 	const before = await shape();
 	expect(await tables()).toEqual(expect.arrayContaining(["keys", "tenants", "tokens"]));
 
-	const undone = await migrate(url, 0);
+	await expect(migrate(url, 0)).rejects.toThrow(/delete tables .*\(.*tenants.*\).*--drop-rows/);
+	expect(await schemaVersion(url)).toBe(newest);
+	const undone = await migrate(url, 0, { dropRows: true });
 	expect(undone.map(({ version }) => version)).toEqual(
 		applied.map(({ version }) => version).reverse(),
 	);
@@ -104,22 +106,54 @@ test("a migration that fails is named, and nothing of the run remains", async ()
 	const folder = await mkdtemp(join(dataDir, "a[b]*c-"));
 	await writeFile(join(folder, "001.do.first.sql"), "create table first ();");
 	await writeFile(join(folder, "002.do.second.sql"), "create table second (); select 1/0;");
-	await expect(migrate(url, "max", folder)).rejects.toThrow(
+	await expect(migrate(url, "max", { folder })).rejects.toThrow(
 		/002\.do\.second\.sql: division by zero/,
 	);
 	expect(await tables()).toEqual([]);
 	expect(await schemaVersion(url)).toBe(0);
-	await expect(migrate(url, 3, folder)).rejects.toThrow("there is no version 3: the newest is 2");
-	expect(await migrate(url, 1, folder)).toHaveLength(1);
+	await expect(migrate(url, 3, { folder })).rejects.toThrow(
+		"there is no version 3: the newest is 2",
+	);
+	expect(await migrate(url, 1, { folder })).toHaveLength(1);
 	expect(await tables()).toEqual(["first"]);
 });
 
 test("a migration that was changed after it ran is refused", async () => {
 	const folder = await mkdtemp(join(dataDir, "changed-"));
 	await writeFile(join(folder, "001.do.first.sql"), "create table first ();");
-	await migrate(url, "max", folder);
+	await migrate(url, "max", { folder });
 	await writeFile(join(folder, "001.do.first.sql"), "create table other ();");
-	await expect(migrate(url, "max", folder)).rejects.toThrow(/checksum failed for migration \[1\]/);
+	await expect(migrate(url, "max", { folder })).rejects.toThrow(
+		/checksum failed for migration \[1\]/,
+	);
+});
+
+test("a release that does not know the newest migration does nothing, and says so", async () => {
+	const folder = await mkdtemp(join(dataDir, "older-"));
+	for (const [version, name] of ["first", "second", "third"].entries()) {
+		const file = join(folder, `00${version + 1}`);
+		await writeFile(`${file}.do.${name}.sql`, `create table ${name} ();`);
+		await writeFile(`${file}.undo.${name}.sql`, `drop table ${name};`);
+	}
+	await migrate(url, "max", { folder });
+	for (const action of ["do", "undo"]) await rm(join(folder, `003.${action}.third.sql`));
+	for (const to of ["max", 2, 1, 0] as const) {
+		await expect(migrate(url, to, { folder })).rejects.toThrow(
+			"the schema is at version 3, and this release knows it up to 2",
+		);
+	}
+	expect(await tables()).toEqual(["first", "second", "third"]);
+});
+
+test("a migration that is missing under later ones is named", async () => {
+	const folder = await mkdtemp(join(dataDir, "gap-"));
+	await writeFile(join(folder, "001.do.first.sql"), "create table first ();");
+	await writeFile(join(folder, "002.do.second.sql"), "create table second ();");
+	await migrate(url, "max", { folder });
+	await withDatabase(url, (client) =>
+		client.query("delete from schema_migrations where version = 1"),
+	);
+	await expect(migrate(url, "max", { folder })).rejects.toThrow(/and 1 \(first\) was never run/);
 });
 
 test("a database that does not answer is one clear line", async () => {

@@ -97,7 +97,7 @@ describe("the platform's limiter", () => {
 				return { success };
 			},
 		};
-		expect(await limitsAt({ now: 0 }, platform).confirm("192.0.2.1")).toBe(success);
+		expect(await limitsAt({ now: 0 }, platform).confirm("192.0.2.1")).toBe(success ? "yes" : "no");
 		expect(asked).toEqual([{ key: "192.0.2.1" }]);
 	});
 
@@ -110,7 +110,7 @@ describe("the platform's limiter", () => {
 			},
 		],
 		["never answers", () => new Promise(() => {})],
-	])("is a refusal when it %s", async (_, limit) => {
-		expect(await limitsAt({ now: 0 }, { limit }).confirm("192.0.2.1")).toBe(false);
+	])("says neither yes nor no when it %s", async (_, limit) => {
+		expect(await limitsAt({ now: 0 }, { limit }).confirm("192.0.2.1")).toBe("unknown");
 	});
 });
