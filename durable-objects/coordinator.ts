@@ -39,6 +39,8 @@ const chainsTable =
 export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 	/** Of all that is stored here, too: an earlier life may have seen a later time. */
 	readonly #clock: Clock;
+	/** By how much that is ahead of the clock on the wall, as it is stored. */
+	#ahead: number;
 	readonly #db: Database;
 	readonly #sql: SqlStorage;
 	readonly #loader: Loader;
@@ -58,7 +60,8 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		super(ctx, env);
 		this.#sql = ctx.storage.sql;
 		const from = this.#hasTables() ? this.#latestStored() : 0;
-		this.#clock = steadyClock(systemClock, { from });
+		this.#ahead = from === 0 ? 0 : Number(this.#kept("ahead") ?? 0);
+		this.#clock = steadyClock(systemClock, { from, ahead: this.#ahead });
 		const config = readConfig(env);
 		this.#db = observed(createDatabase(config), this.#clock, createLog(config.logLevel));
 		this.#loader = new Loader({
@@ -86,7 +89,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 	async term(tenant: string, configVersion: number): Promise<LeaseAnswer> {
 		const tenancy = await this.#tenancyNow(tenant, 0);
 		if (!tenancy) return { kind: "unknown_tenant" };
-		this.#keep({ lastLeaseAt: this.#clock() });
+		this.#keepLease(this.#clock());
 		return answer(tenancy, this.#isChanging(0), configVersion, limits.leaseTtlMs, []);
 	}
 
@@ -284,7 +287,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 			);
 		}
 		for (const id of dropped) this.#sql.exec("delete from buckets where id = ?", id);
-		this.#keep({ lastLeaseAt: now });
+		this.#keepLease(now);
 	}
 
 	/** Whether a change is announced of which it is not known what became of it. */
@@ -296,6 +299,14 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 	/** The alarm is of the clock on the wall. */
 	#ringAt(time: number): Promise<void> {
 		return this.ctx.storage.setAlarm(systemClock() + time - this.#clock());
+	}
+
+	/** A later life goes on from there, and has slept for as long as the wall says. */
+	#keepLease(now: number): void {
+		const ahead = Math.max(0, now - systemClock());
+		if (ahead !== this.#ahead) this.#keep({ ahead });
+		this.#ahead = ahead;
+		this.#keep({ lastLeaseAt: now });
 	}
 
 	#latestStored(): number {

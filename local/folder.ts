@@ -5,11 +5,13 @@ import {
 	constants,
 	existsSync,
 	mkdirSync,
+	readdirSync,
 	realpathSync,
+	renameSync,
 	statSync,
 } from "node:fs";
 import { readFile, rename, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { hashToken, mintToken } from "../src/auth/tokens.ts";
 import { ConfigError, parseKeyEncryptionKeys } from "../src/lib/keks.ts";
@@ -45,6 +47,7 @@ export function openDataFolder(asGiven: string): DataFolder {
 		throw new Problem(`the data folder ${asGiven} can not be written: ${why}`, { cause: error });
 	}
 	const release = lock(path);
+	bringOver(path);
 	return {
 		path,
 		tokenFile: join(path, "admin-token"),
@@ -61,6 +64,16 @@ export function storageRoot({ path }: Pick<DataFolder, "path">): string {
 /** The storage of Durable Objects and R2, where wrangler has it too: a chain of the log has one object. */
 export function storageOf(folder: Pick<DataFolder, "path">): string {
 	return join(storageRoot(folder), "v3");
+}
+
+/** An earlier release had the same storage a folder higher. */
+function bringOver(path: string): void {
+	const [root, storage] = [storageRoot({ path }), storageOf({ path })];
+	if (existsSync(join(storage, "do")) || !existsSync(join(root, "do"))) return;
+	// The objects last: where this is cut off, the next start goes on.
+	const others = readdirSync(root).filter((name) => name !== "do" && name !== basename(storage));
+	makeFolder(storage);
+	for (const name of [...others, "do"]) renameSync(join(root, name), join(storage, name));
 }
 
 /** Of what the runtime and Redis keep, the audit log with it: whoever may pass may not look there. */

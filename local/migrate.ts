@@ -45,8 +45,9 @@ export async function migrate(
 		const newest = await runner.getMaxVersion();
 		if (to !== "max" && to > newest)
 			throw new Problem(`there is no version ${to}: the newest is ${newest}`);
-		await requireKnown(client, runner, newest);
-		const full = dropRows ? [] : await tablesWithRows(client);
+		const current = await requireKnown(client, runner, newest);
+		const mayLose = to !== "max" && to < current && !dropRows;
+		const full = mayLose ? await tablesWithRows(client) : [];
 		let running = "";
 		runner.on("migration-started", ({ filename }) => {
 			running = ` in ${filename}`;
@@ -67,11 +68,15 @@ export async function migrate(
  * The runner undoes what it has files of, and takes the newest that is left for the schema's version: an older
  * release would take migrations away from under those that it does not know.
  */
-async function requireKnown(client: pg.Client, runner: Postgrator, newest: number): Promise<void> {
+async function requireKnown(
+	client: pg.Client,
+	runner: Postgrator,
+	newest: number,
+): Promise<number> {
 	const table = await client.query<{ name: string | null }>(
 		"select to_regclass('public.schema_migrations')::text as name",
 	);
-	if (!table.rows[0]?.name) return;
+	if (!table.rows[0]?.name) return 0;
 	const { rows } = await client.query<{ version: number }>(
 		"select version::integer from public.schema_migrations where version > 0 order by 1",
 	);
@@ -91,6 +96,7 @@ async function requireKnown(client: pg.Client, runner: Postgrator, newest: numbe
 			`the schema is at version ${current}, and ${missing.version} (${missing.name}) was never run or was undone from under it: this needs a person who knows what became of it`,
 		);
 	}
+	return current;
 }
 
 /** Partitions are their table's. */
@@ -98,7 +104,7 @@ async function tablesWithRows(client: pg.Client): Promise<string[]> {
 	const { rows } = await client.query<{ name: string }>(
 		`select c.oid::regclass::text as name from pg_class c
 		where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
-			and c.relname <> 'schema_migrations' order by 1`,
+			and c.relname <> 'schema_migrations' and pg_has_role(c.relowner, 'usage') order by 1`,
 	);
 	const full: string[] = [];
 	for (const { name } of rows) {

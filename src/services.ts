@@ -141,7 +141,7 @@ export function createServices(
 	const [draw = 0] = random(1);
 	const log = createLog(config.logLevel);
 	const db = connectDatabase(config, steady, log);
-	const addresses = createAddressLimits(env.ADDRESSES, steady);
+	const addresses = createAddressLimits(env.ADDRESSES, steadyClock(clock));
 	registerHolders(memory, leases, addresses);
 	const sharedCounts = noCounts();
 	return {

@@ -7,6 +7,8 @@ export const systemClock: Clock = () => Date.now();
 interface Steadiness {
 	/** A time that is over, of an earlier life. */
 	readonly from?: number;
+	/** By how much that life was ahead of the given clock, in milliseconds. */
+	readonly ahead?: number;
 	/**
 	 * So much is taken to have passed where the clock was set back, in milliseconds: how long it really was since
 	 * this was last asked nobody knows. What ends then had better end too early.
@@ -22,10 +24,10 @@ interface Steadiness {
  */
 export function steadyClock(
 	clock: Clock,
-	{ from = 0, unseenMs = 0, slackMs = 0 }: Steadiness = {},
+	{ from = 0, ahead: known = 0, unseenMs = 0, slackMs = 0 }: Steadiness = {},
 ): Clock {
 	let last = from;
-	let ahead = 0;
+	let ahead = known;
 	return () => {
 		const wall = clock();
 		const back = last - ahead - wall;

@@ -182,7 +182,7 @@ function formatAccepted(request: Request): "ndjson" | "parquet" {
 		const weight = params.find((param) => param.startsWith("q="))?.slice(2);
 		weights.set(name, Number(weight ?? 1));
 	}
-	return (weights.get(parquet) ?? 0) > (weights.get(ndjson) ?? 0) ? "parquet" : "ndjson";
+	return (weights.get(parquet) ?? 0) > Math.max(0, weights.get(ndjson) ?? 0) ? "parquet" : "ndjson";
 }
 
 export const getAuditKeys = publicRoute(

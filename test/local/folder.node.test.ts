@@ -1,7 +1,7 @@
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import {
 	adminToken,
@@ -9,6 +9,7 @@ import {
 	keyEncryptionKeys,
 	newKeyEncryptionKey,
 	openDataFolder,
+	storageOf,
 } from "../../local/folder.ts";
 import { runCommand } from "../support/node/processes.ts";
 
@@ -42,6 +43,17 @@ test("others who may pass through it can not look at what the runtime and Redis 
 	folder.release();
 	folder = openDataFolder(folder.path);
 	expect(["", "runtime", "redis"].map(modeOf)).toEqual([0o711, 0o700, 0o700]);
+});
+
+test("the storage of an earlier release is brought to where it is now", async () => {
+	const object = join(folder.path, "runtime", "do", "a.sqlite");
+	await mkdir(dirname(object), { recursive: true });
+	writeFileSync(object, "a");
+	for (let starts = 0; starts < 2; starts++) {
+		folder.release();
+		folder = openDataFolder(folder.path);
+		expect(readFileSync(join(storageOf(folder), "do", "a.sqlite"), "utf8")).toBe("a");
+	}
 });
 
 test("one process at a time has the folder, until it lets go or ends", async () => {
