@@ -313,7 +313,8 @@ const usage = `npm run audit:verify -- FILE|URL --keys FILE|URL [--keys ...] [--
 
 Checks an export of the audit log, NDJSON or Parquet, or the proof of a record, offline: links, roots and
 signatures (docs/guides/audit.md).
-The keys are those of /.well-known/audit-jwks.json, several sets where they have changed. A URL is asked with the token in EDGESIGN_TOKEN.
+The keys are those of /.well-known/audit-jwks.json, several sets where they have changed. A URL is asked with the
+token in EDGESIGN_TOKEN.
 With --since the export must go on from a checkpoint that was kept, and a proof's links must come by it.`;
 
 if (import.meta.main) await runCommand(main, usage);

@@ -165,7 +165,8 @@ function runnerFor(client: pg.Client, folder: string): Postgrator {
 	});
 }
 
-const usage = `npm run migrate -- [up | down | NUMBER] [--data DIR] [--drop-rows]
+const usageLine = "npm run migrate -- [up | down | NUMBER] [--data DIR] [--drop-rows]";
+const usage = `${usageLine}
 
 Moves the schema to the newest version, one back, or to one. Tables that have rows go only with --drop-rows.`;
 
@@ -174,7 +175,7 @@ async function target(databaseUrl: string, word: string): Promise<"max" | number
 	if (word === "up") return "max";
 	if (word === "down") return Math.max((await schemaVersion(databaseUrl)) - 1, 0);
 	if (/^\d{1,9}$/.test(word)) return Number(word);
-	throw new Problem(`"${word}" is not up, down or a version. Usage: ${usage.split("\n", 1)[0]}`);
+	throw new Problem(`"${word}" is not up, down or a version. Usage: ${usageLine}`);
 }
 
 async function main(args: string[]): Promise<void> {
@@ -187,7 +188,7 @@ async function main(args: string[]): Promise<void> {
 		allowPositionals: true,
 	});
 	const [word = "up", ...rest] = positionals;
-	if (rest.length > 0) throw new Problem(`one word is enough. Usage: ${usage.split("\n", 1)[0]}`);
+	if (rest.length > 0) throw new Problem(`one word is enough. Usage: ${usageLine}`);
 	const { databaseUrl } = await databaseOrRunningStack(values.data);
 	const to = await target(databaseUrl, word);
 	const applied = await migrate(databaseUrl, to, { dropRows: values["drop-rows"] });

@@ -99,13 +99,16 @@ function supervise({ program, dataDir, onSpawn }: RedisServerOptions, config: st
 
 	function launch(): void {
 		const env = { PATH: process.env.PATH, LC_ALL: "C" };
-		const how = { cwd: dataDir, env, output: ["pipe", "ignore"] as const };
+		const how = { cwd: dataDir, env, output: ["pipe", "pipe"] as const };
 		const server = spawnTold(program, ["-"], how, onSpawn);
 		pid = server.pid ?? 0;
 		server.stdin.end(config);
-		server.stdout?.on("data", (text) => {
-			log = `${log}${text}`.slice(-logCharacters);
-		});
+		// On the second the shell says why it can not be started.
+		for (const stream of [server.stdout, server.stderr]) {
+			stream?.on("data", (text) => {
+				log = `${log}${text}`.slice(-logCharacters);
+			});
+		}
 		server.once("error", (error) => {
 			log = inOneLine(error);
 			ended.abort();

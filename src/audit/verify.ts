@@ -265,10 +265,9 @@ export class ExportVerifier {
 		this.#records++;
 		const leaf = leafOf(encoded);
 		if (n < this.#next) {
-			// It is there, so the chain's walk does not miss it too.
-			const isMoved = this.#outOfOrder(n, name);
-			for (const finding of (isMoved && this.#walk?.add(found, leaf, this.#line)) || []) {
-				this.#add(finding);
+			if (this.#isElsewhere(n, name)) {
+				// It is there, so the chain's walk does not miss it too.
+				for (const finding of this.#walk?.add(found, leaf, this.#line) ?? []) this.#add(finding);
 			}
 			return;
 		}
@@ -299,8 +298,8 @@ export class ExportVerifier {
 		for (; this.#gaps.length > this.#bounds.gaps; this.#gapsDropped++) this.#gaps.shift();
 	}
 
-	/** A number that is past: it was missing where it belongs, which is true here, or it is there twice. */
-	#outOfOrder(n: number, name: string): boolean {
+	/** Whether a number that is past was missing where it belongs; else it is there twice. */
+	#isElsewhere(n: number, name: string): boolean {
 		const index = this.#gaps.findIndex(({ from, to }) => from <= n && n <= to);
 		const gap = this.#gaps[index];
 		if (!gap) {

@@ -86,6 +86,10 @@ describe("a coordinator", () => {
 		};
 		expect(await another()).toBe(0); // of it is held, as far as anybody knows
 		await expect.poll(another, { timeout: 20_000, interval: 200 }).toBeGreaterThanOrEqual(100);
+		// Nor is the time lost in which it sleeps: of what it lent nothing can be spent any more after it.
+		await evictDurableObject(coordinator(tenant.id));
+		await scheduler.wait(limits.leaseTtlMs + limits.leaseGraceMs + 1_000);
+		expect(await another()).toBeGreaterThanOrEqual(100);
 	});
 
 	it("sends the configuration to whoever has another one, and to nobody else", async () => {
