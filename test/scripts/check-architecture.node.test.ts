@@ -324,14 +324,14 @@ describe("the command", () => {
 
 	it("exits with 0 and says how many files it read when nothing is wrong", () => {
 		plant(cleanTree);
-		expect(execFileSync("node", [script, root], { encoding: "utf8", stdio: "pipe" })).toBe(
-			"12 files, 0 findings\n",
-		);
+		expect(
+			execFileSync(process.execPath, [script, root], { encoding: "utf8", stdio: "pipe" }),
+		).toBe("12 files, 0 findings\n");
 	});
 
 	it("exits with 1 and names file, line and rule of what is wrong", () => {
 		plant({ "src/db/a.ts": "export const a = Math.random();" });
-		const { status, stdout } = spawnSync("node", [script, root], { encoding: "utf8" });
+		const { status, stdout } = spawnSync(process.execPath, [script, root], { encoding: "utf8" });
 		expect(status).toBe(1);
 		expect(stdout).toBe(
 			"src/db/a.ts:1 ambient: Math.random belongs in src/lib/random.ts alone. Instead, take a Random as a parameter\n1 files, 1 findings\n",
@@ -339,7 +339,7 @@ describe("the command", () => {
 	});
 
 	it("refuses a folder that holds no service", () => {
-		const { status, stderr } = spawnSync("node", [script, root], { encoding: "utf8" });
+		const { status, stderr } = spawnSync(process.execPath, [script, root], { encoding: "utf8" });
 		expect(status).toBe(2);
 		expect(stderr).toContain(`there is no src folder in ${root}`);
 	});
