@@ -59,13 +59,16 @@ export function remoteTarget(
 	return makeTarget(url, token, { stack: null, undo: createUndo(), signal });
 }
 
-/** A stack of its own on a fresh data folder, which goes with it. */
+/**
+ * A stack of its own on a fresh data folder, which goes with it. No scenario makes RSA keys: filling the stock
+ * of them would take the processor from what is measured.
+ */
 export async function ownTarget(options: Partial<StackOptions> = {}): Promise<Target> {
 	const dataDir = await mkdtemp(join(tmpdir(), "edgesign-load-"));
 	const undo = createUndo();
 	undo.add(() => rm(dataDir, { recursive: true, force: true }));
 	try {
-		const stack = await startStack({ dataDir, port: 0, ...options });
+		const stack = await startStack({ dataDir, port: 0, spareKeys: false, ...options });
 		const url = new URL(stack.urls[0] ?? "");
 		return makeTarget(url, stack.adminToken, { stack, undo, signal: options.signal });
 	} catch (error) {

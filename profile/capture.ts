@@ -13,10 +13,6 @@ import {
 	openInspector,
 } from "../local/inspector.ts";
 import { freePort } from "../local/ports.ts";
-import { fillSpareKeys } from "../local/spares.ts";
-import type { Stack } from "../local/stack.ts";
-import { limits as serviceLimits } from "../src/limits.ts";
-import { algorithms } from "../src/signing/algorithms.ts";
 import { readPlaces } from "./places.ts";
 import { type CallNode, toTree } from "./tree.ts";
 
@@ -72,8 +68,6 @@ async function observe(
 ): Promise<Capture> {
 	const { stack } = target;
 	if (!stack) throw new Error("a profile is of a stack of its own");
-	onStep("making RSA keys for the stock");
-	await fillStock(stack);
 	const placeOf = await readPlaces(join(stack.folder.path, "bundle", "index.js"));
 	const before = await heapOf(inspector, target);
 	let started: Promise<void> | null = null;
@@ -93,14 +87,6 @@ async function observe(
 	await inspector.takeHeapSnapshot(snapshotPath);
 	const requests = result.kinds.reduce((sum, { right, errors }) => sum + right + errors, 0);
 	return { result, profile, tree: toTree(profile, placeOf), requests, heap: { before, after } };
-}
-
-/** What the first minutes of a service make beside its requests, and no later ones. */
-async function fillStock({ vars }: Stack): Promise<void> {
-	const sizes = algorithms.RS256.modulusLengths?.length ?? 0;
-	const { spareRsaKeysPerSize, spareRsaKeysMadePerRun } = serviceLimits;
-	const runs = Math.ceil((sizes * spareRsaKeysPerSize) / spareRsaKeysMadePerRun);
-	for (let run = 0; run < runs; run++) await fillSpareKeys(vars);
 }
 
 async function heapOf(inspector: Inspector, { url }: Target): Promise<HeapUsage> {
