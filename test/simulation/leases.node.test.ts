@@ -147,14 +147,17 @@ describe(`leases, simulated with SIMULATION_SEED=${seed}`, () => {
 	it.each(scenarios(2, noFaults))(
 		"of $isolates isolates with $pattern demand of twice the limit",
 		async (scenario) => {
-			// What the first seconds waste, before demand is known, is little of so many.
-			const world = await observe({ ...scenario, seconds: 40 });
+			// What the first seconds waste, before demand is known, is little of so many. Of more isolates the one
+			// with the most luck is further from their mean, and takes longer to come back to it.
+			const isAlike = alike.some((pattern) => pattern === scenario.pattern);
+			const seconds = isAlike && scenario.isolates === 64 ? 100 : 40;
+			const world = await observe({ ...scenario, seconds });
 			expectSafe(world);
 			expect(world.wasted).toBeLessThan(0.02);
 			// All that one bucket would have allowed, but for 2 %; pulses are over before demand is known.
 			const least = scenario.pattern === "pulse" ? 0.8 : 0.98;
 			expect(world.total.spent).toBeGreaterThan(least * world.total.central);
-			if (alike.some((pattern) => pattern === scenario.pattern)) expectFair(world.tallies);
+			if (isAlike) expectFair(world.tallies);
 			if (scenario.pattern === "greedy") expectFair(world.tallies.slice(1));
 		},
 	);
