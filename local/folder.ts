@@ -8,9 +8,10 @@ import {
 	readdirSync,
 	realpathSync,
 	renameSync,
+	statfsSync,
 	statSync,
 } from "node:fs";
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { hashToken, mintToken } from "../src/auth/tokens.ts";
@@ -54,6 +55,15 @@ export function openDataFolder(asGiven: string): DataFolder {
 		used: existsSync(join(path, "postgres")),
 		release,
 	};
+}
+
+/** A segment of PostgreSQL's journal, and some of what the log and Redis write. */
+const roomLeast = 64 * 2 ** 20;
+
+/** Bytes that are left on the folder's disk, where they are few; null where they are enough. */
+export function scarceRoom(path: string): number | null {
+	const { bavail, bsize } = statfsSync(path);
+	return bavail * bsize < roomLeast ? bavail * bsize : null;
 }
 
 /** What `wrangler dev` is told to keep its storage under. */
@@ -135,8 +145,13 @@ function isBusy(error: unknown): boolean {
 /** Writes the file beside its place and moves it there: it is whole, or it is not there. */
 export async function writePrivateFile(file: string, text: string): Promise<void> {
 	const draft = `${file}.${randomBytes(4).toString("hex")}`;
-	await writeFile(draft, text, { mode: 0o600, flag: "wx", flush: true });
-	await rename(draft, file);
+	try {
+		await writeFile(draft, text, { mode: 0o600, flag: "wx", flush: true });
+		await rename(draft, file);
+	} catch (error) {
+		await rm(draft, { force: true });
+		throw new Problem(`${file} can not be written: ${inOneLine(error)}`, { cause: error });
+	}
 }
 
 async function readIfThere(file: string): Promise<string | undefined> {

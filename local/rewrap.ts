@@ -1,12 +1,12 @@
 import { parseArgs } from "node:util";
-import { createDatabase } from "../src/db/client.ts";
+import { createDatabase, DatabaseUnavailable } from "../src/db/client.ts";
 import { type RewrapServices, rewrap } from "../src/jobs/rewrap.ts";
 import { systemClock as clock } from "../src/lib/clock.ts";
 import { parseKeyEncryptionKeys } from "../src/lib/keks.ts";
 import { systemRandom } from "../src/lib/random.ts";
 import { createEnvelope } from "../src/signing/envelope.ts";
 import { dataFolderPath, runningStack } from "./connect.ts";
-import { Problem, runCommand } from "./problem.ts";
+import { inOneLine, Problem, runCommand } from "./problem.ts";
 import { progressBar, showProgress } from "./progress.ts";
 
 const failuresShown = 20;
@@ -17,7 +17,9 @@ async function main(args: string[]): Promise<void> {
 	const services = await connect(values.data);
 	const { moved, failed } = await rewrap(services, (done, total) =>
 		showProgress(progressBar(done, total, `${done} of ${total} versions`)),
-	).finally(() => showProgress(""));
+	)
+		.catch(cutOff)
+		.finally(() => showProgress(""));
 	for (const { tenant_id, key_id, version } of failed.slice(0, failuresShown)) {
 		console.error(`did not open: tenant ${tenant_id}, key ${key_id}, version ${version}`);
 	}
@@ -27,6 +29,12 @@ async function main(args: string[]): Promise<void> {
 			`${failed.length} versions did not open and stay as they were: is their key-encryption key in the list?`,
 		);
 	}
+}
+
+function cutOff(error: unknown): never {
+	if (!(error instanceof DatabaseUnavailable)) throw error;
+	const line = `the database does not answer (${inOneLine(error)}): what was moved is moved, run it again for the rest`;
+	throw new Problem(line, { cause: error });
 }
 
 /** DATABASE_URL and KEY_ENCRYPTION_KEYS, as deployed; else what the local stack that runs was started with. */

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { isAbsolute, relative } from "node:path";
 import { parseArgs } from "node:util";
 import { dataFolderPath } from "./connect.ts";
+import { scarceRoom } from "./folder.ts";
 import { portFromEnvironment, wholeNumber } from "./options.ts";
 import { describe } from "./problem.ts";
 import { onEndRequest } from "./signals.ts";
@@ -70,6 +71,13 @@ function announce(stack: Stack): void {
 		const ids = stack.missingKeks.join(", ");
 		console.log(
 			`\nWARNING: keys are sealed under ${ids}, which ${source} does not have; they can not sign.`,
+		);
+	}
+	const room = scarceRoom(stack.folder.path);
+	if (room !== null) {
+		const left = `${Math.floor(room / 2 ** 20)} MiB are left on its disk`;
+		console.log(
+			`\nWARNING: ${left} (${pathToShow(stack.folder.path)}); when it is full nothing is recorded, and nothing signed.`,
 		);
 	}
 	if (stack.adminTokenIsNew) {

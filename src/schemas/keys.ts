@@ -40,14 +40,14 @@ const anyJwk = meta(
 
 /** One of the two by its type, so that a refusal tells what is wrong with it. */
 function materialIn(blocks: string) {
-	const pem = meta(z.string().check(z.maxLength(chars)), {
-		description: `PEM (RFC 7468): ${blocks}.`,
-	});
+	const pem = meta(
+		z.string().check(z.maxLength(chars, `must be a PEM of ${chars} characters at the most`)),
+		{
+			description: `PEM (RFC 7468): ${blocks}.`,
+		},
+	);
 	return z.union([anyJwk, pem], {
-		error: (issue) =>
-			typeof issue.input === "string"
-				? `must be a PEM of ${chars} characters at the most`
-				: `must be a JWK (an object with \`kty\`) or a PEM: ${blocks}`,
+		error: `must be a JWK (an object with \`kty\`) or a PEM: ${blocks}`,
 	});
 }
 

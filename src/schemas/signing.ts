@@ -133,8 +133,20 @@ const jwtHeader = jwtObject.check(
 /** RFC 7519 section 4.1: times are numbers of seconds. */
 const times = ["exp", "nbf", "iat"] as const;
 
+/** RFC 7519 sections 4.1.1, 4.1.2 and 4.1.7; `aud` is one such text or several. */
+const names = ["iss", "sub", "jti"] as const;
+
 const jwtClaims = jwtObject.check(
 	z.superRefine((claims, context) => {
+		for (const name of names) {
+			if (!Object.hasOwn(claims, name) || typeof claims[name] === "string") continue;
+			context.addIssue({ code: "custom", path: [name], message: "must be a string (RFC 7519)" });
+		}
+		const audience = Object.hasOwn(claims, "aud") ? [claims.aud].flat() : [];
+		if (!audience.every((one) => typeof one === "string")) {
+			const message = "must be a string or an array of strings (RFC 7519)";
+			context.addIssue({ code: "custom", path: ["aud"], message });
+		}
 		for (const name of times) {
 			if (!Object.hasOwn(claims, name) || typeof claims[name] === "number") continue;
 			const message = "must be a number of seconds since 1970 (RFC 7519)";

@@ -39,9 +39,14 @@ export function refuseJwk(jwk: Jwk, kind: JwkKind): Err<Failure> | null {
 	return allowed ? null : refuseKey(`The JWK's "key_ops" must list "${operation}".`);
 }
 
-/** Whether the JWK holds a private or symmetric key. */
+const secretMembers = ["d", "k"];
+/** Each of them gives the key away; all of them are members of an RSA key alone. */
+const rsaSecretMembers = ["d", "p", "q", "dp", "dq", "qi"];
+
+/** Whether the JWK holds a private or symmetric key, or a part of one. */
 export function hasSecret(jwk: Jwk): boolean {
-	return jwk.d !== undefined || jwk.k !== undefined;
+	const members = jwk.kty === "RSA" ? rsaSecretMembers : secretMembers;
+	return members.some((member) => jwk[member] !== undefined);
 }
 
 /** A member of a fixed length. */

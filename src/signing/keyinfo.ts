@@ -15,22 +15,26 @@ export interface KeyInfo {
 	readonly publicKey: Bytes | null;
 }
 
-const accepted = "Accepted are a JWK, PKCS#8 (PRIVATE KEY) and SPKI (PUBLIC KEY) in PEM";
-
-const conversion = "Convert it with: openssl pkcs8 -topk8 -nocrypt -in FILE";
+const accepted =
+	"Accepted are a JWK, SPKI (PUBLIC KEY) in PEM and, for an import, PKCS#8 (PRIVATE KEY) in PEM";
 
 const isRead = (label: string) => label === "PRIVATE KEY" || label === "PUBLIC KEY";
 
-/** Labels that are often tried; others are not named in a message, since a caller wrote them. */
-const knownLabels = new Set([
-	"CERTIFICATE",
-	"DSA PRIVATE KEY",
-	"EC PARAMETERS",
-	"EC PRIVATE KEY",
-	"ENCRYPTED PRIVATE KEY",
-	"OPENSSH PRIVATE KEY",
-	"RSA PRIVATE KEY",
-	"RSA PUBLIC KEY",
+const toPkcs8 = "openssl pkcs8 -topk8 -nocrypt";
+
+/**
+ * Labels that are often tried, and what makes one that is read of them, where one command does; others are not
+ * named in a message, since a caller wrote them.
+ */
+const knownLabels = new Map([
+	["CERTIFICATE", "openssl x509 -pubkey -noout"],
+	["DSA PRIVATE KEY", null],
+	["EC PARAMETERS", null],
+	["EC PRIVATE KEY", toPkcs8],
+	["ENCRYPTED PRIVATE KEY", toPkcs8],
+	["OPENSSH PRIVATE KEY", null],
+	["RSA PRIVATE KEY", toPkcs8],
+	["RSA PUBLIC KEY", "openssl rsa -RSAPublicKey_in -pubout"],
 ]);
 
 /** Every "no" to key material. The detail never quotes the material. */
@@ -40,6 +44,10 @@ export function refuseKey(detail: string): Err<Failure> {
 
 export function refusePair(): Err<Failure> {
 	return refuseKey("The private and the public half do not belong together.");
+}
+
+export function isPrivatePem(text: string): boolean {
+	return /-----BEGIN [A-Z0-9 ]{0,33}PRIVATE KEY-----/.test(text);
 }
 
 /** One PEM block (RFC 7468) of a private or public key; explanations around it are not read. */
@@ -56,7 +64,8 @@ export function readPem(text: string): Result<KeyInfo, Failure> {
 		.findLast((label) => !isRead(label));
 	if (strange !== undefined) {
 		const found = knownLabels.has(strange) ? `"${strange}"` : "another kind of PEM";
-		const advice = strange.endsWith("PRIVATE KEY") ? ` ${conversion}` : "";
+		const command = knownLabels.get(strange);
+		const advice = command ? ` Convert it with: ${command} -in FILE` : "";
 		return refuseKey(`The PEM is ${found}. ${accepted}, not encrypted.${advice}`);
 	}
 	if (others.length > 0) return refuseKey("The PEM must be one block; it has several.");

@@ -37,6 +37,10 @@ const publicExponent = Uint8Array.of(1, 0, 1);
 /** The only two that WebCrypto takes in Workers: 3 and 65537. */
 const acceptedExponents = ["Aw", "AQAB"];
 const [defaultModulusLength] = rsaModulusLengths;
+/** By how many bits a prime may be shorter than half of the modulus. */
+const primeBitsShort = 8;
+/** The primes differ within as many of their highest bits. */
+const primeBitsNear = 100;
 const probe = utf8("pairwise consistency");
 
 /** RSA signatures with SHA-256: PKCS #1 v1.5 (RFC 7518 section 3.3) or PSS (section 3.5). */
@@ -72,8 +76,11 @@ export function rsa({ name, scheme, operation }: Rsa): Algorithm {
 			if (!publicKey) return refuseKey("The public key is not an RSA key.");
 			if (members.value.d === undefined) return ok({ secret: null, publicJwk });
 			const privateJwk = { kty: "RSA", ...members.value };
-			const privateKey =
-				fitTogether(members.value) && (await tryImportJwk(privateJwk, parameters, "sign"));
+			const areFit = fitTogether(members.value);
+			if (areFit && !areApart(members.value)) {
+				return refuseKey("The primes of an RSA key must be of half its length, and far apart.");
+			}
+			const privateKey = areFit && (await tryImportJwk(privateJwk, parameters, "sign"));
 			const secret = privateKey && (await exportBytes("pkcs8", privateKey));
 			// What is stored signs, and not what was sent.
 			const stored = secret && (await tryImport("pkcs8", secret, parameters, "sign"));
@@ -114,7 +121,8 @@ async function materialOf(privateKey: CryptoKey): Promise<KeyMaterial> {
 function readJwk(jwk: Jwk, kind: JwkKind): Result<Members, Failure> {
 	const refused = refuseJwk(jwk, kind);
 	if (refused) return refused;
-	if (jwk.oth !== undefined)
+	const { oth = [] } = jwk;
+	if (!Array.isArray(oth) || oth.length > 0)
 		return refuseKey("An RSA key of more than two primes is not supported.");
 	const numbers: Record<string, Bytes> = {};
 	for (const member of hasSecret(jwk) ? privateMembers : publicMembers) {
@@ -180,6 +188,18 @@ function fitTogether(members: Members): boolean {
 	if (p * q !== n || p === 1n || q === 1n || d >= n) return false;
 	const exponentsFit = (d * e) % (p - 1n) === 1n && (d * e) % (q - 1n) === 1n;
 	return exponentsFit && d % (p - 1n) === dp && d % (q - 1n) === dq && (qi * q) % p === 1n;
+}
+
+/**
+ * Whether the primes are as FIPS 186-5 (appendix A.1.3) has them: each of half the modulus' length, but for some bits,
+ * and not so near to each other that a root finds them. A key that anybody can factor would be published here.
+ */
+function areApart(members: Members): boolean {
+	const [n, p, q] = ([members.n, members.p, members.q] as const).map(toBigInt);
+	if (!n || !p || !q) return false;
+	const half = n.toString(2).length >> 1;
+	const [least, far] = [1n << BigInt(half - primeBitsShort), 1n << BigInt(half - primeBitsNear)];
+	return p >= least && q >= least && (p > q ? p - q : q - p) > far;
 }
 
 /** That p and q are primes too shows in a signature that verifies. */

@@ -2,6 +2,8 @@ import { type Failure, fail } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";
 import type { AlgorithmName } from "../model.ts";
 import { algorithms } from "./algorithms.ts";
+import { hasSecret } from "./jwk.ts";
+import { isPrivatePem, refuseKey } from "./keyinfo.ts";
 import { refuseInput, type VerifyRequest } from "./sign.ts";
 import { decodeSignature } from "./signature.ts";
 import type { Bytes } from "./types.ts";
@@ -27,16 +29,12 @@ export async function verifyStateless(
 	if (refusal) return refusal;
 	const bytes = decodeSignature(algorithm, signature, encoding);
 	if (!bytes.ok) return bytes;
+	const isPrivate = typeof publicKey === "string" ? isPrivatePem(publicKey) : hasSecret(publicKey);
+	if (isPrivate) return refuseKey("Send the public key; a private key must stay with its owner.");
 	const material = await algorithm.importKey(publicKey);
 	if (!material.ok) return material;
-	const { secret, publicJwk } = material.value;
-	secret?.fill(0);
-	if (secret || !publicJwk) {
-		return fail(
-			"invalid_key_material",
-			"Send the public key; a private key must stay with its owner.",
-		);
-	}
+	const { publicJwk } = material.value;
+	if (!publicJwk) throw new TypeError(`${name} has a public half`);
 	const verifier = await algorithm.verifier({ publicJwk }, input.kind);
 	return ok({ valid: await verifier(input.bytes, bytes.value), bytes: bytes.value });
 }

@@ -101,6 +101,18 @@ describe("npm run rewrap", () => {
 		await signWithAll();
 	});
 
+	it("says in a line that the database does not answer, and that it can be run again", async () => {
+		const key = newKeyEncryptionKey();
+		const environment = { DATABASE_URL: "postgres://u:p@127.0.0.1:1/x", KEY_ENCRYPTION_KEYS: key };
+		const failed = await run(
+			join(project, "node_modules", ".bin", "node"),
+			[join(project, "local", "rewrap.ts")],
+			{ cwd: project, env: { ...process.env, ...environment } },
+		).catch((error: { code: number; stderr: string }) => error);
+		expect(failed).toMatchObject({ code: 1 });
+		expect(failed.stderr).toMatch(/^edgesign: the database does not answer .*run it again.*\n$/);
+	});
+
 	it("names what does not open, changes nothing of it, and exits 1", async () => {
 		const before = await sealedUnder();
 		await restartWith(() => `third-${newKeyEncryptionKey()}\n`);

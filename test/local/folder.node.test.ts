@@ -1,4 +1,12 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+	chmodSync,
+	mkdtempSync,
+	readdirSync,
+	readFileSync,
+	rmSync,
+	statSync,
+	writeFileSync,
+} from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -10,6 +18,7 @@ import {
 	newKeyEncryptionKey,
 	openDataFolder,
 	storageOf,
+	writePrivateFile,
 } from "../../local/folder.ts";
 import { runCommand } from "../support/node/processes.ts";
 
@@ -127,4 +136,12 @@ test("a token file that holds something else is refused without a copy of it", a
 	const refusal = adminToken(folder, "main");
 	await expect(refusal).rejects.toThrow(`${folder.tokenFile} does not hold a token`);
 	await expect(refusal).rejects.not.toThrow("tooshort");
+});
+
+test("a file that can not be written is named, and leaves no draft beside it", async () => {
+	await mkdir(join(folder.path, "taken", "by a folder"), { recursive: true });
+	const before = readdirSync(folder.path);
+	const file = join(folder.path, "taken");
+	await expect(writePrivateFile(file, "text")).rejects.toThrow(`${file} can not be written: E`);
+	expect(readdirSync(folder.path)).toEqual(before);
 });

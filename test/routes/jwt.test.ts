@@ -230,6 +230,32 @@ describe("claims", () => {
 	});
 });
 
+describe("the names in a JWT", () => {
+	it.each([
+		["iss", [1]],
+		["sub", 5],
+		["sub", null],
+		["jti", {}],
+		["aud", {}],
+		["aud", null],
+		["aud", ["a", 1]],
+		["aud", [["a"]]],
+	])("are no %s of %j (RFC 7519 section 4.1)", async (name, value) => {
+		const answer = await jwt({ claims: { [name]: value } });
+		expectProblem(answer, 400, "invalid_request", {
+			pointer: `/claims/${name}`,
+			says: ["RFC 7519"],
+		});
+	});
+
+	it("are texts, and an aud is one or several", async () => {
+		const names = { iss: "https://a", sub: "b", jti: "" };
+		for (const aud of ["c", ["c", "d"], []]) {
+			expect((await jwt({ claims: { ...names, aud } })).status).toBe(200);
+		}
+	});
+});
+
 describe("the times of a JWT", () => {
 	it("are iat, now in whole seconds, and no exp", async () => {
 		const before = now();

@@ -36,6 +36,40 @@ const curveOf: Partial<Record<AlgorithmName, keyof typeof curves>> = {
 const elliptic = everyAlgorithm.filter(({ name }) => name in curveOf);
 const rsas = [algorithms.RS256, algorithms.PS256];
 
+/** A prime of 1,024 bits; with 2^900 and the step it is another. */
+const nearPrime = BigInt(
+	`0xed8a8abd69806ff48e8ce54abb3fcdcacec9856e6a84c0ee9e380d71d30ff3fc9aad912649698915e84600` +
+		`da32cf121ee831a4fe5120b3fea35953155fbca31695deabe34b222ba2f8f897a638c133daf9f5355c56bd` +
+		`e18cd2b86395443728f8e86cdc913eefbe96decd392fb2813e83118469464dd141fd0e0ed6254d2b2a2b`,
+);
+const nearPrimeStep = 92n;
+
+async function primesOf(algorithm: Algorithm, modulusLength: number) {
+	const jwk = await privateJwkOf(algorithm, await algorithm.generate(modulusLength));
+	const number = (name: string) => BigInt(`0x${toHex(member(jwk, name))}`);
+	return { n: number("n"), p: number("p"), q: number("q") };
+}
+
+/** The numbers of RFC 8017 section 3.2 for two primes, with the exponent 65537. */
+function fromPrimes(p: bigint, q: bigint) {
+	const d = inverse(65_537n, (p - 1n) * (q - 1n));
+	return { n: p * q, e: 65_537n, d, p, q, dp: d % (p - 1n), dq: d % (q - 1n), qi: inverse(q, p) };
+}
+
+function inverse(of: bigint, modulus: bigint): bigint {
+	let [a, b, x, y] = [of % modulus, modulus, 1n, 0n];
+	while (b !== 0n) [a, b, x, y] = [b, a % b, y, x - (a / b) * y];
+	return ((x % modulus) + modulus) % modulus;
+}
+
+function toRsaJwk(numbers: ReturnType<typeof fromPrimes>): Jwk {
+	const members = Object.entries(numbers).map(([name, number]) => {
+		const hex = number.toString(16);
+		return [name, toBase64Url(fromHex(hex.padStart(hex.length + (hex.length % 2), "0")))];
+	});
+	return { kty: "RSA", ...Object.fromEntries(members) };
+}
+
 function curveFor(algorithm: Algorithm) {
 	return curves[curveOf[algorithm.name] ?? "P-256"];
 }
@@ -158,7 +192,10 @@ describe("PEM", () => {
 		["EC PRIVATE KEY", '"EC PRIVATE KEY"'],
 		["ENCRYPTED PRIVATE KEY", '"ENCRYPTED PRIVATE KEY"'],
 		["CERTIFICATE", '"CERTIFICATE"'],
-		["EC PRIVATE KEY", "openssl pkcs8 -topk8 -nocrypt"],
+		["EC PRIVATE KEY", "openssl pkcs8 -topk8 -nocrypt -in"],
+		["CERTIFICATE", "openssl x509 -pubkey -noout -in"],
+		["RSA PUBLIC KEY", "openssl rsa -RSAPublicKey_in -pubout -in"],
+		["OPENSSH PRIVATE KEY", '"OPENSSH PRIVATE KEY"'],
 		["SECRET SAUCE", "another kind of PEM"],
 	])("labelled %s is refused, and what is taken is said", async (label, found) => {
 		const detail = await refusal(algorithms.ES256, pem(label, new Uint8Array(20)));
@@ -401,7 +438,29 @@ describe.each(rsas)("an RSA key of $name", (algorithm) => {
 			const { [name]: _left, ...rest } = jwk;
 			expect(await refusal(algorithm, rest)).toContain(`"${name}"`);
 		}
-		expect(await refusal(algorithm, { ...jwk, oth: [] })).toContain("two primes");
+		expect(await refusal(algorithm, { ...jwk, oth: [{}] })).toContain("two primes");
+		expect(await refusal(algorithm, { ...jwk, oth: "" })).toContain("two primes");
+		expect((await algorithm.importKey({ ...jwk, oth: [] })).ok).toBe(true);
+	});
+
+	it("is no public one where a part of the private one is left in it", async () => {
+		const { d: _, ...rest } = await privateJwkOf(algorithm, await keyOf(algorithm));
+		expect(await refusal(algorithm, rest)).toContain('"d"');
+	});
+
+	it("must have primes of half its length", async () => {
+		const { n: _, ...two } = await primesOf(algorithm, 2048);
+		const four = await primesOf(algorithm, 4096);
+		const uneven = fromPrimes(four.p, two.p);
+		expect(uneven.n.toString(2).length).toBeGreaterThan(3000);
+		expect(await refusal(algorithm, toRsaJwk(uneven))).toContain("half its length");
+	});
+
+	it("must have primes that are far apart, or Fermat's method finds them", async () => {
+		const near = toRsaJwk(fromPrimes(nearPrime, nearPrime + (1n << 900n) + nearPrimeStep));
+		expect(await refusal(algorithm, near)).toContain("far apart");
+		const { p, q } = await primesOf(algorithm, 2048);
+		expect((await algorithm.importKey(toRsaJwk(fromPrimes(p, q)))).ok).toBe(true);
 	});
 
 	it("must have an exponent that can be kept: below the modulus (RFC 8017 section 3.2)", async () => {
