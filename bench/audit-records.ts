@@ -2,7 +2,7 @@ import pg from "pg";
 import type { LinkedRecord } from "../src/audit/block.ts";
 import { type ChainHead, type ChainName, chainStart, leafOf, linked } from "../src/audit/chain.ts";
 import { packRecords } from "../src/audit/pack.ts";
-import { encodeAppend, firstId, splitAppend } from "../src/audit/record.ts";
+import { encodeAppend, firstRecordId, splitAppend } from "../src/audit/record.ts";
 import { insertEvents } from "../src/db/audit-events.ts";
 import type { Database } from "../src/db/client.ts";
 
@@ -154,7 +154,7 @@ class Chain {
 			algorithm: deed.action === "createToken" ? "" : "Ed25519",
 		};
 		const head = {
-			id: firstId(random.uuid(time)),
+			id: firstRecordId(random.uuid(time)),
 			requestId: random.uuid(time),
 			tenant: this.name.tenant,
 			tokenId: this.#tokens[who] ?? null,

@@ -10,7 +10,7 @@ import type { RecordQuery, RecordSlice } from "../src/audit/source.ts";
 import { createDatabase, type Database } from "../src/db/client.ts";
 import { connectPool } from "../src/db/pooled.ts";
 import { observed } from "../src/db/statistics.ts";
-import { type Config, type Env, readConfig } from "../src/env.ts";
+import { type Config, type Env, readEnvironment } from "../src/env.ts";
 import { concat } from "../src/lib/bytes.ts";
 import { systemClock } from "../src/lib/clock.ts";
 import { systemRandom } from "../src/lib/random.ts";
@@ -74,7 +74,7 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 
 	constructor(context: DurableObjectState, env: Env) {
 		super(context, env);
-		this.#config = readConfig(env);
+		this.#config = readEnvironment(env);
 		this.#log = createLog(this.#config.logLevel);
 		const parts = { clock: systemClock, random: systemRandom, log: this.#log };
 		const [few, many] = [createDatabase(this.#config), connectPool(this.#config, parts)];

@@ -6,7 +6,7 @@ import type { ProbeRpc } from "../src/benchmark/probe.ts";
 import { createTarget } from "../src/benchmark/target.ts";
 import { createRedis } from "../src/cache/connection.ts";
 import { createDatabase } from "../src/db/client.ts";
-import { type Env, readConfig } from "../src/env.ts";
+import { type Env, readEnvironment } from "../src/env.ts";
 import { systemClock } from "../src/lib/clock.ts";
 import { systemRandom } from "../src/lib/random.ts";
 import { createCoordinators } from "../src/ratelimit/coordinator.ts";
@@ -23,7 +23,7 @@ export class Benchmark extends DurableObject<Env> implements BenchmarkRpc {
 	}
 
 	#target() {
-		const config = readConfig(this.env);
+		const config = readEnvironment(this.env);
 		// Every export of the worker has a binding here, whose type only its main module knows.
 		const { Probe: probe } = this.ctx.exports as unknown as { readonly Probe: ProbeRpc };
 		return createTarget({

@@ -1,12 +1,12 @@
 import { DurableObject } from "cloudflare:workers";
 import { connectRedisStore } from "../src/cache/redis.ts";
-import { readConfig as readTenantConfig } from "../src/config/config.ts";
+import { readConfig } from "../src/config/config.ts";
 import { storedConfig, type TenantConfig } from "../src/config/schema.ts";
 import { type LoadAsk, Loader, type LoadReply } from "../src/coordination/loader.ts";
 import { createDatabase, type Database } from "../src/db/client.ts";
 import { observed } from "../src/db/statistics.ts";
 import { tenantExists } from "../src/db/tenants.ts";
-import { type Env, readConfig } from "../src/env.ts";
+import { type Env, readEnvironment } from "../src/env.ts";
 import { type Clock, steadyClock, systemClock } from "../src/lib/clock.ts";
 import { systemRandom } from "../src/lib/random.ts";
 import { uuidv7 } from "../src/lib/uuid.ts";
@@ -15,7 +15,7 @@ import { createLog } from "../src/observe/log.ts";
 import {
 	type ChainPlace,
 	type CoordinatorRpc,
-	coordinatorName,
+	createCoordinators,
 } from "../src/ratelimit/coordinator.ts";
 import { Ledger, type StoredBucket } from "../src/ratelimit/ledger.ts";
 import type { Confirmation, LeaseAnswer, LeaseAsk } from "../src/ratelimit/messages.ts";
@@ -62,7 +62,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		const from = this.#hasTables() ? this.#latestStored() : 0;
 		this.#ahead = from === 0 ? 0 : Number(this.#kept("ahead") ?? 0);
 		this.#clock = steadyClock(systemClock, { from, ahead: this.#ahead });
-		const config = readConfig(env);
+		const config = readEnvironment(env);
 		this.#db = observed(createDatabase(config), this.#clock, createLog(config.logLevel));
 		this.#loader = new Loader({
 			db: this.#db,
@@ -172,9 +172,9 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 	}
 
 	/** Answers the new epoch, with the newest configuration where that has changed. All of it or nothing. */
-	async #moveOn(tenant: string, changes: readonly string[], readConfig: boolean): Promise<number> {
+	async #moveOn(tenant: string, changes: readonly string[], isConfig: boolean): Promise<number> {
 		const nth = ++this.#readsBegun;
-		const read = readConfig ? await readTenantConfig(this.#db, tenant) : null;
+		const read = isConfig ? await readConfig(this.#db, tenant) : null;
 		const before = this.#tenancy;
 		if (!before) throw new Error("the coordinator has no tenancy");
 		// Which is newer is told by when it was read: a database that was restored counts versions anew.
@@ -226,7 +226,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 			return { epoch: Number(this.#kept("epoch")), configVersion, config };
 		}
 		if (!(await tenantExists(this.#db, tenant))) return null;
-		const { version: configVersion, config } = await readTenantConfig(this.#db, tenant);
+		const { version: configVersion, config } = await readConfig(this.#db, tenant);
 		// Not from one: should the storage ever be lost, epochs still only grow.
 		const tenancy = { epoch: this.#clock(), configVersion, config };
 		this.#createTables();
@@ -237,12 +237,9 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 	/** From shard 0, for as long as a lease: what this shard grants ends with it. */
 	async #borrow(tenant: string): Promise<Tenancy | null> {
 		const askedAt = this.#clock();
-		const first = this.env.COORDINATOR.getByName(coordinatorName(tenant, 0));
 		const known = this.#tenancy;
-		const answer = await (first as unknown as CoordinatorRpc).term(
-			tenant,
-			known?.configVersion ?? -1,
-		);
+		const first = createCoordinators(this.env.COORDINATOR);
+		const answer = await first.term(tenant, known?.configVersion ?? -1);
 		if (answer.kind !== "lease") return null;
 		const config = answer.config ?? known?.config;
 		if (!config) throw new Error("shard 0 did not send the configuration");

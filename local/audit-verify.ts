@@ -16,6 +16,8 @@ import { inOneLine, Problem, runCommand } from "./problem.ts";
 import { progressBar, showProgress } from "./progress.ts";
 
 const findingsShown = 100;
+/** Until an answer begins. */
+const answerTimeoutMs = 60_000;
 
 /** Checks an export of the audit log, or the proof of a record, with nothing but the public key. */
 async function main(args: string[]): Promise<void> {
@@ -281,7 +283,11 @@ async function open(
 /** The bearer token comes by EDGESIGN_TOKEN, for it must not stand in a command line; the keys are anybody's. */
 async function request(url: string, token: string | null): Promise<Response> {
 	const headers: Record<string, string> = token ? { Authorization: `Bearer ${token}` } : {};
-	const answer = await fetch(url, { headers }).catch(() => unreadable(url));
+	const late = new AbortController();
+	const timer = setTimeout(() => late.abort(), answerTimeoutMs);
+	const answer = await fetch(url, { headers, signal: late.signal })
+		.catch(() => unreadable(url))
+		.finally(() => clearTimeout(timer)); // what it answers may take as long as it is
 	if (!answer.ok) throw new Problem(`${url} answered ${answer.status}; is EDGESIGN_TOKEN set?`);
 	return answer;
 }

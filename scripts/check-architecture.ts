@@ -19,10 +19,7 @@ const domains = [
 	"jobs",
 	"observe",
 	"ratelimit",
-	"scaling",
 	"signing",
-	"threat",
-	"tuning",
 ];
 
 /** What every layer stands on. `env` is here for its type: only index, app and services read it. */

@@ -68,8 +68,8 @@ export interface ArchiveConfig extends CommonConfig {
 
 const postgresProtocols = ["postgres:", "postgresql:"];
 
-/** Reads and checks the environment. Called once per isolate. */
-export function readConfig(env: Env): Config {
+/** Reads and checks the environment. */
+export function readEnvironment(env: Env): Config {
 	return {
 		...readCommon(env),
 		replicaUrl: env.DATABASE_REPLICA_URL

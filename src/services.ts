@@ -16,7 +16,7 @@ import { createReads, type Reads } from "./coordination/reads.ts";
 import { createDatabase, type Database } from "./db/client.ts";
 import { withReplica } from "./db/replica.ts";
 import { observed } from "./db/statistics.ts";
-import { type Config, type Env, readConfig } from "./env.ts";
+import { type Config, type Env, readEnvironment } from "./env.ts";
 import type { EntryObject, EntryObjects } from "./idempotency/entry.ts";
 import { createEntrySeals, type EntrySeals } from "./idempotency/seal.ts";
 import { type Clock, steadyClock, systemClock } from "./lib/clock.ts";
@@ -122,7 +122,7 @@ export function createServices(
 	clock: Clock = systemClock,
 	random: Random = systemRandom,
 ): Services {
-	const config = readConfig(env);
+	const config = readEnvironment(env);
 	const coordinator = createCoordinators(env.COORDINATOR);
 	const steady = steadyClock(clock, steadiness);
 	const shedder = new Shedder(steady, random);

@@ -1,6 +1,6 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
-import { type Env, readArchiveConfig, readConfig } from "../src/env.ts";
+import { type Env, readArchiveConfig, readEnvironment } from "../src/env.ts";
 import { toBase64, toBase64Url } from "../src/lib/bytes.ts";
 import { ConfigError, parseKeyEncryptionKeys } from "../src/lib/keks.ts";
 
@@ -31,9 +31,9 @@ function refusalOf(read: () => unknown): string {
 	throw new Error("it was taken");
 }
 
-describe("readConfig", () => {
+describe("readEnvironment", () => {
 	it("reads what is there, and has defaults for the rest", () => {
-		expect(readConfig(whole)).toEqual({
+		expect(readEnvironment(whole)).toEqual({
 			databaseUrl: whole.DATABASE_URL,
 			replicaUrl: null,
 			neonGateway: null,
@@ -48,15 +48,20 @@ describe("readConfig", () => {
 	});
 
 	it("takes the address of a gateway, and a level of the log", () => {
-		const config = readConfig({ ...whole, NEON_GATEWAY: "http://127.0.0.1:5", LOG_LEVEL: "error" });
+		const config = readEnvironment({
+			...whole,
+			NEON_GATEWAY: "http://127.0.0.1:5",
+			LOG_LEVEL: "error",
+		});
 		expect([config.neonGateway, config.logLevel]).toEqual(["http://127.0.0.1:5", "error"]);
-		expect(readConfig({ ...whole, DATABASE_URL: "postgresql://u:p@h/d" }).databaseUrl).toBe(
+		expect(readEnvironment({ ...whole, DATABASE_URL: "postgresql://u:p@h/d" }).databaseUrl).toBe(
 			"postgresql://u:p@h/d",
 		);
 	});
 
 	it("takes the address of a read replica, and refuses what is none", () => {
-		const at = (DATABASE_REPLICA_URL: string) => readConfig({ ...whole, DATABASE_REPLICA_URL });
+		const at = (DATABASE_REPLICA_URL: string) =>
+			readEnvironment({ ...whole, DATABASE_REPLICA_URL });
 		expect(at("postgres://u:p@replica/d").replicaUrl).toBe("postgres://u:p@replica/d");
 		expect(refusalOf(() => at("replica.example"))).toBe(
 			"DATABASE_REPLICA_URL must be a URL that begins with postgres: or postgresql:",
@@ -64,7 +69,7 @@ describe("readConfig", () => {
 	});
 
 	it("is what the tests run with", () => {
-		expect(readConfig(env).neonGateway).toBe(env.NEON_GATEWAY);
+		expect(readEnvironment(env).neonGateway).toBe(env.NEON_GATEWAY);
 	});
 
 	const required = [
@@ -76,7 +81,7 @@ describe("readConfig", () => {
 	it.each(required)("names %s when it is not set or empty", (name) => {
 		const { [name]: _, ...rest } = whole;
 		for (const given of [rest, { ...rest, [name]: "" }]) {
-			expect(refusalOf(() => readConfig(given as Env))).toBe(`${name} is not set`);
+			expect(refusalOf(() => readEnvironment(given as Env))).toBe(`${name} is not set`);
 		}
 	});
 
@@ -87,7 +92,7 @@ describe("readConfig", () => {
 		["NEON_GATEWAY", "ftp://hunter2", "http:"],
 		["LOG_LEVEL", "hunter2", "debug"],
 	])("refuses %s as %s by its rule, without the value", (name, value, rule) => {
-		const message = refusalOf(() => readConfig({ ...whole, [name]: value }));
+		const message = refusalOf(() => readEnvironment({ ...whole, [name]: value }));
 		expect(message).toContain(name);
 		expect(message).toContain(rule);
 		expect(message).not.toContain("hunter2");

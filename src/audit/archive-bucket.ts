@@ -50,6 +50,7 @@ export async function bytesIn(bucket: Archive, key: string): Promise<ArrayBuffer
 }
 
 function answered<T>(call: Promise<T>): Promise<T> {
-	const late = () => new ArchiveUnavailable(`no answer in ${limits.archiveTimeoutMs} ms`);
-	return within(call, limits.archiveTimeoutMs, late);
+	return within(call, limits.archiveTimeoutMs, () => {
+		throw new ArchiveUnavailable(`no answer in ${limits.archiveTimeoutMs} ms`);
+	});
 }

@@ -127,7 +127,9 @@ export function openCold(binding: ColdLogRpc): OpenCold {
 }
 
 async function answered<T>(call: Promise<T>): Promise<T> {
-	const late = () => new Error(`no answer in ${limits.auditColdTimeoutMs} ms`);
+	const late = () => {
+		throw new Error(`no answer in ${limits.auditColdTimeoutMs} ms`);
+	};
 	try {
 		return await within(call, limits.auditColdTimeoutMs, late);
 	} catch (error) {

@@ -1,4 +1,5 @@
 import { sleep } from "../lib/sleep.ts";
+import { within } from "../lib/within.ts";
 import { limits } from "../limits.ts";
 import { joinAppends } from "./block.ts";
 import type { ChainHead, ChainMark, ChainName } from "./chain.ts";
@@ -129,17 +130,13 @@ export function createAuditLogs(
 
 /** The value, or AuditUnavailable: never a call that is waited for without an end. */
 export async function inTime<T>(call: Promise<T>): Promise<T> {
-	let timer: ReturnType<typeof setTimeout> | null = null;
-	const late = new Promise<never>((_, reject) => {
-		const error = new AuditUnavailable(`no answer in ${limits.auditTimeoutMs} ms`);
-		timer = setTimeout(() => reject(error), limits.auditTimeoutMs);
-	});
+	const late = () => {
+		throw new AuditUnavailable(`no answer in ${limits.auditTimeoutMs} ms`);
+	};
 	try {
-		return await Promise.race([call, late]);
+		return await within(call, limits.auditTimeoutMs, late);
 	} catch (error) {
 		if (error instanceof AuditUnavailable) throw error;
 		throw new AuditUnavailable(error instanceof Error ? error.name : "unknown");
-	} finally {
-		clearTimeout(timer);
 	}
 }

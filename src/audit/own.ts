@@ -2,7 +2,7 @@ import type { OutboxNote } from "../db/audit-outbox.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import { uuidv7 } from "../lib/uuid.ts";
-import { firstId, timeOf } from "./record.ts";
+import { firstRecordId, timeOf } from "./record.ts";
 import { regionOf } from "./region.ts";
 
 /**
@@ -22,7 +22,7 @@ export function ownNote(
 	tenant: string,
 	action: OwnAction,
 ): OutboxNote {
-	const id = firstId(uuidv7(clock, random));
+	const id = firstRecordId(uuidv7(clock, random));
 	return {
 		id,
 		at: timeOf({ id }),

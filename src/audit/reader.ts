@@ -2,7 +2,7 @@ import { storedChains } from "../db/audit-reads.ts";
 import type { Database } from "../db/client.ts";
 import { limits } from "../limits.ts";
 import type { createCoordinators } from "../ratelimit/coordinator.ts";
-import type { ChainMark, ChainName } from "./chain.ts";
+import type { ChainHead, ChainMark, ChainName } from "./chain.ts";
 import type { ChainHeads } from "./checkpoint.ts";
 import { type AuditLogRpc, inTime, placeNamed } from "./log.ts";
 import { atOnce, inOrder } from "./merge.ts";
@@ -54,7 +54,13 @@ export function createAuditReader({ namespace, coordinator, db }: AuditPlaces): 
 		movedOf: (further) => inOrder([storedRecords(db), further]),
 		async headsOf(tenant) {
 			const { ids, places } = await chainsOf(tenant);
-			const all = await Promise.all(places.map((place) => answered(() => objectAt(place).head())));
+			const all: (ChainName & ChainHead)[] = [];
+			for (let from = 0; from < places.length; from += limits.auditObjectsAtOnce) {
+				const some = places.slice(from, from + limits.auditObjectsAtOnce);
+				all.push(
+					...(await Promise.all(some.map((place) => answered(() => objectAt(place).head())))),
+				);
+			}
 			const present = new Set(all.map(({ id }) => id));
 			const ended = ids.filter((id) => !present.has(id)).sort();
 			const heads = all.filter(({ sequence }) => sequence > 0);

@@ -6,7 +6,7 @@ type Bytes = Uint8Array<ArrayBuffer>;
 
 /** What all records of a request have in common. */
 export interface RecordHead {
-	/** UUIDv7 of the record number 0: when it was done is in it. From newRecordId. */
+	/** UUIDv7 of the record number 0: when it was done is in it. From firstRecordId. */
 	readonly id: string;
 	readonly requestId: string;
 	readonly tenant: string;
@@ -199,7 +199,7 @@ const numberAt = 15;
 const numberDigits = 3;
 
 /** A new id for the record number 0 out of a UUIDv7. */
-export function firstId(uuid: string): string {
+export function firstRecordId(uuid: string): string {
 	return numberedId(uuid, 0);
 }
 
@@ -220,7 +220,10 @@ export function canonicalRecord(record: AuditRecord): EncodedRecord {
 	const writer = new Writer(itemCapacity);
 	writeItem(writer, record);
 	return {
-		head: encodeHead({ id: firstId(record.id), requestId }, rememberedBytes(record, ofRecords)),
+		head: encodeHead(
+			{ id: firstRecordId(record.id), requestId },
+			rememberedBytes(record, ofRecords),
+		),
 		item: writer.done(),
 	};
 }

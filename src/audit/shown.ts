@@ -1,9 +1,7 @@
 import { toBase64 } from "../lib/bytes.ts";
+import { tokenParts } from "../ratelimit/policy.ts";
 import { timeOf } from "./record.ts";
 import type { RecordFilter, SourcedRecord } from "./source.ts";
-
-/** Hundredths of a token in one. */
-const partsPerToken = 100;
 
 /** A record as it is told: in the API, in an export, and to whoever verifies one. */
 export function showRecord({ record, chain, sequence, link }: SourcedRecord) {
@@ -23,7 +21,7 @@ export function showRecord({ record, chain, sequence, link }: SourcedRecord) {
 		address: record.address === "" ? null : record.address,
 		input: inputKind && input ? { kind: inputKind, sha256: toBase64(input) } : null,
 		signatureSha256: signature && toBase64(signature),
-		cost: record.cost / partsPerToken,
+		cost: record.cost / tokenParts,
 		outcome: record.outcome,
 		chain,
 		sequence,

@@ -105,7 +105,9 @@ async function memory(subject: Subject, unreachable: FigureName[]): Promise<numb
 }
 
 function inTime<T>(call: Promise<T>): Promise<T> {
-	return within(call, limits.benchmarkCallMs, () => new Error("no answer in time"));
+	return within(call, limits.benchmarkCallMs, () => {
+		throw new Error("no answer in time");
+	});
 }
 
 /** One after the other: what is measured at the same time measures itself. */

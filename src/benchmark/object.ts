@@ -28,7 +28,9 @@ export function createBenchmarks(namespace: DurableObjectNamespace): Benchmarks 
 		async measure() {
 			// The binding does not know its class.
 			const object = namespace.getByName("service") as unknown as BenchmarkRpc;
-			const late = () => new Error("no answer in time");
+			const late = () => {
+				throw new Error("no answer in time");
+			};
 			try {
 				return await within(object.measure(), limits.benchmarkTimeoutMs, late);
 			} catch (error) {

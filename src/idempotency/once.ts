@@ -3,6 +3,7 @@ import { isShut, shutEarlier, withEffect } from "../db/effects.ts";
 import { type ErrorCode, errorTable, type Failure, fail } from "../errors.ts";
 import type { Random } from "../lib/random.ts";
 import { err, ok, type Result } from "../lib/result.ts";
+import { within } from "../lib/within.ts";
 import { limits } from "../limits.ts";
 import { decodeOutcome, encodeOutcome, type Outcome } from "./answer.ts";
 import {
@@ -184,16 +185,12 @@ function full() {
 
 /** What the object answers, within its time. */
 async function answered<T>(asked: Promise<T>): Promise<T> {
-	let timer: ReturnType<typeof setTimeout> | null = null;
-	const late = new Promise<never>((_, reject) => {
-		const message = `no answer within ${limits.idempotencyTimeoutMs} ms`;
-		timer = setTimeout(() => reject(new Error(message)), limits.idempotencyTimeoutMs);
-	});
+	const late = () => {
+		throw new Error(`no answer within ${limits.idempotencyTimeoutMs} ms`);
+	};
 	try {
-		return await Promise.race([asked, late]);
+		return await within(asked, limits.idempotencyTimeoutMs, late);
 	} catch (error) {
 		throw new EntriesUnavailable(error instanceof Error ? error.message : "unknown");
-	} finally {
-		clearTimeout(timer);
 	}
 }

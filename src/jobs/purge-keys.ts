@@ -1,5 +1,5 @@
 import { ownNote } from "../audit/own.ts";
-import { firstId } from "../audit/record.ts";
+import { firstRecordId } from "../audit/record.ts";
 import { type ChangeServices, changing } from "../coordination/change.ts";
 import { dueKeys, purgeKeys } from "../db/keys.ts";
 import type { Random } from "../lib/random.ts";
@@ -33,7 +33,9 @@ async function purgeOf(services: PurgeServices, tenant: string, keys: number): P
 	const now = services.clock();
 	const sources = { clock: () => now, random: services.random };
 	const note = ownNote(sources, tenant, "keys.purge");
-	const ids = Array.from({ length: keys }, () => firstId(uuidv7(sources.clock, sources.random)));
+	const ids = Array.from({ length: keys }, () =>
+		firstRecordId(uuidv7(sources.clock, sources.random)),
+	);
 	const done = await changing(services, tenant, {}, async (db) =>
 		ok(await purgeKeys(db, tenant, { note, ids })),
 	);

@@ -1,15 +1,11 @@
-/** What a call answers, or whatever `late` makes an error of when it takes longer: never a wait without an end. */
-export async function within<T>(
-	call: Promise<T>,
-	milliseconds: number,
-	late: () => Error,
-): Promise<T> {
+/** What a call answers, or what `late` answers or throws when it takes longer: never a wait without an end. */
+export async function within<T>(call: Promise<T>, milliseconds: number, late: () => T): Promise<T> {
 	let timer: ReturnType<typeof setTimeout> | null = null;
-	const timeout = new Promise<never>((_, reject) => {
-		timer = setTimeout(() => reject(late()), milliseconds);
+	const over = new Promise<void>((resolve) => {
+		timer = setTimeout(resolve, milliseconds);
 	});
 	try {
-		return await Promise.race([call, timeout]);
+		return await Promise.race([call, over.then(late)]);
 	} finally {
 		clearTimeout(timer);
 	}

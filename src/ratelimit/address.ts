@@ -1,4 +1,5 @@
 import type { Clock } from "../lib/clock.ts";
+import { within } from "../lib/within.ts";
 import { limits } from "../limits.ts";
 import { available, type Bucket, filled, fullBucket, giveBack, take, waitMs } from "./bucket.ts";
 import type { LimitState } from "./messages.ts";
@@ -12,10 +13,12 @@ export interface AddressLimits {
 	 * Asks the platform's own limiter too, which counts the address over all isolates of a location. Unknown
 	 * where it does not answer.
 	 */
-	confirm(address: string): Promise<"yes" | "no" | "unknown">;
+	confirm(address: string): Promise<Confirmed>;
 	/** About what it holds. */
 	bytes(): number;
 }
+
+type Confirmed = "yes" | "no" | "unknown";
 
 export interface AddressSpending {
 	readonly spent: boolean;
@@ -56,19 +59,9 @@ export function createAddressLimits(platform: RateLimit, clock: Clock): AddressL
 			return bucketBytes * buckets.size;
 		},
 		async confirm(address) {
-			let timer: ReturnType<typeof setTimeout> | null = null;
-			const late = new Promise<null>((resolve) => {
-				timer = setTimeout(() => resolve(null), limits.addressTimeoutMs);
-			});
-			try {
-				const answer = await Promise.race([platform.limit({ key: address }), late]);
-				if (answer === null) return "unknown";
-				return answer.success ? "yes" : "no";
-			} catch {
-				return "unknown";
-			} finally {
-				clearTimeout(timer);
-			}
+			const ask = async () => ((await platform.limit({ key: address })).success ? "yes" : "no");
+			const unknown = () => "unknown" as const;
+			return within<Confirmed>(ask(), limits.addressTimeoutMs, unknown).catch(unknown);
 		},
 	};
 }

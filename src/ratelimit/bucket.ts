@@ -26,10 +26,6 @@ export function fullBucket(policy: BucketPolicy, now: number): Bucket {
 	return { policy, level: capacityOf(policy), at: now };
 }
 
-export function emptyBucket(policy: BucketPolicy, now: number): Bucket {
-	return { policy, level: 0, at: now };
-}
-
 /**
  * The bucket as time has filled it. `heldTokens` are with somebody who may still spend them: they
  * count as if they lay in it, so that the bucket and they together are never more than its size.

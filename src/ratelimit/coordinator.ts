@@ -2,6 +2,7 @@ import type { TenantConfig } from "../config/schema.ts";
 import type { LoadAsk, LoadReply } from "../coordination/loader.ts";
 import { toHex, utf8 } from "../lib/bytes.ts";
 import { sha256 } from "../lib/sha256.ts";
+import { within } from "../lib/within.ts";
 import { limits } from "../limits.ts";
 import type { Confirmation, LeaseAnswer, LeaseAsk } from "./messages.ts";
 
@@ -85,19 +86,13 @@ function shardOf(holder: string, shards: number): number {
 
 /** The value, or CoordinatorUnavailable: never a call that is waited for without an end. */
 async function inTime<T>(call: Promise<T>, milliseconds: number): Promise<T> {
-	let timer: ReturnType<typeof setTimeout> | null = null;
-	const late = new Promise<never>((_, reject) => {
-		timer = setTimeout(
-			() => reject(new CoordinatorUnavailable(`no answer in ${milliseconds} ms`)),
-			milliseconds,
-		);
-	});
+	const late = () => {
+		throw new CoordinatorUnavailable(`no answer in ${milliseconds} ms`);
+	};
 	try {
-		return await Promise.race([call, late]);
+		return await within(call, milliseconds, late);
 	} catch (error) {
 		if (error instanceof CoordinatorUnavailable) throw error;
 		throw new CoordinatorUnavailable(error instanceof Error ? error.name : "unknown");
-	} finally {
-		clearTimeout(timer);
 	}
 }

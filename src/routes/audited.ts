@@ -1,7 +1,13 @@
 import { itemsOf } from "../audit/deed.ts";
 import { type AppendCall, placeOf } from "../audit/log.ts";
 import { appendOfChange } from "../audit/outbox.ts";
-import { encodeAppend, firstId, type RecordHead, type Target, timeOf } from "../audit/record.ts";
+import {
+	encodeAppend,
+	firstRecordId,
+	type RecordHead,
+	type Target,
+	timeOf,
+} from "../audit/record.ts";
 import type { Whereabouts } from "../audit/region.ts";
 import type { Caller } from "../auth/tokens.ts";
 import { type OutboxNote, withOutbox } from "../db/audit-outbox.ts";
@@ -136,7 +142,7 @@ export async function released(
 function circumstances({ services, route, raw, caller, requestId }: Witnessed) {
 	const { tenant, tokenId } = caller;
 	const head: Omit<RecordHead, "target"> = {
-		id: firstId(uuidv7(services.clock, services.random)),
+		id: firstRecordId(uuidv7(services.clock, services.random)),
 		requestId,
 		tenant,
 		tokenId,

@@ -2,6 +2,7 @@ import type * as z from "zod/mini";
 import { type ErrorCode, errorTable, type Failure, type FieldError, fail } from "../errors.ts";
 import { parseJson } from "../lib/json.ts";
 import { type Err, err, ok, type Result } from "../lib/result.ts";
+import { within } from "../lib/within.ts";
 import { limits } from "../limits.ts";
 
 /**
@@ -70,17 +71,10 @@ function noRoom() {
 }
 
 /** A body that is held back ends as a refusal; what still comes of it is not waited for. */
-async function withinTime(reading: Promise<Result<string, Failure>>) {
-	let timer: ReturnType<typeof setTimeout> | null = null;
-	const late = new Promise<Result<string, Failure>>((resolve) => {
-		const detail = `The body must be there within ${limits.bodyTimeoutMs} ms.`;
-		timer = setTimeout(() => resolve(fail("body_timeout", detail)), limits.bodyTimeoutMs);
-	});
-	try {
-		return await Promise.race([reading, late]);
-	} finally {
-		clearTimeout(timer);
-	}
+function withinTime(reading: Promise<Result<string, Failure>>) {
+	return within(reading, limits.bodyTimeoutMs, () =>
+		fail("body_timeout", `The body must be there within ${limits.bodyTimeoutMs} ms.`),
+	);
 }
 
 /** Throws where the body breaks off. */

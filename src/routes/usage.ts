@@ -3,6 +3,7 @@ import { firstId } from "../db/columns.ts";
 import { allTargets, selectUsage, type UsageRow, usedKeys } from "../db/usage.ts";
 import { ok } from "../lib/result.ts";
 import { limits } from "../limits.ts";
+import { tokenParts } from "../ratelimit/policy.ts";
 import * as schema from "../schemas/usage.ts";
 import { cutDayPage, cutPage, readDayPage, readPage } from "./pages.ts";
 import { rememberedResult } from "./results.ts";
@@ -65,7 +66,7 @@ export const listUsedKeys = route(
 
 function toUsage({ target_id, cost, ...counts }: UsageRow) {
 	const targetId = target_id === allTargets || target_id === firstId ? null : target_id;
-	return { ...counts, targetId, cost: cost / 100 };
+	return { ...counts, targetId, cost: cost / tokenParts };
 }
 
 /** For the OpenAPI document alone: the worker calls it nowhere, and is bundled without it. */

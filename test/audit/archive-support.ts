@@ -6,7 +6,7 @@ import { chainStart, leafOf, linked } from "../../src/audit/chain.ts";
 import { loadManifest, type Manifest } from "../../src/audit/manifest.ts";
 import { packRecords } from "../../src/audit/pack.ts";
 import { openParquet, readRecords } from "../../src/audit/parquet.ts";
-import { encodeAppend, firstId, numberOf, splitAppend } from "../../src/audit/record.ts";
+import { encodeAppend, firstRecordId, numberOf, splitAppend } from "../../src/audit/record.ts";
 import type { SourcedRecord } from "../../src/audit/source.ts";
 import type { TenantDay } from "../../src/db/audit-archives.ts";
 import { insertEvents } from "../../src/db/audit-events.ts";
@@ -120,7 +120,9 @@ export async function fill(
 		for (let i = shard; i < count; i += 2) {
 			const at = Date.parse(day) + Math.floor((24 * 3600 * 1000 * (i + from)) / (count + from));
 			const record = recordAt(tenant, at, i);
-			const [encoded] = splitAppend(encodeAppend({ ...record, id: firstId(record.id) }, [record]));
+			const [encoded] = splitAppend(
+				encodeAppend({ ...record, id: firstRecordId(record.id) }, [record]),
+			);
 			if (!encoded) throw new Error("nothing was encoded");
 			head = linked(head, leafOf(encoded));
 			linkedRecords.push({ ...encoded, ...head });

@@ -5,7 +5,7 @@ import { leafOf } from "../../src/audit/chain.ts";
 import { MerkleRoot } from "../../src/audit/merkle.ts";
 import { inMemory, openParquet, readRecords } from "../../src/audit/parquet.ts";
 import { encodeParquet, hasRecords } from "../../src/audit/parquet-file.ts";
-import { encodeAppend, firstId, splitAppend, timeOf } from "../../src/audit/record.ts";
+import { encodeAppend, firstRecordId, splitAppend, timeOf } from "../../src/audit/record.ts";
 import { createStatementReader } from "../../src/audit/signer.ts";
 import type { SourcedRecord } from "../../src/audit/source.ts";
 import type { TenantDay } from "../../src/db/audit-archives.ts";
@@ -90,7 +90,7 @@ describe("the archive of a day", () => {
 		}
 		const tree = new MerkleRoot();
 		for (const { record } of records) {
-			const head = { ...record, id: firstId(record.id) };
+			const head = { ...record, id: firstRecordId(record.id) };
 			for (const encoded of splitAppend(encodeAppend(head, [record]))) tree.add(leafOf(encoded));
 		}
 		expect(manifest.root).toBe(toHex(tree.root()));

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { readBacklog, type TimedBlock } from "../../src/audit/backlog.ts";
 import { buildBlock, joinAppends } from "../../src/audit/block.ts";
 import { type ChainHead, chainStart } from "../../src/audit/chain.ts";
-import { appendTime, encodeAppend, firstId, timeOf } from "../../src/audit/record.ts";
+import { appendTime, encodeAppend, firstRecordId, timeOf } from "../../src/audit/record.ts";
 import type { RecordQuery } from "../../src/audit/source.ts";
 import { unfiltered } from "../../src/audit/source.ts";
 import { systemRandom } from "../../src/lib/random.ts";
@@ -19,7 +19,7 @@ const query: RecordQuery = {
 };
 
 function appendAt(time: number) {
-	const id = firstId(uuidv7(() => time, systemRandom));
+	const id = firstRecordId(uuidv7(() => time, systemRandom));
 	const target = { id: null, name: "", version: 0, algorithm: "" };
 	const head = {
 		id,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { joinAppends } from "../../src/audit/block.ts";
 import { expireSlice } from "../../src/audit/expire.ts";
-import { decodeRecord, encodeAppend, firstId, splitAppend } from "../../src/audit/record.ts";
+import { decodeRecord, encodeAppend, firstRecordId, splitAppend } from "../../src/audit/record.ts";
 import { createStatementReader } from "../../src/audit/signer.ts";
 import { ExportVerifier, type Verdict } from "../../src/audit/verify.ts";
 import { verifyParquet } from "../../src/audit/verify-parquet.ts";
@@ -50,7 +50,7 @@ function appendAt(place: string, at: number) {
 	const [encoded] = splitAppend(newAppend(place));
 	if (!encoded) throw new Error("an append without a record");
 	const record = decodeRecord(encoded);
-	return encodeAppend({ ...record, id: firstId(uuidv7(() => at, systemRandom)) }, [record]);
+	return encodeAppend({ ...record, id: firstRecordId(uuidv7(() => at, systemRandom)) }, [record]);
 }
 
 async function exported(query = ""): Promise<string[]> {

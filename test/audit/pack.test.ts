@@ -5,7 +5,7 @@ import { packRecords } from "../../src/audit/pack.ts";
 import {
 	decodeRecord,
 	encodeAppend,
-	firstId,
+	firstRecordId,
 	type RecordHead,
 	timeOf,
 } from "../../src/audit/record.ts";
@@ -14,7 +14,7 @@ import { systemClock } from "../../src/lib/clock.ts";
 import { systemRandom } from "../../src/lib/random.ts";
 import { uuidText, uuidv7 } from "../../src/lib/uuid.ts";
 
-const newId = () => firstId(uuidv7(systemClock, systemRandom));
+const newId = () => firstRecordId(uuidv7(systemClock, systemRandom));
 const tokenId = newId();
 
 function headOf(address: string, name = "k"): RecordHead {

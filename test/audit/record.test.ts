@@ -7,7 +7,7 @@ import {
 	countRecords,
 	decodeRecord,
 	encodeAppend,
-	firstId,
+	firstRecordId,
 	type RecordHead,
 	type RecordItem,
 	splitAppend,
@@ -118,7 +118,7 @@ const digest = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => {
 	return new Uint8Array(bytes);
 });
 const heads = fc.record({
-	id: uuid.map(firstId),
+	id: uuid.map(firstRecordId),
 	requestId: uuid,
 	tenant: text,
 	tokenId: fc.option(uuid),
@@ -224,7 +224,7 @@ describe("any append", () => {
 
 	it("can not have more records than an id has numbers", () => {
 		const id = uuidv7(() => 1_700_000_000_000, systemRandom);
-		expect(timeOf({ id: firstId(id) })).toBe(1_700_000_000_000);
+		expect(timeOf({ id: firstRecordId(id) })).toBe(1_700_000_000_000);
 		const one = { inputKind: null, input: null, signature: null, cost: 0, outcome: "ok" };
 		const last = encodeAppend(head, [{ ...one, number: limits.recordsPerAppend - 1 }]);
 		expect(splitAppend(last).map(decodeRecord)[0]?.id).toBe("019aa000-1234-7fff-8abc-0123456789ab");

@@ -221,6 +221,16 @@ describe("a refusal", () => {
 		expect((await recorded()).slice(-2)).toMatchObject([refusal, refusal]);
 	});
 
+	it("for a version that may not sign any more has a record", async () => {
+		const { id, name } = await newKey(tenant);
+		await tenant.call("POST", `/v1/keys/${id}/rotate`);
+		await tenant.call("PATCH", `/v1/keys/${id}`, { json: { minSignVersion: 2 } });
+		const refused = await sign({ message: hello, version: 1 }, id);
+		expect(refused.status, refused.text).toBe(409);
+		const refusal = { action: "sign", outcome: "version_below_minimum", target: { id, name } };
+		expect((await recorded()).at(-1)).toMatchObject(refusal);
+	});
+
 	it("for a mistake in the request, or a caller whom nobody knows, has none", async () => {
 		await sign({ message: "!" });
 		await sign({ message: hello }, "nothing");

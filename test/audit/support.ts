@@ -8,7 +8,7 @@ import {
 	type AuditRecord,
 	decodeRecord,
 	encodeAppend,
-	firstId,
+	firstRecordId,
 	type RecordItem,
 	splitAppend,
 } from "../../src/audit/record.ts";
@@ -45,7 +45,7 @@ export function newAppend(
 	place: string,
 	count = 1,
 	fields: Partial<RecordItem> = {},
-	id = firstId(uuidv7(systemClock, systemRandom)),
+	id = firstRecordId(uuidv7(systemClock, systemRandom)),
 ): Bytes {
 	const head = {
 		id,
@@ -182,7 +182,7 @@ export async function breaksOf(tenant: string): Promise<string[]> {
 		return records
 			.filter((record) => record.chain === chain.id)
 			.flatMap((record) => {
-				const append = encodeAppend({ ...record, id: firstId(record.id) }, [record]);
+				const append = encodeAppend({ ...record, id: firstRecordId(record.id) }, [record]);
 				const [encoded] = splitAppend(append);
 				if (encoded) head = linked(head, leafOf(encoded));
 				const isWhole = head.sequence === record.sequence && toHex(head.link) === record.link;

@@ -127,6 +127,21 @@ describe("a coordinator in shards", () => {
 		await expect.poll(async () => (await ask(tenant, {}, 1)).ttlMs).toBeGreaterThan(0);
 	});
 
+	it("has what another one lent last counted by a fence", async () => {
+		const tenant = await newTenant();
+		await configure(tenant, two);
+		// It may have lent to this isolate, and would lend again what it has.
+		await evictDurableObject(coordinator(`${tenant.id}#1`)).catch(() => {});
+		await runInDurableObject(coordinator(tenant.id), (_, { storage }) => {
+			storage.sql.exec("delete from kept where name = 'lastLeaseAt'");
+		});
+		await ask(tenant, {}, 1);
+		const change = await coordinator(tenant.id).announce(tenant.id, "state");
+		const { oldLeasesMs } = await coordinator(tenant.id).confirm(tenant.id, change);
+		expect(oldLeasesMs).toBeGreaterThan(0);
+		expect(oldLeasesMs).toBeLessThanOrEqual(limits.leaseTtlMs + limits.leaseGraceMs);
+	});
+
 	it("hears of a new epoch within the life of a lease", async () => {
 		const tenant = await newTenant();
 		await configure(tenant, two);

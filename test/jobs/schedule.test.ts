@@ -4,6 +4,7 @@ import { schedule } from "../../src/jobs/schedule.ts";
 import type { LogEvent } from "../../src/observe/log.ts";
 import type { Services } from "../../src/services.ts";
 import { type OwnSchema, ownSchema } from "../support/schema.ts";
+import { newTenant } from "../support/tenant.ts";
 
 let schema: OwnSchema;
 beforeAll(async () => {
@@ -49,6 +50,29 @@ describe("the schedule", () => {
 				...{ action: "keys.purge", token_id: null, target_name },
 			})),
 		);
+	});
+
+	it("purges the keys of each tenant with records of its own", async () => {
+		await schema.query("delete from audit_outbox");
+		const { id: other } = await newTenant(); // which its coordinator knows
+		await schema.query("insert into tenants (id) values ($1)", [other]);
+		// In turn: whoever took those of both would take the other's first.
+		await schema.query(
+			`insert into keys (tenant_id, id, name, algorithm, has_private, state, delete_at)
+			select tenant_id, gen_random_uuid(), tenant_id || n, 'Ed25519', true, 'pending_deletion',
+				now() - make_interval(hours => 2 * n + (tenant_id = $1)::int)
+			from unnest(array['main', $1]) tenant_id, generate_series(1, 2) n`,
+			[other],
+		);
+		const { services } = logging();
+		await runScheduled(schedule, services, "* * * * *");
+		const noted = "select tenant_id, target_name from audit_outbox order by target_name";
+		const expected = [1, 2].flatMap((n) =>
+			["main", other].map((id) => ({ tenant_id: id, target_name: `${id}${n}` })),
+		);
+		const found = await schema.query(noted);
+		expect(found).toHaveLength(expected.length);
+		expect(found).toEqual(expect.arrayContaining(expected));
 	});
 
 	it("goes on with the other jobs when one fails, and logs the failure", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { defaultConfig } from "../../src/config/schema.ts";
+import { defaultConfig, tenantConfig } from "../../src/config/schema.ts";
 import { limits } from "../../src/limits.ts";
 import { LeaseBook } from "../../src/ratelimit/lease.ts";
 import type { LeaseAnswer, LeaseAsk } from "../../src/ratelimit/messages.ts";
@@ -105,6 +105,46 @@ describe("an isolate's leases", () => {
 		expect(now()).toBe("ask");
 	});
 
+	it("end by the time of their own question, though another one has renewed the lease since", async () => {
+		const { book, spend, now, pass, questions } = isolate();
+		const first = spend();
+		pass(limits.leaseFollowMs);
+		const renewed = book.term(tenant);
+		await asked(questions, 1).answer(0, { lanes: [] });
+		expect(await renewed).toMatchObject({ epoch: 7 });
+		await asked(questions, 0).answer(300);
+		expect(await first).toBe("spent");
+		expect(now()).toBe("spent");
+		pass(limits.leaseTtlMs - limits.leaseFollowMs);
+		expect(book.termNow(tenant)).toMatchObject({ epoch: 7 });
+		expect(now()).toBe("ask");
+	});
+
+	it("take nothing of an answer that one of a later epoch has overtaken", async () => {
+		const { book, spend, now, pass, questions } = isolate();
+		void spend();
+		pass(limits.leaseFollowMs);
+		const renewed = book.term(tenant);
+		await asked(questions, 1).answer(0, { lanes: [], epoch: 8, configVersion: 5 });
+		await renewed;
+		const config = tenantConfig.parse({ limits_config: { reserve_percent: 50 } });
+		await asked(questions, 0).answer(300, { epoch: 7, configVersion: 4, config });
+		expect(book.termNow(tenant)).toMatchObject({ epoch: 8, config: defaultConfig });
+		expect(now()).toBe("ask");
+	});
+
+	it("of a tenant that had to make room leave nothing behind, and take no answer any more", async () => {
+		const { book, spend, questions, forgotten } = isolate();
+		const outcomes: string[] = [];
+		void spend().then((kind) => outcomes.push(kind));
+		for (let nth = 0; nth < limits.leaseTenants; nth++) book.end(`other-${nth}`);
+		expect(forgotten).toEqual([tenant]);
+		await asked(questions, 0).answer(300);
+		expect(outcomes).toEqual([]);
+		expect(book.epochOf(tenant)).toBeNull();
+		expect(forgotten).toEqual([tenant]);
+	});
+
 	it("bring nothing once the coordinator was told that their answer can not come any more", async () => {
 		const { spend, now, wake, pass, questions } = isolate();
 		const slow = spend();
@@ -117,6 +157,9 @@ describe("an isolate's leases", () => {
 		await wake();
 		expect([await slow, await quick]).toEqual(["spent", "spent"]);
 		expect(now()).toBe("ask");
+		// Nor is it given back: that has been done where the coordinator heard of it.
+		void spend();
+		expect(asked(questions, 2).ask.lanes[0]).toMatchObject({ held: 0, done: 200, returned: 0 });
 	});
 
 	it("are asked for once, however many wait", async () => {

@@ -218,8 +218,23 @@ describe("the ledger", () => {
 		expect(holder(ledger, "a")({ want: 5_000 }, 0).granted).toBe(5_000);
 		const a = holder(ledger, "a", limited);
 		expect(a({ number: 2, held: 5_000 }, 10).granted).toBe(0);
-		expect(a({ number: 3, done: 5_000, returned: 5_000, want: all }, 20).granted).toBe(1_000);
-		expect(holder(ledger, "b", limited)({ want: all }, 30).granted).toBe(0);
+		expect(holder(ledger, "b", limited)({ need: 800 }, 15).granted).toBe(800);
+		expect(a({ number: 3, done: 5_000, returned: 5_000, need: 1_000 }, 20).granted).toBe(0);
+		expect(a({ number: 4, done: 5_000, returned: 5_000, need: 200 }, 30).granted).toBe(200);
+	});
+
+	it("takes nothing back late that was granted of a bucket of another size", () => {
+		const small = tenantConfig.parse({
+			limits_config: { tenant: { quota: 10, window_seconds: 10 }, operations: { sign: null } },
+		});
+		const ledger = new Ledger([], 0);
+		expect(holder(ledger, "a")({ want: 8_000 }, 0).granted).toBe(8_000);
+		const [a, b] = [holder(ledger, "a", small), holder(ledger, "b", small)];
+		expect(b({ need: 200 }, 10).granted).toBe(200); // what has ended of it is b's to give back
+		const late = leaseMs + 20;
+		const told = { number: 2, done: 8_000, returned: 8_000 };
+		expect(a({ ...told, need: 200 }, late).granted).toBe(0);
+		expect(b({ done: 200, returned: 200, need: 200 }, late).granted).toBe(200);
 	});
 
 	it("believes no isolate that claims to have returned more than it was granted", () => {

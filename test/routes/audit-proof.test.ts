@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { joinAppends } from "../../src/audit/block.ts";
 import { type ChainHead, leafOf, linked } from "../../src/audit/chain.ts";
-import { canonicalRecord, firstId } from "../../src/audit/record.ts";
+import { canonicalRecord, firstRecordId } from "../../src/audit/record.ts";
 import { createStatementReader } from "../../src/audit/signer.ts";
 import { verifyProof } from "../../src/audit/verify-proof.ts";
 import { fromHex, toHex } from "../../src/lib/bytes.ts";
@@ -110,7 +110,7 @@ describe("the proof of a record that is far from the head of its chain", () => {
 	it("is signed where a record came late, and stands for long before the others of its block", async () => {
 		const own = await newTenant();
 		const there = placeOfTests(own.id);
-		const minuteAgo = firstId(uuidv7(() => Date.now() - 61_000, systemRandom));
+		const minuteAgo = firstRecordId(uuidv7(() => Date.now() - 61_000, systemRandom));
 		const late = newAppend(there, 1, {}, minuteAgo);
 		for (const append of [newAppend(there, limits.auditMarkRecords - 1), late]) {
 			await objectAt(there).append(joinAppends([append]), false);

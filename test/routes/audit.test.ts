@@ -3,7 +3,7 @@ import { compactVerify, createLocalJWKSet } from "jose";
 import { beforeAll, describe, expect, it } from "vitest";
 import { routes } from "../../src/app.ts";
 import { joinAppends } from "../../src/audit/block.ts";
-import { firstId } from "../../src/audit/record.ts";
+import { firstRecordId } from "../../src/audit/record.ts";
 import { createStatementReader } from "../../src/audit/signer.ts";
 import { AuditUnreadable } from "../../src/audit/source.ts";
 import { verifyProof } from "../../src/audit/verify-proof.ts";
@@ -186,7 +186,7 @@ describe("GET /v1/audit/records/{record}", () => {
 		const own = await newTenant();
 		const place = placeOfTests(own.id);
 		const hourAgo = uuidv7(() => Date.now() - 3_600_000, systemRandom);
-		const appends = [newAppend(place, 1, {}, firstId(hourAgo)), newAppend(place)];
+		const appends = [newAppend(place, 1, {}, firstRecordId(hourAgo)), newAppend(place)];
 		for (const append of appends) await objectAt(place).append(joinAppends([append]), false);
 		const [newest] = (await own.call("GET", "/v1/audit")).json.records;
 		const { path } = (await own.call("GET", `/v1/audit/records/${newest.id}/proof`)).json;

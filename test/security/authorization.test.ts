@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { documentedRoutes as routes } from "../../openapi/routes.ts";
+import { createApp } from "../../src/app.ts";
 import { type Role, roles } from "../../src/model.ts";
 import { exampleTenant, exampleTokenId, pathOf } from "../support/fixtures.ts";
 import { newTenant, type Tenant } from "../support/tenant.ts";
@@ -74,6 +75,15 @@ function send(route: (typeof routes)[number], token: string | null | undefined, 
 }
 
 describe("the route table", () => {
+	it("has every address that there is, but for those of the pages, which ask for nobody's rows", () => {
+		const method = ({ method, path }: { method: string; path: string }) =>
+			`${method.toLowerCase()} ${path.replace(/:(\w+)/g, "{$1}")}`;
+		const beside = createApp()
+			.routes.map(method)
+			.filter((one) => !routes.some((route) => method(route) === one));
+		expect(beside.sort()).toEqual(["get /", "get /docs/*"]);
+	});
+
 	it("has an expectation for every route, and no other", () => {
 		expect(Object.keys(expected).sort()).toEqual(routes.map((route) => route.id).sort());
 	});

@@ -1,6 +1,6 @@
 import { AuditLog as DeployedAuditLog } from "../../../durable-objects/audit-log.ts";
 import { joinAppends } from "../../../src/audit/block.ts";
-import { encodeAppend, firstId, type RecordHead, timeOf } from "../../../src/audit/record.ts";
+import { encodeAppend, firstRecordId, type RecordHead, timeOf } from "../../../src/audit/record.ts";
 import type { Env } from "../../../src/env.ts";
 import { systemClock } from "../../../src/lib/clock.ts";
 import { systemRandom } from "../../../src/lib/random.ts";
@@ -44,7 +44,7 @@ export class AuditLog extends DeployedAuditLog {
 }
 
 function newId(): string {
-	return firstId(uuidv7(systemClock, systemRandom));
+	return firstRecordId(uuidv7(systemClock, systemRandom));
 }
 
 const [tokenId, keyId] = [

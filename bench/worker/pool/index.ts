@@ -2,7 +2,7 @@ import { AuditLog as DeployedAuditLog } from "../../../durable-objects/audit-log
 import { createDatabase } from "../../../src/db/client.ts";
 import { connectPool, type PooledDatabase } from "../../../src/db/pooled.ts";
 import { tenantExists } from "../../../src/db/tenants.ts";
-import { type Env, readConfig } from "../../../src/env.ts";
+import { type Env, readEnvironment } from "../../../src/env.ts";
 import { systemClock } from "../../../src/lib/clock.ts";
 import { systemRandom } from "../../../src/lib/random.ts";
 import { sleep } from "../../../src/lib/sleep.ts";
@@ -18,7 +18,7 @@ export class AuditLog extends DeployedAuditLog {
 	#pool: PooledDatabase | null = null;
 
 	async measure({ form, borrowers, milliseconds }: PoolRequest): Promise<PoolMeasured> {
-		const db = form === "pool" ? this.#connected() : createDatabase(readConfig(this.env));
+		const db = form === "pool" ? this.#connected() : createDatabase(readEnvironment(this.env));
 		const times: number[] = [];
 		let connections = 0;
 		const begin = performance.now();
@@ -58,7 +58,7 @@ export class AuditLog extends DeployedAuditLog {
 	}
 
 	#connected(): PooledDatabase {
-		const config = readConfig(this.env);
+		const config = readEnvironment(this.env);
 		const parts = { clock: systemClock, random: systemRandom, log: createLog(config.logLevel) };
 		this.#pool ??= connectPool(config, parts);
 		return this.#pool;

@@ -1,6 +1,6 @@
 import type pg from "pg";
 import { type ChainHead, chainStart, leafOf, linked } from "../../../src/audit/chain.ts";
-import { encodeAppend, firstId, splitAppend } from "../../../src/audit/record.ts";
+import { encodeAppend, firstRecordId, splitAppend } from "../../../src/audit/record.ts";
 
 const rowsAtOnce = 5_000;
 
@@ -56,7 +56,7 @@ function startOf(row: Row): ChainHead {
 function leafOfRow(row: Row) {
 	const head = {
 		...row,
-		id: firstId(row.id),
+		id: firstRecordId(row.id),
 		requestId: row.request_id,
 		tenant: row.tenant_id,
 		tokenId: row.token_id,
