@@ -1,4 +1,4 @@
-import { createReadStream, statSync } from "node:fs";
+import { createReadStream, type Stats, statSync } from "node:fs";
 import { type FileHandle, mkdtemp, open as openFile, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,7 +35,7 @@ async function main(args: string[]): Promise<void> {
 	}
 	const statements = await readerOf(values.keys);
 	const since = values.since === undefined ? null : await checkpointOf(values.since, statements);
-	const { stream, bytes } = await open(source);
+	const { stream, bytes } = await open(source, process.env.EDGESIGN_TOKEN ?? null);
 	const opened = await peek(stream);
 	if (isProof(opened.first)) {
 		const text = await whole(counting(source, opened.rest, () => {}));
@@ -237,9 +237,8 @@ function isAuditKey(key: Partial<AuditJwk> | null): key is AuditJwk {
 }
 
 async function keysOf(place: string): Promise<readonly (Partial<AuditJwk> | null)[]> {
-	const text = isUrl(place)
-		? await (await request(place, null)).text()
-		: await readFile(place, "utf8").catch(() => unreadable(place));
+	const { stream } = await open(place, null);
+	const text = await whole(counting(place, stream, () => {}));
 	try {
 		const { keys } = JSON.parse(text) as { keys?: readonly AuditJwk[] };
 		if (Array.isArray(keys) && keys.length > 0) return keys;
@@ -269,15 +268,24 @@ function signedIn(text: string): string {
 
 async function open(
 	source: string,
+	token: string | null,
 ): Promise<{ stream: AsyncIterable<Uint8Array>; bytes: number | null }> {
 	if (!isUrl(source)) {
-		const found = statSync(source, { throwIfNoEntry: false });
+		const found = entryAt(source);
 		if (!found || found.isDirectory()) unreadable(source);
 		return { stream: createReadStream(source), bytes: found.isFile() ? found.size : null };
 	}
-	const answer = await request(source, process.env.EDGESIGN_TOKEN ?? null);
+	const answer = await request(source, token);
 	if (!answer.body) throw new Problem(`${source} answered nothing`);
 	return { stream: Readable.fromWeb(answer.body as never), bytes: null };
+}
+
+function entryAt(path: string): Stats | null {
+	try {
+		return statSync(path);
+	} catch {
+		return null; // there is none, or the name leads nowhere
+	}
 }
 
 /** The bearer token comes by EDGESIGN_TOKEN, for it must not stand in a command line; the keys are anybody's. */

@@ -10,6 +10,8 @@ export interface ChainHeads {
 	readonly heads: readonly (ChainName & ChainHead)[];
 	/** Chains that no object goes on with: its storage was lost. Their records are those that had moved. */
 	readonly ended: readonly string[];
+	/** Chains that Postgres alone knows of: somebody has written them there, or everything else was lost. */
+	readonly unknown: readonly string[];
 }
 
 /** What the service says of a tenant's log, under its own key: whoever keeps it sees later that nothing before was changed. */
@@ -21,6 +23,8 @@ export interface Checkpoint {
 	readonly chains: readonly ShownHead[];
 	/** Chains that end where they end: the storage behind them was lost. */
 	readonly ended: readonly string[];
+	/** Chains that stand in Postgres and that nobody else knows of: nothing vouches for their records. */
+	readonly unknown?: readonly string[];
 	/** Merkle root over the chains' heads, in base64. */
 	readonly root: string;
 }
@@ -33,7 +37,11 @@ interface ShownHead extends ChainName {
 
 const headPrefix = Uint8Array.of(0x04);
 
-export function checkpointOf(tenant: string, { heads, ended }: ChainHeads, at: number): Checkpoint {
+export function checkpointOf(
+	tenant: string,
+	{ heads, ended, unknown }: ChainHeads,
+	at: number,
+): Checkpoint {
 	const tree = new MerkleRoot();
 	for (const head of heads) tree.add(hashOfHead(head));
 	return {
@@ -44,6 +52,7 @@ export function checkpointOf(tenant: string, { heads, ended }: ChainHeads, at: n
 			link: toBase64(link),
 		})),
 		ended,
+		unknown,
 		root: toBase64(tree.root()),
 	};
 }

@@ -4,7 +4,7 @@ import { uuidBytes } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
 import { leafOf } from "./chain.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { canonicalRecord, type EncodedRecord } from "./record.ts";
+import { canonicalRecord, type EncodedRecord, timeOf } from "./record.ts";
 import { showFilter, showRecord } from "./shown.ts";
 import type { AuditSigner } from "./signer.ts";
 import type { RecordFilter, RecordSource, SourcedRecord } from "./source.ts";
@@ -186,9 +186,17 @@ export function lineOf({ n, found, encoded: { head, item }, running }: ExportRow
 	return { n, record: showRecord(found), canonical, running: toBase64(running) };
 }
 
-/** Chains that began later are not of this export, nor is what came to a chain later. */
-function withinHeads({ chains, ended }: Checkpoint): (found: SourcedRecord) => boolean {
+/**
+ * Chains that began later are not of this export, nor is what came to a chain later. What is older and of no chain
+ * that anybody knows is of it, for whoever verifies it to find.
+ */
+function withinHeads(checkpoint: Checkpoint): (found: SourcedRecord) => boolean {
+	const { chains, ended, unknown = [], at } = checkpoint;
 	const lastOf = new Map(chains.map(({ id, sequence }) => [id, sequence]));
-	for (const id of ended) lastOf.set(id, Number.POSITIVE_INFINITY);
-	return ({ chain, sequence }) => sequence <= (lastOf.get(chain) ?? 0);
+	for (const id of [...ended, ...unknown]) lastOf.set(id, Number.POSITIVE_INFINITY);
+	const began = Date.parse(at) - limits.auditStrangerMs;
+	return ({ record, chain, sequence }) => {
+		const last = lastOf.get(chain);
+		return last === undefined ? timeOf(record) < began : sequence <= last;
+	};
 }

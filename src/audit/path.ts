@@ -10,7 +10,7 @@ import {
 	leafOf,
 	linked,
 } from "./chain.ts";
-import { canonicalRecord, timeOf } from "./record.ts";
+import { canonicalRecord } from "./record.ts";
 import { firstIdAt, type RecordSource, type SourcedRecord, unfiltered } from "./source.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -21,30 +21,6 @@ export interface ChainPath {
 	readonly previous: Bytes;
 	/** Of the records after it, up to the head. */
 	readonly leaves: readonly Bytes[];
-}
-
-/**
- * Whether a record's link was found to be made of it and of the link before; false where that is not near
- * enough to be found, or gone.
- * @throws ChainBroken where it is not made of them
- */
-export async function checkRecord(
-	source: RecordSource,
-	found: SourcedRecord,
-	start: ChainName | undefined,
-): Promise<boolean> {
-	const { chain, sequence } = found;
-	// Records of a moment stand in the order of their ids, and not of their chain.
-	const from = firstIdAt(timeOf(found.record) + limits.auditPathAheadMs);
-	let previous = sequence === 1 && start ? chainStart(start).link : null;
-	const where = { tenant: found.record.tenant, from, pages: limits.auditPathPages };
-	await eachPage(source, where, (records) => {
-		previous ??=
-			records.find((one) => one.chain === chain && one.sequence === sequence - 1)?.link ?? null;
-		return previous !== null;
-	});
-	if (previous) follow(found, previous, []);
-	return previous !== null;
 }
 
 /**

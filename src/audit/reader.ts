@@ -42,7 +42,8 @@ export function createAuditReader({ namespace, coordinator, db }: AuditPlaces): 
 			stored.map(({ id, region, shard }) => [id, placeNamed(tenant, region, shard)]),
 		);
 		for (const { id, place } of known) places.set(id, place);
-		return { ids: [...places.keys()], places: [...new Set(places.values())] };
+		const began = new Set(known.map(({ id }) => id));
+		return { ids: [...places.keys()], began, places: [...new Set(places.values())] };
 	}
 
 	return {
@@ -53,7 +54,7 @@ export function createAuditReader({ namespace, coordinator, db }: AuditPlaces): 
 		},
 		movedOf: (further) => inOrder([storedRecords(db), further]),
 		async headsOf(tenant) {
-			const { ids, places } = await chainsOf(tenant);
+			const { ids, began, places } = await chainsOf(tenant);
 			const all: (ChainName & ChainHead)[] = [];
 			for (let from = 0; from < places.length; from += limits.auditObjectsAtOnce) {
 				const some = places.slice(from, from + limits.auditObjectsAtOnce);
@@ -62,9 +63,13 @@ export function createAuditReader({ namespace, coordinator, db }: AuditPlaces): 
 				);
 			}
 			const present = new Set(all.map(({ id }) => id));
-			const ended = ids.filter((id) => !present.has(id)).sort();
+			const lost = ids.filter((id) => !present.has(id)).sort();
 			const heads = all.filter(({ sequence }) => sequence > 0);
-			return { heads: heads.sort((a, b) => (a.id < b.id ? -1 : 1)), ended };
+			return {
+				heads: heads.sort((a, b) => (a.id < b.id ? -1 : 1)),
+				ended: lost.filter((id) => began.has(id)),
+				unknown: lost.filter((id) => !began.has(id)),
+			};
 		},
 		async markOf({ id, tenant, region, shard }, sequence) {
 			const place = placeNamed(tenant, region, shard);

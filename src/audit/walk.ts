@@ -164,10 +164,20 @@ export class ChainWalk {
 		const behindKept = this.#since ? behind(this.#checkpoint, this.#since) : [];
 		const lasts = isWhole ? this.#lasts() : [];
 		return [
+			...this.#strangers(),
 			...behindKept,
 			...lasts.flatMap(([chain, last]) => this.#missing(chain, last)),
 			...[...this.#expired].flatMap(([chain, spans]) => this.#behindExpired(chain, spans)),
 		];
+	}
+
+	/** Chains whose records nothing vouches for, as the checkpoint itself says. */
+	#strangers(): Finding[] {
+		const { unknown = [] } = this.#checkpoint;
+		return unknown.map((id) => {
+			const message = `the chain ${id}: neither an object nor the coordinator knows it`;
+			return { kind: "added", line: null, message };
+		});
 	}
 
 	/** Up to which number each chain must be there. Nobody signs where one ended whose object was lost. */

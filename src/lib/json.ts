@@ -1,16 +1,18 @@
 import { err, ok, type Result } from "./result.ts";
 
 /**
- * JSON.parse (RFC 8259) that refuses deep nesting before anything is built: the text is scanned
- * once, and strings are skipped whole, so that a long message costs next to nothing.
+ * JSON.parse (RFC 8259) that refuses deep nesting before anything is built, and a name that stands twice in an
+ * object: of two readers one takes the first and the other the last (RFC 7493 section 2.3). Strings are skipped
+ * whole, so that a long message costs next to nothing.
  */
 export function parseJson(
 	text: string,
 	maxDepth: number,
-): Result<unknown, "invalid_json" | "too_deep"> {
+): Result<unknown, "invalid_json" | "too_deep" | "repeated_name"> {
 	if (depthExceeds(text, maxDepth)) return err("too_deep");
 	try {
-		return ok(JSON.parse(text));
+		const value: unknown = JSON.parse(text);
+		return hasRepeatedName(text) ? err("repeated_name") : ok(value);
 	} catch {
 		return err("invalid_json");
 	}
@@ -32,6 +34,35 @@ function depthExceeds(text: string, maxDepth: number): boolean {
 		}
 	}
 	return false;
+}
+
+/** Of a text that is JSON. */
+function hasRepeatedName(text: string): boolean {
+	/** The names of each object that is open; null for an array. */
+	const open: (Set<string> | null)[] = [];
+	for (let index = 0; index < text.length; index++) {
+		const char = text.charCodeAt(index);
+		if (char === quote) {
+			const end = endOfString(text, index);
+			const names = open.at(-1);
+			if (names && isBeforeColon(text, end)) {
+				const raw = text.slice(index, end + 1);
+				const name = raw.includes("\\") ? String(JSON.parse(raw)) : raw.slice(1, -1);
+				if (names.has(name)) return true;
+				names.add(name);
+			}
+			index = end;
+		} else if (char === 0x7b) open.push(new Set());
+		else if (char === 0x5b) open.push(null);
+		else if (char === 0x7d || char === 0x5d) open.pop();
+	}
+	return false;
+}
+
+function isBeforeColon(text: string, end: number): boolean {
+	let index = end + 1;
+	while (text.charCodeAt(index) <= 0x20) index++; // white space, and nothing else, in what is JSON
+	return text.charCodeAt(index) === 0x3a;
 }
 
 /** The index of the quote that ends the string which begins at `start`; the text's length if none does. */

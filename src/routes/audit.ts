@@ -4,7 +4,7 @@ import type { ArchiveProof, ColdArchive } from "../audit/cold.ts";
 import { statementsOfExpired } from "../audit/expired.ts";
 import { writeExport } from "../audit/export.ts";
 import { writeParquetExport } from "../audit/export-parquet.ts";
-import { checkRecord, leadsToMark, pathToHead } from "../audit/path.ts";
+import { leadsToMark, pathToHead } from "../audit/path.ts";
 import { canonicalRecord, timeOf } from "../audit/record.ts";
 import { showRecord } from "../audit/shown.ts";
 import { firstIdAt, type RecordFilter, type SourcedRecord } from "../audit/source.ts";
@@ -26,7 +26,12 @@ import { type Docs, publicRoute, route } from "./route.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-const guarded = { tag: "Audit", permission: "audit:read", method: "get" } as const;
+const guarded = {
+	tag: "Audit",
+	permission: "audit:read",
+	method: "get",
+	isOfPast: true,
+} as const;
 
 export const listAudit = route(
 	{
@@ -84,8 +89,8 @@ export const getAuditRecordProof = route(
 			const leaf = toBase64(hash);
 			const { id, chain, sequence, link } = record;
 			const proof = await cold.prove(caller.tenant, record.id);
-			const isArchived = proof !== null && isOfArchive(found.value, hash, proof);
-			const { isChecked, path } = await provePath(services, cold, found.value, isArchived);
+			if (proof) requireSame(found.value, hash, proof);
+			const { isChecked, path } = await provePath(services, cold, found.value);
 			const at = new Date(services.clock()).toISOString();
 			const statement = { tenant: caller.tenant, id, chain, sequence, link, leaf, at };
 			// Who changed the record in Postgres, and its link with it, must not get a signature for that.
@@ -220,7 +225,7 @@ function filterOf(tenant: string, query: FilterQuery): RecordFilter {
 }
 
 /** @throws ChainBroken where Postgres has another one of its id than the archive */
-function isOfArchive(
+function requireSame(
 	{ record, chain, sequence, link }: SourcedRecord,
 	leaf: Bytes,
 	kept: ArchiveProof,
@@ -231,7 +236,6 @@ function isOfArchive(
 		equalConstantTime(link, kept.link) &&
 		equalConstantTime(leaf, kept.leaf);
 	if (!isSame) throw new ChainBroken(`the archive has another record ${record.id}`);
-	return true;
 }
 
 function showArchived({ manifest, index, records, hashes }: ArchiveProof) {
@@ -252,16 +256,14 @@ async function withCold<T>(services: Services, use: (cold: ColdArchive) => Promi
  * The way to a checkpoint of this moment, where it is short enough to be shown; and whether the record was checked
  * against something that is not in Postgres. @throws ChainBroken
  */
-async function provePath(
-	services: Services,
-	cold: ColdArchive,
-	found: SourcedRecord,
-	isArchived: boolean,
-) {
+async function provePath(services: Services, cold: ColdArchive, found: SourcedRecord) {
 	const { auditReader, auditSigner, clock } = services;
 	const { tenant } = found.record;
 	const heads = await auditReader.headsOf(tenant);
 	const head = heads.heads.find(({ id }) => id === found.chain);
+	if (!head && !heads.ended.includes(found.chain)) {
+		throw new ChainBroken(`nobody but Postgres knows the chain ${found.chain}`);
+	}
 	const source = await auditReader.recordsOf(tenant, cold);
 	const path = head && (await pathToHead(source, found, head));
 	if (!path) return { isChecked: await checkPlace(), path: null };
@@ -273,13 +275,15 @@ async function provePath(
 	};
 	return { isChecked: true, path: shown };
 
-	/** Who can write to Postgres can make all links anew that are there; not what the object has, nor the archive. */
+	/**
+	 * Who can write to Postgres can make all links anew that are there, and of them the archive is made; not what
+	 * the object has.
+	 */
 	async function checkPlace(): Promise<boolean> {
 		const mark = head && (await auditReader.markOf(head, found.sequence));
+		if (!head || !mark) return false;
 		// Of records that have moved no object needs to be asked.
-		const moved = mark?.isMoved === true ? auditReader.movedOf(cold) : source;
-		if (head && mark && (await leadsToMark(moved, found, mark, head))) return true;
-		return isArchived && checkRecord(cold, found, head);
+		return leadsToMark(mark.isMoved ? auditReader.movedOf(cold) : source, found, mark, head);
 	}
 }
 
@@ -335,7 +339,7 @@ export function auditDocs() {
 		getAuditRecordProof: {
 			summary: "One record, proved",
 			description:
-				"The record's bytes and leaf, and a statement under the service's own key that it stands at its place of its chain, where the one before it was found to check that. Where the chain's head is no more than 1,000 records away, also the hashes that lead to a signed checkpoint; where it is archived, those that lead to the signed manifest of its day. All of it is verified offline.",
+				"The record's bytes and leaf, and a statement under the service's own key that it stands at its place of its chain, where it and those that follow lead to what is not in Postgres (the head of the chain, or a link that its object kept); else `signed` is null. Where the chain's head is no more than 1,000 records away, also the hashes that lead to a signed checkpoint; where it is archived, those that lead to the signed manifest of its day. All of it is verified offline.",
 			answer: { description: "The record and the statement", schema: schema.proof },
 			failures: ["audit_record_not_found", "scoped_token_forbidden", "audit_chain_broken"],
 			examples: [{ params: { record: "01900000-0000-7000-8000-000000000002" } }],

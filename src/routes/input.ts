@@ -36,9 +36,14 @@ export async function readJson(
 	}
 	const parsed = parseJson(text.value, limits.jsonDepth);
 	if (parsed.ok) return parsed;
-	return parsed.error === "too_deep"
-		? fail("too_deep", `JSON may be nested ${limits.jsonDepth} levels deep, not more.`)
-		: fail("invalid_json", "The body can not be parsed as JSON (RFC 8259).");
+	if (parsed.error === "too_deep") {
+		return fail("too_deep", `JSON may be nested ${limits.jsonDepth} levels deep, not more.`);
+	}
+	const detail =
+		parsed.error === "repeated_name"
+			? "An object of the body has a name twice: readers of JSON do not agree on which one holds."
+			: "The body can not be parsed as JSON (RFC 8259).";
+	return fail("invalid_json", detail);
 }
 
 function refuseType(headers: Headers): Err<Failure> | null {

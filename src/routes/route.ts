@@ -58,6 +58,8 @@ export interface GuardedSpec<Params, Query, Body> extends Spec<Params, Query, Bo
 	readonly permission: Permission;
 	/** What the limits count it as, where that is not what its permission says (admission.ts). */
 	readonly operation?: Operation;
+	/** What it tells is of the past, which no change of the tenant's makes another one. */
+	readonly isOfPast?: true;
 	/** Hundredths of a token, where it is not what one operation costs. */
 	readonly cost?: (body: Body) => number;
 	/**

@@ -184,40 +184,47 @@ async function answerOnce(
 	const { services, route } = witnessed;
 	// What was changed was changed; but a signature or a secret is not told on what held once.
 	const stands = async () => changes(route) || (await holds(services, standing.current));
-	let answer: Told | null = null;
+	let answer = null as Told | null;
 	const told = await handleOnce(route, request, json, async (own) => {
 		answer = await witness(witnessed, own);
 		for (let renewals = 0; !(await stands()); renewals++) {
 			if (renewals === limits.answerRenewals) return { result: lapsed(), record: null };
-			const anew = await answerAnew(standing, witnessed, own);
+			const anew = await answerAnew(standing, witnessed, own, answer);
 			if (!anew.ok) return { result: anew, record: null };
 			answer = anew.value;
 		}
 		return answer;
 	});
 	const result = await released(witnessed, told, isKeyed(route, request.raw));
-	if (told.isReplay || (await stands())) return result;
-	// It is on record, and would be a second time: what is told is the same answer, if it would be given now.
-	const anew = await answerAnew(standing, witnessed, request);
-	return anew.ok && isSame(answer, anew.value) && (await stands()) ? result : lapsed();
+	for (let renewals = 0; !told.isReplay && !(await stands()); renewals++) {
+		if (!answer || renewals === limits.answerRenewals) return lapsed();
+		// It is on record, and would be a second time: what is told is the same answer, if it would be given now.
+		const anew = await answerAnew(standing, witnessed, request, answer);
+		if (!anew.ok || !isSame(answer, anew.value)) return lapsed();
+	}
+	return result;
 }
 
-/** The answer by what holds now. */
+/** The answer by what holds now. What is told of the past is still so, to whoever may still ask. */
 async function answerAnew(
 	standing: Standing,
 	witnessed: Witnessed,
 	request: AnyRequest,
+	answer: Told,
 ): Promise<Result<Told, Failure>> {
 	const renewed = await standing.renew();
 	if (!renewed.ok) return renewed;
 	standing.current = renewed.value;
+	if (witnessed.route.isOfPast) return ok(answer);
 	const { caller } = renewed.value;
 	return ok(await witness({ ...witnessed, caller }, { ...request, caller }));
 }
 
 /** Whether both were done, with the same version of the same key. */
-function isSame(answer: Told | null, { result, target }: Told): boolean {
-	if (!answer?.result.ok || !result.ok || !answer.target || !target) return false;
+function isSame(answer: Told, anew: Told): boolean {
+	if (answer === anew) return true;
+	const { result, target } = anew;
+	if (!answer.result.ok || !result.ok || !answer.target || !target) return false;
 	return answer.target.id === target.id && answer.target.version === target.version;
 }
 

@@ -100,7 +100,10 @@ export const checkpoint = meta(
 					link: sha256,
 				}),
 			),
-			ended: z.array(id),
+			ended: meta(z.array(id), { description: "Chains whose object was lost." }),
+			unknown: meta(z.array(id), {
+				description: "Chains that stand in Postgres, and that nobody else knows of.",
+			}),
 			root: sha256,
 		}),
 		signed: meta(jws, { description: "The same, signed with the service's own key." }),

@@ -3,6 +3,7 @@ import { type ArchiveBounds, type ArchiveServices, archiveSlice } from "../../sr
 import { type Archive, inTime } from "../../src/audit/archive-bucket.ts";
 import type { LinkedRecord } from "../../src/audit/block.ts";
 import { chainStart, leafOf, linked } from "../../src/audit/chain.ts";
+import { placeNamed } from "../../src/audit/log.ts";
 import { loadManifest, type Manifest } from "../../src/audit/manifest.ts";
 import { packRecords } from "../../src/audit/pack.ts";
 import { openParquet, readRecords } from "../../src/audit/parquet.ts";
@@ -128,6 +129,9 @@ export async function fill(
 			linkedRecords.push({ ...encoded, ...head });
 			records.push({ record, chain: chain.id, ...head });
 		}
+		// As an object does before its first record; it has lost its storage since.
+		const place = placeNamed(tenant, chain.region, shard);
+		await services.coordinator.chainBegan(tenant, place, chain.id);
 		await insertEvents(services.db, chain, packRecords(linkedRecords));
 		all.push(...records);
 	}

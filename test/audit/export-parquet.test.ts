@@ -184,6 +184,14 @@ describe("the verifier names in a Parquet file", () => {
 		expect((await verify(await rewritten((rows) => rows))).findings).toEqual([]);
 	});
 
+	it("row groups of more rows than it writes, before it reads them", async () => {
+		const bomb = await rewritten((rows) =>
+			Array.from({ length: 5_000 }, () => rows[0] as ExportRow),
+		);
+		const { findings } = await verify(bomb);
+		expect(messages(findings)).toContain("rows 1 to 5000 are more than an export has in a group");
+	});
+
 	it("a record that was changed", async () => {
 		const changed = await rewritten((rows) =>
 			rows.map((row) => (row.n === 7 ? withOutcome(row, "invalid") : row)),

@@ -331,6 +331,25 @@ describe("what may not be told without its record", () => {
 		expect((await answer.json<{ code: string }>()).code).toBe("lease_lapsed");
 	});
 
+	it("is told, with one record, though changes go on that are not about it", async () => {
+		let looks = 0;
+		const services = withLog(async (_, real) => {
+			const answered = await real();
+			const { leases } = services;
+			const lifeOf = leases.lifeOf.bind(leases);
+			// Each time that it is looked, and each time that the caller is admitted anew.
+			leases.lifeOf = (of) => {
+				if (++looks < 2 * limits.answerRenewals) leases.end(of);
+				return lifeOf(of);
+			};
+			return answered;
+		});
+		const answer = await ask(services, asked());
+		expect(answer.status).toBe(200);
+		expect(looks).toBeGreaterThan(2 * limits.answerRenewals);
+		expect((await recorded()).filter(({ action }) => action === "sign")).toHaveLength(1);
+	});
+
 	it("is told, with one record, when the change that came was not about it", async () => {
 		let changes = 0;
 		const services = withLog(async (_, real) => {

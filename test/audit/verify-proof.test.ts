@@ -3,7 +3,7 @@ import type { Checkpoint } from "../../src/audit/checkpoint.ts";
 import { createStatementReader, type StatementReader } from "../../src/audit/signer.ts";
 import { verifyProof } from "../../src/audit/verify-proof.ts";
 import { call, newTenant, type Tenant } from "../support/tenant.ts";
-import { archiveAll, dropDays, fill, newDay, small } from "./archive-support.ts";
+import { archiveAll, dropDays, fill, newDay, services, small } from "./archive-support.ts";
 
 let tenant: Tenant;
 let read: StatementReader;
@@ -28,7 +28,12 @@ beforeAll(async () => {
 	const other = await newTenant();
 	const stored = await fill({ tenant: other.id, day: await newDay(1997) }, 20);
 	await archiveAll({ ...small, fileRecords: 16 });
-	archived = await proofOf(other, stored[17]?.record.id ?? "");
+	const proof = JSON.parse(await proofOf(other, stored[17]?.record.id ?? ""));
+	expect(proof.signed).toBeNull(); // no object has the chain
+	const { id, chain, sequence, link } = proof.record;
+	const place = { tenant: other.id, id, chain, sequence, link, leaf: proof.leaf };
+	proof.signed = await services.auditSigner.sign("edgesign-audit-record+jwt", place);
+	archived = JSON.stringify(proof);
 }, 60_000);
 afterAll(dropDays);
 

@@ -355,7 +355,11 @@ describe("the verifier keeps no more than it may", () => {
 			return { ...head, record: decodeRecord(encoded), chain: chain.id } as SourcedRecord;
 		});
 		const left = records.filter(({ sequence }) => isLeft(sequence)).reverse();
-		const checkpoint = checkpointOf("main", { heads: [{ ...chain, ...head }], ended: [] }, 0);
+		const checkpoint = checkpointOf(
+			"main",
+			{ heads: [{ ...chain, ...head }], ended: [], unknown: [] },
+			0,
+		);
 		const source = { read: async () => ({ records: left, reached: null }) };
 		const filter = { ...unfiltered, tenant: "main", action };
 		const expired = async function* () {};

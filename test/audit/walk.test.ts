@@ -18,11 +18,11 @@ function checkpoint(sequence: number, byte = 1, tenant = "main"): Checkpoint {
 		sequence,
 		link: new Uint8Array(32).fill(byte),
 	};
-	return checkpointOf(tenant, { heads: [head], ended: [] }, 0);
+	return checkpointOf(tenant, { heads: [head], ended: [], unknown: [] }, 0);
 }
 
-const ended = checkpointOf("main", { heads: [], ended: [id] }, 0);
-const none = checkpointOf("main", { heads: [], ended: [] }, 0);
+const ended = checkpointOf("main", { heads: [], ended: [id], unknown: [] }, 0);
+const none = checkpointOf("main", { heads: [], ended: [], unknown: [] }, 0);
 
 const [bytes] = splitAppend(newAppend(placeOfTests("main")));
 if (!bytes) throw new Error("an append without a record");
@@ -101,7 +101,7 @@ describe("the records of a chain that has ended", () => {
 
 describe("the walk", () => {
 	const head = { ...checkpoint(100).chains[0], id, link: linkAt(100) };
-	const whole = checkpointOf("main", { heads: [head as never], ended: [] }, 0);
+	const whole = checkpointOf("main", { heads: [head as never], ended: [], unknown: [] }, 0);
 
 	it("finds nothing in a chain whose records come in another order", () => {
 		const walk = new ChainWalk(whole, null);

@@ -119,10 +119,10 @@ interface Page {
 it("what it has archived is told at every location, each record once", async () => {
 	const found: string[] = [];
 	let asked = 0;
-	const ask = async <Answer>(path: string) => {
+	const ask = async <Answer>(path: string, status = 200) => {
 		const headers = { authorization: `Bearer ${stack.adminToken}` };
 		const answer = await fetch(`${stack.urls[asked++ % 2]}${path}`, { headers });
-		expect(answer.status).toBe(200);
+		expect(answer.status).toBe(status);
 		return (await answer.json()) as Answer;
 	};
 	for (let query: string | null = "limit=200&to=2025-01-02T00:00:00Z"; query !== null; ) {
@@ -134,6 +134,7 @@ it("what it has archived is told at every location, each record once", async () 
 	expect(found.length).toBe(records);
 	expect(found).toEqual(found.toSorted().reverse());
 	expect(new Set(found).size).toBe(records);
-	const { archived } = await ask<{ archived: unknown }>(`/v1/audit/records/${found[0]}/proof`);
-	expect(archived).toMatchObject({ index: records - 1, records });
+	// But whose they are nobody knows: they were written to Postgres by hand.
+	const { code } = await ask<{ code: unknown }>(`/v1/audit/records/${found[0]}/proof`, 500);
+	expect(code).toBe("audit_chain_broken");
 }, 120_000);

@@ -1,4 +1,7 @@
+import { env } from "cloudflare:workers";
+import { placeNamed } from "../../src/audit/log.ts";
 import { timeOf } from "../../src/audit/record.ts";
+import { createCoordinators } from "../../src/ratelimit/coordinator.ts";
 import { newTenant, ownerSql, type Tenant } from "./tenant.ts";
 
 /** The token that the examples revoke. Token ids are unique in a tenant, so every tenant can have it. */
@@ -32,6 +35,9 @@ export async function exampleTenant(): Promise<Tenant> {
 			1, 'ES256', '', 100, 'ok', $3, 1, decode(repeat('00', 32), 'hex')`,
 		[tenant.id, timeOf({ id: exampleRecordId }), exampleRecordId],
 	);
+	// Its object has lost it since.
+	const { chainBegan } = createCoordinators(env.COORDINATOR);
+	await chainBegan(tenant.id, placeNamed(tenant.id, "weur", 0), exampleRecordId);
 	await sql.query("insert into tenants (id) values ('main') on conflict do nothing");
 	return tenant;
 }
