@@ -60,7 +60,12 @@ export const createKeyBody = z.strictObject({
 	algorithm,
 	modulusLength: meta(z.optional(z.int()), {
 		description: "RSA only, in bits; 2048 when it is left out.",
-		override: { type: "integer", enum: [2048, 3072, 4096] },
+		override: {
+			type: "integer",
+			minimum: undefined, // of every integer, where nothing else is said
+			maximum: undefined,
+			enum: [2048, 3072, 4096],
+		},
 	}),
 	tags: z.optional(tags),
 });
