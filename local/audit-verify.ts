@@ -164,7 +164,7 @@ function report(verdict: Verdict, place: "line" | "row"): void {
 			`${counted(expired.records, "record")} of ${days} before were deleted, because they were old enough.`,
 		);
 	}
-	for (const id of checkpoint?.ended ?? []) {
+	for (const id of [...(checkpoint?.ended ?? []), ...(checkpoint?.unknown ?? [])]) {
 		console.log(`The chain ${id} lost its object; nobody signs where it ended.`);
 	}
 }

@@ -59,7 +59,10 @@ export class ChainWalk {
 	readonly #since: Checkpoint | null;
 	readonly #heads: ReadonlyMap<string, Head>;
 	readonly #keptHeads: ReadonlyMap<string, Head>;
+	/** Chains without a head in the checkpoint. */
 	readonly #ended: ReadonlySet<string>;
+	/** Chains whose records nothing vouches for: neither what the service knows now nor what was kept. */
+	readonly #strangers: readonly string[];
 	readonly #came = new Map<string, Came>();
 	/** Runs that are in memory, and those that no longer are. */
 	#kept = 0;
@@ -73,7 +76,10 @@ export class ChainWalk {
 		this.#since = since;
 		this.#heads = headsOf(checkpoint);
 		this.#keptHeads = headsOf(since);
-		this.#ended = new Set(checkpoint.ended);
+		const unknown = checkpoint.unknown ?? [];
+		const kept = new Set([...this.#keptHeads.keys(), ...(since?.ended ?? [])]);
+		this.#ended = new Set([...checkpoint.ended, ...unknown.filter((id) => kept.has(id))]);
+		this.#strangers = unknown.filter((id) => !kept.has(id));
 	}
 
 	get chains(): number {
@@ -164,28 +170,19 @@ export class ChainWalk {
 		const behindKept = this.#since ? behind(this.#checkpoint, this.#since) : [];
 		const lasts = isWhole ? this.#lasts() : [];
 		return [
-			...this.#strangers(),
+			...this.#strangers.map(stranger),
 			...behindKept,
 			...lasts.flatMap(([chain, last]) => this.#missing(chain, last)),
 			...[...this.#expired].flatMap(([chain, spans]) => this.#behindExpired(chain, spans)),
 		];
 	}
 
-	/** Chains whose records nothing vouches for, as the checkpoint itself says. */
-	#strangers(): Finding[] {
-		const { unknown = [] } = this.#checkpoint;
-		return unknown.map((id) => {
-			const message = `the chain ${id}: neither an object nor the coordinator knows it`;
-			return { kind: "added", line: null, message };
-		});
-	}
-
 	/** Up to which number each chain must be there. Nobody signs where one ended whose object was lost. */
 	#lasts(): [chain: string, last: number][] {
-		const { chains, ended } = this.#checkpoint;
+		const { chains } = this.#checkpoint;
 		return [
 			...chains.map(({ id, sequence }): [string, number] => [id, sequence]),
-			...ended.map((id): [string, number] => {
+			...[...this.#ended].map((id): [string, number] => {
 				const kept = this.#keptHeads.get(id)?.sequence ?? 0;
 				return [id, Math.max(kept, this.#came.get(id)?.highest ?? 0)];
 			}),
@@ -282,7 +279,7 @@ function behind(checkpoint: Checkpoint, kept: Checkpoint): Finding[] {
 	}
 	const findings: Finding[] = [];
 	for (const { id, sequence, link } of kept.chains) {
-		if (checkpoint.ended.includes(id)) continue;
+		if ([...checkpoint.ended, ...(checkpoint.unknown ?? [])].includes(id)) continue;
 		const head = checkpoint.chains.find((known) => known.id === id);
 		if (head?.sequence === sequence && head.link !== link) {
 			const message = `number ${sequence} of the chain ${id}: the export's checkpoint has another one there than the one that was kept`;
@@ -303,6 +300,11 @@ function holds(sequence: number, previous: Bytes, leaf: Bytes, link: Bytes): boo
 /** One of them, or a range. */
 export function numbered(noun: string, from: number, to: number): string {
 	return from === to ? `${noun} ${from}` : `${noun}s ${from} to ${to}`;
+}
+
+function stranger(chain: string): Finding {
+	const message = `the chain ${chain}: neither an object nor the coordinator knows it`;
+	return { kind: "added", line: null, message };
 }
 
 function missing(chain: string, numbers: string): Finding {

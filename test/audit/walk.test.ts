@@ -6,6 +6,7 @@ import { ChainWalk, type Finding } from "../../src/audit/walk.ts";
 import { toHex } from "../../src/lib/bytes.ts";
 import { newAppend, placeOfTests } from "./support.ts";
 
+const other = "01900000-0000-7000-8000-0000000000fe";
 const id = "019aa000-0000-7000-8000-000000000000";
 
 /** A checkpoint with one chain that ends at this number, with this byte all over its link. */
@@ -57,6 +58,19 @@ describe("a checkpoint behind one that was kept, whatever the filter", () => {
 
 	it("may say that a chain has ended, with its object", () => {
 		expect(findings(ended, checkpoint(7))).toEqual([]);
+	});
+
+	it("vouches for a chain that only Postgres knows since, and for no other one", () => {
+		const lost = checkpointOf("main", { heads: [], ended: [], unknown: [id, other] }, 0);
+		expect(findings(lost, checkpoint(7))).toMatchObject([
+			{ kind: "added", message: expect.stringContaining(other) },
+		]);
+		expect(new ChainWalk(lost, null).done(true)).toHaveLength(2);
+		const message = `numbers 1 to 7 of the chain ${id}`;
+		expect(new ChainWalk(lost, checkpoint(7)).done(true)).toMatchObject([
+			{ kind: "added" },
+			{ kind: "missing", message },
+		]);
 	});
 
 	it("is not where a chain ends earlier, or is not there", () => {
