@@ -85,6 +85,7 @@ export function openApi(routes: readonly DocumentedRoute[]) {
 function operation(route: DocumentedRoute): ZodOpenApiOperationObject {
 	const { examples } = route;
 	const [first] = examples;
+	const header = requestHeaders(route);
 	const bodies = examples.flatMap(({ body }, index) =>
 		body === undefined ? [] : [[`example${index + 1}`, { value: body }] as const],
 	);
@@ -95,11 +96,11 @@ function operation(route: DocumentedRoute): ZodOpenApiOperationObject {
 		...(route.description && { description: route.description }),
 		security: route.permission === null ? [] : [{ bearer: [] }],
 		...(route.permission && { "x-roles": permissions[route.permission] }),
-		...((route.params || route.query || takesKey(route)) && {
+		...((route.params || route.query || header) && {
 			requestParams: {
 				...(route.params && { path: route.params as z.ZodMiniObject }),
 				...(route.query && { query: route.query as z.ZodMiniObject }),
-				...(takesKey(route) && { header: requestHeaders(route) }),
+				...(header && { header }),
 			},
 		}),
 		...(route.body && {

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { meta } from "../src/lib/zod.ts";
 import { idempotencyHeaders } from "../src/schemas/headers.ts";
 import type { DocumentedRoute } from "./routes.ts";
 
@@ -7,9 +8,23 @@ export function takesKey({ permission, method }: DocumentedRoute): boolean {
 	return permission !== null && method !== "get";
 }
 
-/** Those of a request that takes a key. */
-export function requestHeaders({ headers }: DocumentedRoute): z.ZodMiniObject {
+const conditionalHeaders = z.object({
+	"if-none-match": meta(z.optional(z.string()), {
+		description:
+			"The ETag that is had already: a 304 where it still holds (RFC 9110 section 13.1.2).",
+	}),
+});
+
+/** Those that a request may have; null for none. */
+export function requestHeaders(route: DocumentedRoute): z.ZodMiniObject | null {
+	if (isConditional(route)) return conditionalHeaders;
+	if (!takesKey(route)) return null;
+	const { headers } = route;
 	return headers ? z.extend(idempotencyHeaders, headers.shape) : idempotencyHeaders;
+}
+
+function isConditional({ otherAnswers = [] }: DocumentedRoute): boolean {
+	return otherAnswers.some((other) => other.status === 304);
 }
 
 /** What answers carry beside their body, once for all of them. */
@@ -27,6 +42,16 @@ export const headers = {
 	RateLimit: {
 		description:
 			'What that limit has left, `r`, and the seconds until it would be full again, `t` (`"sign";r=599;t=1`).',
+		schema: { type: "string" },
+	},
+	"X-RateLimit-Limit": { description: "Its quota.", schema: { type: "integer" } },
+	"X-RateLimit-Remaining": { description: "What it has left.", schema: { type: "integer" } },
+	"X-RateLimit-Reset": {
+		description: "Seconds until it would be full again.",
+		schema: { type: "integer" },
+	},
+	"Cache-Control": {
+		description: "Whether anybody may keep it (RFC 9111): `no-store` but for what has an ETag.",
 		schema: { type: "string" },
 	},
 	"Retry-After": {
@@ -63,6 +88,10 @@ export function answerHeaders(route: DocumentedRoute, status: number) {
 		"X-Request-Id",
 		"RateLimit-Policy",
 		"RateLimit",
+		"X-RateLimit-Limit",
+		"X-RateLimit-Remaining",
+		"X-RateLimit-Reset",
+		"Cache-Control",
 		...(mayRetry ? (["Retry-After"] as const) : []),
 		...(status === 401 ? (["WWW-Authenticate"] as const) : []),
 		...(hasEtag(route, status) ? (["ETag"] as const) : []),
@@ -72,10 +101,7 @@ export function answerHeaders(route: DocumentedRoute, status: number) {
 }
 
 /** What may be answered with 304 has one, and what says so. */
-function hasEtag(
-	{ answer, otherAnswers = [], ...route }: DocumentedRoute,
-	status: number,
-): boolean {
-	const isConditional = otherAnswers.some((other) => other.status === 304);
-	return status === 304 || (status === route.status && (isConditional || answer.hasEtag === true));
+function hasEtag(route: DocumentedRoute, status: number): boolean {
+	if (status === 304) return true;
+	return status === route.status && (isConditional(route) || route.answer.hasEtag === true);
 }
