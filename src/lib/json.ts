@@ -36,20 +36,25 @@ function depthExceeds(text: string, maxDepth: number): boolean {
 	return false;
 }
 
+/** More than any body has that is taken: a body of 64 KiB has room for 11,000. Looking at millions takes long. */
+const namesMost = 20_000;
+
 /** Of a text that is JSON. */
 function hasRepeatedName(text: string): boolean {
 	/** The names of each object that is open; null for an array. */
 	const open: (Set<string> | null)[] = [];
+	let names = 0;
 	for (let index = 0; index < text.length; index++) {
 		const char = text.charCodeAt(index);
 		if (char === quote) {
 			const end = endOfString(text, index);
-			const names = open.at(-1);
-			if (names && isBeforeColon(text, end)) {
+			const others = open.at(-1);
+			if (others && isBeforeColon(text, end)) {
+				if (++names > namesMost) return false;
 				const raw = text.slice(index, end + 1);
 				const name = raw.includes("\\") ? String(JSON.parse(raw)) : raw.slice(1, -1);
-				if (names.has(name)) return true;
-				names.add(name);
+				if (others.has(name)) return true;
+				others.add(name);
 			}
 			index = end;
 		} else if (char === 0x7b) open.push(new Set());
