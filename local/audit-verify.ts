@@ -164,8 +164,13 @@ function report(verdict: Verdict, place: "line" | "row"): void {
 			`${counted(expired.records, "record")} of ${days} before were deleted, because they were old enough.`,
 		);
 	}
-	for (const id of [...(checkpoint?.ended ?? []), ...(checkpoint?.unknown ?? [])]) {
+	for (const id of checkpoint?.ended ?? []) {
 		console.log(`The chain ${id} lost its object; nobody signs where it ended.`);
+	}
+	for (const id of checkpoint?.unknown ?? []) {
+		console.log(
+			`The chain ${id} stands in Postgres alone; the kept checkpoint vouches for it up to where it ended then.`,
+		);
 	}
 }
 
@@ -237,8 +242,9 @@ function isAuditKey(key: Partial<AuditJwk> | null): key is AuditJwk {
 }
 
 async function keysOf(place: string): Promise<readonly (Partial<AuditJwk> | null)[]> {
-	const { stream } = await open(place, null);
-	const text = await whole(counting(place, stream, () => {}));
+	const text = isUrl(place)
+		? await whole(counting(place, (await open(place, null)).stream, () => {}))
+		: await whole(createReadStream(place)).catch(() => unreadable(place));
 	try {
 		const { keys } = JSON.parse(text) as { keys?: readonly AuditJwk[] };
 		if (Array.isArray(keys) && keys.length > 0) return keys;

@@ -149,7 +149,7 @@ export async function writePrivateFile(file: string, text: string): Promise<void
 		await writeFile(draft, text, { mode: 0o600, flag: "wx", flush: true });
 		await rename(draft, file);
 	} catch (error) {
-		await rm(draft, { force: true });
+		await rm(draft, { force: true }).catch(() => {}); // the first failure is the one to tell
 		throw new Problem(`${file} can not be written: ${inOneLine(error)}`, { cause: error });
 	}
 }

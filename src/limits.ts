@@ -17,6 +17,8 @@ export const limits = {
 	bodyBytesDrainedAtOnce: 256 * 1024,
 	messageBytes: 1024 * 1024,
 	jsonDepth: 16,
+	/** Names in all objects of a body: no body that is taken has as many. */
+	jsonNames: 20_000,
 	batchItems: 1000,
 	/** Items of a batch times the versions that each may be tried with. */
 	batchVerifications: 2000,

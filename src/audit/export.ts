@@ -4,7 +4,7 @@ import { uuidBytes } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
 import { leafOf } from "./chain.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { canonicalRecord, type EncodedRecord, timeOf } from "./record.ts";
+import { canonicalRecord, type EncodedRecord } from "./record.ts";
 import { showFilter, showRecord } from "./shown.ts";
 import type { AuditSigner } from "./signer.ts";
 import type { RecordFilter, RecordSource, SourcedRecord } from "./source.ts";
@@ -86,6 +86,8 @@ export interface ExportRequest {
 	readonly checkpoint: Checkpoint;
 	readonly source: RecordSource;
 	readonly signer: AuditSigner;
+	/** Whether a chain has begun: the checkpoint has not those that did so after it. */
+	readonly hasBegun: (chain: string) => Promise<boolean>;
 	/** Statements of the days whose records were deleted (src/audit/expired.ts). */
 	readonly expired: () => AsyncIterable<string>;
 }
@@ -142,13 +144,19 @@ export async function beginExport(request: ExportRequest): Promise<string> {
  * records up to the heads of the checkpoint, whatever is appended or moves on meanwhile.
  */
 export async function* exportedRows(
-	{ filter, checkpoint, source }: ExportRequest,
+	{ filter, checkpoint, source, hasBegun }: ExportRequest,
 	progress: ExportProgress,
 ): AsyncGenerator<readonly ExportRow[]> {
-	const belongs = withinHeads(checkpoint);
+	const lastOf = lastNumbers(checkpoint);
+	const belongs = ({ chain, sequence }: SourcedRecord) => sequence <= (lastOf.get(chain) ?? 0);
 	for (let before: string | null = null; ; ) {
 		const limit = limits.auditExportPage;
 		const { records, reached } = await source.read({ ...filter, before, limit });
+		for (const { chain } of records) {
+			if (lastOf.has(chain)) continue;
+			// One that began later is not of this export. One of which nobody knows is, for whoever verifies it to find.
+			lastOf.set(chain, (await hasBegun(chain)) ? 0 : Number.POSITIVE_INFINITY);
+		}
 		yield records.filter(belongs).map((found) => progress.row(found));
 		if (reached === null) return;
 		before = reached;
@@ -186,17 +194,9 @@ export function lineOf({ n, found, encoded: { head, item }, running }: ExportRow
 	return { n, record: showRecord(found), canonical, running: toBase64(running) };
 }
 
-/**
- * Chains that began later are not of this export, nor is what came to a chain later. What is older and of no chain
- * that anybody knows is of it, for whoever verifies it to find.
- */
-function withinHeads(checkpoint: Checkpoint): (found: SourcedRecord) => boolean {
-	const { chains, ended, unknown = [], at } = checkpoint;
+/** Up to which number each chain is of the export: what came to one later is not. */
+function lastNumbers({ chains, ended, unknown = [] }: Checkpoint): Map<string, number> {
 	const lastOf = new Map(chains.map(({ id, sequence }) => [id, sequence]));
 	for (const id of [...ended, ...unknown]) lastOf.set(id, Number.POSITIVE_INFINITY);
-	const began = Date.parse(at) - limits.auditStrangerMs;
-	return ({ record, chain, sequence }) => {
-		const last = lastOf.get(chain);
-		return last === undefined ? timeOf(record) < began : sequence <= last;
-	};
+	return lastOf;
 }

@@ -15,6 +15,8 @@ export interface AuditReader {
 	/** The same without those that have not left their objects yet. */
 	movedOf(further: RecordSource): RecordSource;
 	headsOf(tenant: string): Promise<ChainHeads>;
+	/** Whether its object has told the coordinator of the chain, as it does before the first record. */
+	hasBegun(tenant: string, chain: string): Promise<boolean>;
 	/** What the chain's object remembers of it, at or behind that number. */
 	markOf(chain: ChainName, sequence: number): Promise<ChainMark | null>;
 }
@@ -70,6 +72,9 @@ export function createAuditReader({ namespace, coordinator, db }: AuditPlaces): 
 				ended: lost.filter((id) => began.has(id)),
 				unknown: lost.filter((id) => !began.has(id)),
 			};
+		},
+		async hasBegun(tenant, chain) {
+			return (await coordinator.chains(tenant)).some(({ id }) => id === chain);
 		},
 		async markOf({ id, tenant, region, shard }, sequence) {
 			const place = placeNamed(tenant, region, shard);

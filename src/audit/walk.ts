@@ -77,7 +77,9 @@ export class ChainWalk {
 		this.#heads = headsOf(checkpoint);
 		this.#keptHeads = headsOf(since);
 		const unknown = checkpoint.unknown ?? [];
-		const kept = new Set([...this.#keptHeads.keys(), ...(since?.ended ?? [])]);
+		// Before there was a list of those that Postgres alone knows, they stood among the ended.
+		const keptEnded = since?.unknown ? since.ended : [];
+		const kept = new Set([...this.#keptHeads.keys(), ...keptEnded]);
 		this.#ended = new Set([...checkpoint.ended, ...unknown.filter((id) => kept.has(id))]);
 		this.#strangers = unknown.filter((id) => !kept.has(id));
 	}

@@ -8,11 +8,13 @@ import { err, ok, type Result } from "./result.ts";
 export function parseJson(
 	text: string,
 	maxDepth: number,
-): Result<unknown, "invalid_json" | "too_deep" | "repeated_name"> {
+	maxNames: number,
+): Result<unknown, "invalid_json" | "too_deep" | "repeated_name" | "too_many_names"> {
 	if (depthExceeds(text, maxDepth)) return err("too_deep");
 	try {
 		const value: unknown = JSON.parse(text);
-		return hasRepeatedName(text) ? err("repeated_name") : ok(value);
+		const refused = refuseNames(text, maxNames);
+		return refused ? err(refused) : ok(value);
 	} catch {
 		return err("invalid_json");
 	}
@@ -36,32 +38,30 @@ function depthExceeds(text: string, maxDepth: number): boolean {
 	return false;
 }
 
-/** More than any body has that is taken: a body of 64 KiB has room for 11,000. Looking at millions takes long. */
-const namesMost = 20_000;
-
 /** Of a text that is JSON. */
-function hasRepeatedName(text: string): boolean {
-	/** The names of each object that is open; null for an array. */
-	const open: (Set<string> | null)[] = [];
-	let names = 0;
+function refuseNames(text: string, most: number): "repeated_name" | "too_many_names" | null {
+	/** What is open: an array, an object, or the names of an object that has some. */
+	const open: ("array" | "object" | Set<string>)[] = [];
+	let count = 0;
 	for (let index = 0; index < text.length; index++) {
 		const char = text.charCodeAt(index);
 		if (char === quote) {
 			const end = endOfString(text, index);
-			const others = open.at(-1);
-			if (others && isBeforeColon(text, end)) {
-				if (++names > namesMost) return false;
+			const inner = open.at(-1);
+			if (inner !== undefined && inner !== "array" && isBeforeColon(text, end)) {
+				if (++count > most) return "too_many_names";
 				const raw = text.slice(index, end + 1);
 				const name = raw.includes("\\") ? String(JSON.parse(raw)) : raw.slice(1, -1);
-				if (others.has(name)) return true;
-				others.add(name);
+				if (inner === "object") open[open.length - 1] = new Set([name]);
+				else if (inner.has(name)) return "repeated_name";
+				else inner.add(name);
 			}
 			index = end;
-		} else if (char === 0x7b) open.push(new Set());
-		else if (char === 0x5b) open.push(null);
+		} else if (char === 0x7b) open.push("object");
+		else if (char === 0x5b) open.push("array");
 		else if (char === 0x7d || char === 0x5d) open.pop();
 	}
-	return false;
+	return null;
 }
 
 function isBeforeColon(text: string, end: number): boolean {

@@ -132,8 +132,6 @@ export const auditLimits = {
 	/** The longest way from a record to the head of its chain that a proof shows, and what is looked through for it. */
 	auditPathRecords: 1_000,
 	auditPathPages: 4,
-	/** A record that is older than an export by this, of no chain that was known when it began, is a stranger. */
-	auditStrangerMs: 60_000,
 	/** What is looked through for the way to a link that an object kept: of all the tenant's chains. */
 	auditMarkPages: 16,
 	/** The record before one in its chain is not always older; by more than this it hardly ever is. */

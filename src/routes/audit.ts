@@ -150,7 +150,8 @@ export const exportAudit = route(
 		const source = whileWanted(records, gone.signal, slot);
 		const filter = filterOf(tenant, query);
 		const expired = () => statementsOfExpired(cold, signer, id, filter);
-		const request = { id, filter, checkpoint, source, signer, expired };
+		const hasBegun = (chain: string) => auditReader.hasBegun(tenant, chain);
+		const request = { id, filter, checkpoint, source, signer, hasBegun, expired };
 		const pieces = isParquet ? writeParquetExport(request, cold) : writeExport(request);
 		const body = streamOf(pieces, {
 			...{ gone, slot, idleMs: exports.bounds.idleMs, end: () => cold.close() },

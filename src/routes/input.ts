@@ -34,17 +34,20 @@ export async function readJson(
 			"The body is not UTF-8, or has U+FFFD, which stands for lost bytes.",
 		);
 	}
-	const parsed = parseJson(text.value, limits.jsonDepth);
+	const parsed = parseJson(text.value, limits.jsonDepth, limits.jsonNames);
 	if (parsed.ok) return parsed;
 	if (parsed.error === "too_deep") {
 		return fail("too_deep", `JSON may be nested ${limits.jsonDepth} levels deep, not more.`);
 	}
-	const detail =
-		parsed.error === "repeated_name"
-			? "An object of the body has a name twice: readers of JSON do not agree on which one holds."
-			: "The body can not be parsed as JSON (RFC 8259).";
-	return fail("invalid_json", detail);
+	return fail("invalid_json", whyInvalid[parsed.error]);
 }
+
+const whyInvalid = {
+	invalid_json: "The body can not be parsed as JSON (RFC 8259).",
+	repeated_name:
+		"An object of the body has a name twice: readers of JSON do not agree on which one holds.",
+	too_many_names: `The body's objects may have ${limits.jsonNames} names in all, not more.`,
+};
 
 function refuseType(headers: Headers): Err<Failure> | null {
 	const mediaType = headers.get("content-type")?.split(";", 1)[0]?.trim().toLowerCase();

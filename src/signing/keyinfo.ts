@@ -62,6 +62,10 @@ export function readPem(text: string): Result<KeyInfo, Failure> {
 	const strange = [begin, ...others]
 		.map(([, label = ""]) => label)
 		.findLast((label) => !isRead(label));
+	const readable = [begin, ...others].find(([, label = ""]) => isRead(label))?.[1];
+	if (strange !== undefined && readable !== undefined) {
+		return refuseKey(`The PEM must be one block: send the "${readable}" alone.`);
+	}
 	if (strange !== undefined) {
 		const found = knownLabels.has(strange) ? `"${strange}"` : "another kind of PEM";
 		const command = knownLabels.get(strange);

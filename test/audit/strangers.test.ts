@@ -1,8 +1,12 @@
 import { beforeEach, describe, expect, it } from "vitest";
+import { joinAppends } from "../../src/audit/block.ts";
 import { chainStart, leafOf, linked } from "../../src/audit/chain.ts";
+import { checkpointOf } from "../../src/audit/checkpoint.ts";
+import { writeExport } from "../../src/audit/export.ts";
 import { packRecords } from "../../src/audit/pack.ts";
 import { decodeRecord, firstRecordId, splitAppend } from "../../src/audit/record.ts";
 import { createStatementReader } from "../../src/audit/signer.ts";
+import { unfiltered } from "../../src/audit/source.ts";
 import { ExportVerifier } from "../../src/audit/verify.ts";
 import { insertEvents } from "../../src/db/audit-events.ts";
 import { systemRandom } from "../../src/lib/random.ts";
@@ -10,7 +14,7 @@ import { uuidv7 } from "../../src/lib/uuid.ts";
 import { newKey } from "../support/keys.ts";
 import { call, newTenant, ownerSql, type Tenant } from "../support/tenant.ts";
 import { services } from "./archive-support.ts";
-import { newAppend } from "./support.ts";
+import { drain, newAppend, objectAt } from "./support.ts";
 
 /** Whoever can write to Postgres can write a whole chain there, with links that hold. */
 let tenant: Tenant;
@@ -38,13 +42,39 @@ beforeEach(async () => {
 	await insertEvents(services.db, name, packRecords(records));
 });
 
+async function readerNow() {
+	return createStatementReader((await call("GET", "/.well-known/audit-jwks.json")).json.keys);
+}
+
 async function verdict(query = "") {
-	const { keys } = (await call("GET", "/.well-known/audit-jwks.json")).json;
-	const verifier = new ExportVerifier(await createStatementReader(keys), null);
+	const verifier = new ExportVerifier(await readerNow(), null);
 	const { text } = await tenant.call("GET", `/v1/audit/export${query}`);
 	for (const line of text.trimEnd().split("\n")) await verifier.line(line);
 	return verifier.done();
 }
+
+it("a chain that began after the checkpoint is not of the export, however old its first record is", async () => {
+	const own = await newTenant();
+	await newKey(own);
+	const { auditReader, auditSigner: signer } = services;
+	const source = await auditReader.recordsOf(own.id);
+	const checkpoint = checkpointOf(own.id, await auditReader.headsOf(own.id), Date.now());
+	// As a note that was long on its way.
+	const late = firstRecordId(uuidv7(() => Date.now() - 600_000, systemRandom));
+	const place = `${own.id}/weur/0`;
+	await objectAt(place).append(joinAppends([newAppend(place, 1, {}, late)]), false);
+	await drain(place);
+	const verifier = new ExportVerifier(await readerNow(), null);
+	const request = {
+		...{ id: late, filter: { ...unfiltered, tenant: own.id }, checkpoint, source, signer },
+		hasBegun: (one: string) => auditReader.hasBegun(own.id, one),
+		expired: async function* () {},
+	};
+	let text = "";
+	for await (const piece of writeExport(request)) text += piece;
+	for (const line of text.trimEnd().split("\n")) await verifier.line(line);
+	expect(verifier.done()).toMatchObject({ findings: [], records: 1, isWhole: true });
+});
 
 describe("a chain that Postgres alone knows", () => {
 	it("is named by the checkpoint, and its records by whoever verifies an export", async () => {

@@ -363,7 +363,8 @@ describe("the verifier keeps no more than it may", () => {
 		const source = { read: async () => ({ records: left, reached: null }) };
 		const filter = { ...unfiltered, tenant: "main", action };
 		const expired = async function* () {};
-		const request = { id: "export", filter, checkpoint, source, signer, expired };
+		const hasBegun = async () => false;
+		const request = { id: "export", filter, checkpoint, source, signer, hasBegun, expired };
 		let text = "";
 		for await (const piece of writeExport(request)) text += piece;
 		return text.trimEnd().split("\n");

@@ -29,14 +29,17 @@ const { value } = fc.letrec((tie) => ({
 	),
 }));
 
+const names = 1_000;
+
 describe("parseJson", () => {
 	it("reads what JSON.parse reads, to the depth that is allowed, and refuses one level more", () => {
 		fc.assert(
 			fc.property(value, fc.constantFrom(0, 2), (given, indent) => {
 				const text = JSON.stringify(given, null, indent);
 				const depth = depthOf(JSON.parse(text));
-				expect(parseJson(text, depth)).toEqual({ ok: true, value: JSON.parse(text) });
-				if (depth > 0) expect(parseJson(text, depth - 1)).toEqual({ ok: false, error: "too_deep" });
+				expect(parseJson(text, depth, names)).toEqual({ ok: true, value: JSON.parse(text) });
+				if (depth > 0)
+					expect(parseJson(text, depth - 1, names)).toEqual({ ok: false, error: "too_deep" });
 			}),
 			{ numRuns: 500 },
 		);
@@ -50,7 +53,7 @@ describe("parseJson", () => {
 		});
 		fc.assert(
 			fc.property(fc.oneof(damaged, tricky, fc.string()), (text) => {
-				const parsed = parseJson(text, 1_000);
+				const parsed = parseJson(text, 1_000, names);
 				if (!parsed.ok && parsed.error === "repeated_name") return; // there is a test of its own
 				let expected: unknown;
 				try {
@@ -76,13 +79,24 @@ describe("parseJson", () => {
 		['{"a":"\\"a\\":","\\"a":1}', true],
 		['{"a":1,"A":2,"":3," ":4}', true],
 	])("reads %s, unless an object has a name twice", (text, isRead) => {
-		const parsed = parseJson(text, 10);
+		const parsed = parseJson(text, 10, names);
 		if (isRead) expect(parsed).toEqual({ ok: true, value: JSON.parse(text) });
 		else expect(parsed).toEqual({ ok: false, error: "repeated_name" });
 	});
 
+	it("refuses more names than are looked at, wherever they are", () => {
+		const objects = (count: number) =>
+			JSON.stringify(Array.from({ length: count }, () => ({ a: 1 })));
+		expect(parseJson(objects(names), 10, names).ok).toBe(true);
+		const refused = { ok: false, error: "too_many_names" };
+		expect(parseJson(objects(names + 1), 10, names)).toEqual(refused);
+		const many = Object.fromEntries(Array.from({ length: names }, (_, n) => [`${n}`, n]));
+		const hidden = `{"b":${JSON.stringify(many)},"a":1,"a":2}`;
+		expect(parseJson(hidden, 10, names)).toEqual(refused);
+	});
+
 	it("keeps a member called __proto__ as a member", () => {
-		const parsed = parseJson('{"__proto__":{"a":1}}', 5);
+		const parsed = parseJson('{"__proto__":{"a":1}}', 5, names);
 		expect(parsed.ok && Object.keys(parsed.value as object)).toEqual(["__proto__"]);
 	});
 
@@ -94,12 +108,12 @@ describe("parseJson", () => {
 		["many backslashes before a quote", `["${"\\\\".repeat(50)}\\"["]`, 1, true],
 		["levels beside each other", "[[],[],[],[]]", 2, true],
 	])("counts levels, not %s", (_, text, depth, read) => {
-		expect(parseJson(text, depth).ok).toBe(read);
+		expect(parseJson(text, depth, names).ok).toBe(read);
 	});
 
 	it("refuses a hundred thousand levels without building one, and closing ones do not pay for them", () => {
-		expect(parseJson("[".repeat(100_000), 16)).toEqual({ ok: false, error: "too_deep" });
-		expect(parseJson(`${"]".repeat(1_000)}${"[".repeat(1_000)}`, 16).ok).toBe(false);
+		expect(parseJson("[".repeat(100_000), 16, names)).toEqual({ ok: false, error: "too_deep" });
+		expect(parseJson(`${"]".repeat(1_000)}${"[".repeat(1_000)}`, 16, names).ok).toBe(false);
 	});
 
 	it("reads a long text in a time that grows with its length alone", () => {
@@ -111,7 +125,7 @@ describe("parseJson", () => {
 		];
 		for (const text of texts) {
 			const start = performance.now();
-			parseJson(text, 16);
+			parseJson(text, 16, names);
 			expect(performance.now() - start).toBeLessThan(20_000);
 		}
 	});

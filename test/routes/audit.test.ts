@@ -105,6 +105,7 @@ describe("GET /v1/audit", () => {
 				auditReader: {
 					recordsOf: async () => ({ read: gone }),
 					headsOf: gone,
+					hasBegun: gone,
 					markOf: gone,
 					movedOf: () => ({ read: gone }),
 				},
