@@ -148,12 +148,14 @@ export async function* exportedRows(
 	progress: ExportProgress,
 ): AsyncGenerator<readonly ExportRow[]> {
 	const lastOf = lastNumbers(checkpoint);
+	let others = 0;
 	const belongs = ({ chain, sequence }: SourcedRecord) => sequence <= (lastOf.get(chain) ?? 0);
 	for (let before: string | null = null; ; ) {
 		const limit = limits.auditExportPage;
 		const { records, reached } = await source.read({ ...filter, before, limit });
 		for (const { chain } of records) {
 			if (lastOf.has(chain)) continue;
+			if (++others > limits.auditExportChains) throw new Error("too many chains that nobody knows");
 			// One that began later is not of this export. One of which nobody knows is, for whoever verifies it to find.
 			lastOf.set(chain, (await hasBegun(chain)) ? 0 : Number.POSITIVE_INFINITY);
 		}

@@ -103,6 +103,8 @@ export const auditLimits = {
 	auditObjectsAtOnce: 8,
 	/** Records of an export that are read and held at once. */
 	auditExportPage: 2_000,
+	/** Chains that an export may come upon beside those of its checkpoint: there is an object each, or a forger. */
+	auditExportChains: 10_000,
 	/** Exports of an isolate beside each other, and of one tenant there. */
 	auditExportsAtOnce: 6,
 	auditExportsOfTenant: 3,
