@@ -9,7 +9,7 @@ export function takesKey({ permission, method }: DocumentedRoute): boolean {
 }
 
 const conditionalHeaders = z.object({
-	"if-none-match": meta(z.optional(z.string()), {
+	"If-None-Match": meta(z.optional(z.string()), {
 		description:
 			"The ETag that is had already: a 304 where it still holds (RFC 9110 section 13.1.2).",
 	}),
