@@ -89,6 +89,18 @@ describe("a checkpoint behind one that was kept, whatever the filter", () => {
 	});
 });
 
+it("a deleted day ends with the record that a kept checkpoint has there, or it is named", () => {
+	const findings = (byte: string) => {
+		const walk = new ChainWalk(checkpoint(7), checkpoint(5));
+		const [first, last] = [1, 5].map((sequence) => ({ sequence, link: byte.repeat(32) }));
+		if (first && last) walk.expire([{ chain: id, records: 5, first, last }]);
+		return walk.done(false);
+	};
+	expect(findings("01")).toEqual([]);
+	const message = expect.stringContaining("number 5 of the chain");
+	expect(findings("02")).toMatchObject([{ kind: "changed", message }]);
+});
+
 describe("the records of a chain that has ended", () => {
 	it("are missing from a whole export up to the checkpoint that was kept, and told once", () => {
 		const message = `numbers 1 to 7 of the chain ${id}`;
