@@ -13,8 +13,9 @@ const patient = { expect: { poll: { timeout: 20_000 } } };
  */
 export default defineConfig({
 	test: {
-		// Of the whole run, not of the workerd project, whose modules are resolved as a worker's.
-		maxWorkers: 2,
+		// Of the whole run, not of the workerd project, whose modules are resolved as a worker's. Twice the two
+		// processors that it is made for: half of the time a test waits for something.
+		maxWorkers: 4,
 		sequence: { sequencer: LongestFirst },
 		globalSetup: ["test/support/node/global-setup.ts"],
 		projects: [

@@ -16,7 +16,7 @@ import { startTestStack, type TestStack } from "../support/node/stack.ts";
 /** Signed with all the time, at both locations; the last one is the one that is disabled now and then. */
 const keys = ["a", "b", "c", "flip"] as const;
 const callersPerEdge = 2;
-const pauseMs = 25;
+const pauseMs = 60;
 /** Longer than a Redis that was slow is left alone for, and than records wait for the next try. */
 const patienceMs = 90_000;
 const testMs = 240_000;

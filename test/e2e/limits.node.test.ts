@@ -138,7 +138,7 @@ function expectSoundHeaders({ name, answer }: Tried, { quota, window_seconds }: 
 	if (status === 429) expect(Number(headers["retry-after"])).toBeGreaterThanOrEqual(1);
 }
 
-const bucket: Quota = { quota: 600, window_seconds: 2 };
+const bucket: Quota = { quota: 300, window_seconds: 2 };
 const inflow = bucket.quota / bucket.window_seconds;
 const seconds = 4;
 

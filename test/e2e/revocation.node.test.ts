@@ -21,12 +21,12 @@ afterAll(() => stack?.stop());
 const tries = 200;
 /** Tenants that are tried side by side: each is the others' load. */
 const atOnce = 36;
-const loopsPerEdge = 2;
+const loopsPerEdge = 1;
 /**
  * A location that signs all the time renews its lease half-way, and hears of the change then. One
  * that signs now and then may do it with the last of a lease.
  */
-const pausesMs = [200, 1_200];
+const pausesMs = [250, 1_200];
 /** Between the first signature and the change: so that leases are of every age. */
 const warmUpMs = limits.leaseRenewMs;
 const message = "aGVsbG8=";

@@ -12,7 +12,8 @@ import { freePort } from "../../local/ports.ts";
 import { isAlive } from "../../local/processes.ts";
 import {
 	type Command,
-	killNodes,
+	isNode,
+	killAtOnce,
 	leftoversOf,
 	processesWith,
 	processWith,
@@ -93,12 +94,8 @@ async function recorded(url: string): Promise<string[]> {
 	return records.map(({ signatureSha256 }) => signatureSha256);
 }
 
-/** Whatever would have ended these is killed too. */
-function killAllButServers(tag: string): void {
-	const servers = /^\S*(workerd serve|postgres|redis-server)/;
-	const others = processesWith(tag).filter(({ command }) => !servers.test(command));
-	for (const { pid } of others) process.kill(pid, "SIGKILL");
-}
+/** Whatever would have ended these is another. */
+const isServer = (command: string) => /^\S*(workerd serve|postgres|redis-server)/.test(command);
 
 async function run(program: string, args: string[], env = {}): Promise<string> {
 	const options = { cwd: project, env: { ...process.env, ...env } };
@@ -171,7 +168,7 @@ describe("npm start", () => {
 	});
 
 	test("has the same keys at the second start, and does not show the token again", async () => {
-		running = start(0, "--data", dataDir, "--edges", "2");
+		running = npmStart("--data", dataDir, "--edges", "2");
 		url = await addressOf(running);
 		expect(running.stdout()).not.toContain(adminToken());
 		expect(running.stdout()).toContain(join(dataDir, "admin-token"));
@@ -181,46 +178,43 @@ describe("npm start", () => {
 		expect(await keyNames(second)).toEqual([name]);
 	});
 
-	test("leaves nothing running when it gets SIGKILL, and starts again", async () => {
-		running.child.kill("SIGKILL");
-		await expectNothingLeft(running);
-		running = npmStart("--data", dataDir);
-		url = await addressOf(running);
-		expect(await keyNames(url)).toEqual([name]);
-	});
-
 	test("ends when npm alone gets SIGKILL", async () => {
 		running.child.kill("SIGKILL");
 		await expectNothingLeft(running);
 	});
 
-	test.each([
-		["all that is called node is killed at once", killNodes],
-		["all but workerd, PostgreSQL and Redis is killed at once", killAllButServers],
-	])(
-		"starts again on its port when %s, and both starts' signatures are recorded",
-		async (_, kill) => {
-			running = npmStart("--data", dataDir);
-			url = await addressOf(running);
-			const first = await sign(url, name);
+	test("starts again on its port whatever was killed, and all starts' signatures are recorded", async () => {
+		running = npmStart("--data", dataDir);
+		url = await addressOf(running);
+		const digests = [await sign(url, name)];
+		for (const isKilled of [isNode, (command: string) => !isServer(command)]) {
 			const workerd = processWith(running.tag, "workerd serve");
-			kill(running.tag);
+			killAtOnce(running.tag, isKilled);
 			await running.ended;
 			expect(processesWith(dataDir)).not.toEqual([]); // nobody was left to end them
 			running = start(new URL(url).port, "--data", dataDir);
 			expect(await addressOf(running)).toBe(url);
 			expect(isAlive(workerd)).toBe(false);
-			const second = await sign(url, name);
-			await expect.poll(() => recorded(url)).toEqual(expect.arrayContaining([first, second]));
-			running.child.kill("SIGKILL");
-			await expectNothingLeft(running);
-		},
-	);
+			digests.push(await sign(url, name));
+			await expect.poll(() => recorded(url)).toEqual(expect.arrayContaining(digests));
+		}
+	});
 
-	test("leaves nothing running when it gets SIGKILL before it is up", async () => {
-		for (const milliseconds of [150, 500, 1_000]) {
+	test("does not wait for a clean end when Ctrl-C comes a second time", async () => {
+		process.kill(processWith(running.tag, "runtime-host.ts"), "SIGSTOP"); // it can not end now
+		process.kill(-running.pid, "SIGINT");
+		await running.says(/Stopping/);
+		await sleep(700); // or it is taken for the same press
+		process.kill(-running.pid, "SIGINT");
+		expect(await running.ended).toBe(130);
+		await expectNothingLeft(running);
+	});
+
+	test("leaves nothing running when it gets SIGKILL, while it starts and when it is up", async () => {
+		const moments = [() => sleep(150), () => sleep(500), () => addressOf(running)];
+		for (const moment of moments) {
 			running = start(0, "--data", dataDir);
-			await sleep(milliseconds);
+			await moment();
 			running.child.kill("SIGKILL");
 			await running.ended;
 			await expectNothingLeft(running);
@@ -233,18 +227,6 @@ describe("npm start", () => {
 		process.kill(-running.pid, "SIGINT");
 		expect(await running.ended).toBe(0);
 		expect(running.stderr()).toBe("");
-		await expectNothingLeft(running);
-	});
-
-	test("does not wait for a clean end when Ctrl-C comes a second time", async () => {
-		running = start(0, "--data", dataDir);
-		await addressOf(running);
-		process.kill(processWith(running.tag, "runtime-host.ts"), "SIGSTOP"); // it can not end now
-		process.kill(-running.pid, "SIGINT");
-		await running.says(/Stopping/);
-		await sleep(700); // or it is taken for the same press
-		process.kill(-running.pid, "SIGINT");
-		expect(await running.ended).toBe(130);
 		await expectNothingLeft(running);
 	});
 

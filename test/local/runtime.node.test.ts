@@ -8,7 +8,8 @@ import { startGuard } from "../../local/guard.ts";
 import { portsInARow } from "../../local/ports.ts";
 import { prepareRuntime, type RuntimeProcess } from "../../local/runtime-process.ts";
 import {
-	killNodes,
+	isNode,
+	killAtOnce,
 	leftoversOf,
 	processesWith,
 	processWith,
@@ -210,7 +211,7 @@ test("workerd ends when all that is called node is killed at once, the reaper to
 	const starter = runCommand(process.execPath, args);
 	await starter.says(/started/);
 	expect(processWith(starter.tag, "workerd serve")).toBeGreaterThan(0);
-	killNodes(starter.tag);
+	killAtOnce(starter.tag, isNode);
 	expect(await leftoversOf(starter.tag)).toEqual([]);
 });
 

@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import type { StatsFs } from "node:fs";
+import { chmod, mkdir, mkdtemp, rm, statfs } from "node:fs/promises";
+import { freemem, tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { TestProject } from "vitest/node";
@@ -10,17 +11,17 @@ import { readyWorkers } from "../../../local/kept.ts";
 import { openCluster } from "../../../local/postgres-cluster.ts";
 import { startServices } from "../../../local/services.ts";
 import { projectConfig } from "../../../local/stack.ts";
-import { createUndo } from "../../../local/undo.ts";
+import { createUndo, type Undo } from "../../../local/undo.ts";
 
 /**
  * PostgreSQL with the schema and the gateways, once for all tests in workerd, where each makes a tenant of its
  * own; and the workers' bundles, for those that start a stack.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-	const dataDir = await mkdtemp(join(tmpdir(), "edgesign-test-"));
 	const undo = createUndo();
-	undo.add(() => rm(dataDir, { recursive: true, force: true }));
 	try {
+		await useScratchFolder(undo);
+		const dataDir = await mkdtemp(join(tmpdir(), "edgesign-test-"));
 		const folder = openDataFolder(dataDir);
 		undo.add(folder.release);
 		const unusedDataDir = join(dataDir, "unused");
@@ -41,6 +42,24 @@ export default async function setup(project: TestProject): Promise<() => Promise
 		throw error;
 	}
 	return () => undo.run();
+}
+
+const memory = "/dev/shm";
+/** Several times what a whole run has there at once. */
+const roomLeast = 4 * 2 ** 30;
+
+/**
+ * Gives the temporary files of this process, and of what it starts, a folder that goes with all that processes
+ * which were killed have left in it: in memory where there is much, for they are many, and none lives for long.
+ */
+async function useScratchFolder(undo: Undo): Promise<void> {
+	const { bavail = 0, bsize = 0 } = await statfs(memory).catch(() => ({}) as Partial<StatsFs>);
+	const hasRoom = Math.min(bavail * bsize, freemem()) >= roomLeast;
+	const isChosen = process.env.TMPDIR !== undefined;
+	const folder = await mkdtemp(join(hasRoom && !isChosen ? memory : tmpdir(), "edgesign-tests-"));
+	undo.add(() => rm(folder, { recursive: true, force: true }));
+	await chmod(folder, 0o711); // PostgreSQL has a user of its own where root runs the tests
+	process.env.TMPDIR = folder;
 }
 
 /** What a first start makes before it starts anything: the keys, then PostgreSQL's files. */

@@ -99,11 +99,15 @@ export function processWith(text: string, word: string): number {
 	return first.pid;
 }
 
-/** SIGKILL for those that run in Node, all at once: none of them can see to the others. */
-export function killNodes(text: string): void {
-	const nodes = processesWith(text).filter(({ command }) => /^(\S*\/node|node|npm) /.test(command));
-	for (const { pid } of nodes) process.kill(pid, "SIGKILL");
+/** SIGKILL for those whose command line is such, all at once: none of them can see to the others. */
+export function killAtOnce(text: string, isOne: (command: string) => boolean): void {
+	const found = processesWith(text).filter(({ command }) => isOne(command));
+	for (const signal of ["SIGSTOP", "SIGKILL"] as const) {
+		for (const { pid } of found) process.kill(pid, signal);
+	}
 }
+
+export const isNode = (command: string): boolean => /^(\S*\/node|node|npm) /.test(command);
 
 /** What is still there of them after the time they may take to end. */
 export async function leftoversOf(text: string, patienceMs = 15_000): Promise<string[]> {
