@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
-import type { StatsFs } from "node:fs";
-import { chmod, mkdir, mkdtemp, rm, statfs } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { chmod, mkdir, mkdtemp, readdir, rm, statfs, writeFile } from "node:fs/promises";
 import { freemem, tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -9,6 +9,7 @@ import { newKeyEncryptionKey, openDataFolder, writePrivateFile } from "../../../
 import { startGuard } from "../../../local/guard.ts";
 import { readyWorkers } from "../../../local/kept.ts";
 import { openCluster } from "../../../local/postgres-cluster.ts";
+import { isAlive } from "../../../local/processes.ts";
 import { startServices } from "../../../local/services.ts";
 import { projectConfig } from "../../../local/stack.ts";
 import { createUndo, type Undo } from "../../../local/undo.ts";
@@ -45,21 +46,47 @@ export default async function setup(project: TestProject): Promise<() => Promise
 }
 
 const memory = "/dev/shm";
+const scratchPrefix = "edgesign-tests-";
 /** Several times what a whole run has there at once. */
 const roomLeast = 4 * 2 ** 30;
 
 /**
  * Gives the temporary files of this process, and of what it starts, a folder that goes with all that processes
- * which were killed have left in it: in memory where there is much, for they are many, and none lives for long.
+ * which were killed have left in it: in memory where that will do, for they are many, and none lives for long.
  */
 async function useScratchFolder(undo: Undo): Promise<void> {
-	const { bavail = 0, bsize = 0 } = await statfs(memory).catch(() => ({}) as Partial<StatsFs>);
-	const hasRoom = Math.min(bavail * bsize, freemem()) >= roomLeast;
 	const isChosen = process.env.TMPDIR !== undefined;
-	const folder = await mkdtemp(join(hasRoom && !isChosen ? memory : tmpdir(), "edgesign-tests-"));
+	const parent = !isChosen && (await willDo(memory)) ? memory : tmpdir();
+	await sweep(parent);
+	const folder = await mkdtemp(join(parent, `${scratchPrefix}${process.pid}-`));
 	undo.add(() => rm(folder, { recursive: true, force: true }));
 	await chmod(folder, 0o711); // PostgreSQL has a user of its own where root runs the tests
 	process.env.TMPDIR = folder;
+}
+
+/** Removes what runs that were killed have left: in memory it would stay until the machine is started anew. */
+async function sweep(parent: string): Promise<void> {
+	for (const name of await readdir(parent)) {
+		const pid = Number(new RegExp(`^${scratchPrefix}(\\d+)-`).exec(name)?.[1]);
+		const isLeft = pid > 0 && !isAlive(pid);
+		if (isLeft) await rm(join(parent, name), { recursive: true, force: true }).catch(() => {});
+	}
+}
+
+/** Whether there is much room, and what is written there can be run: containers often forbid it. */
+async function willDo(folder: string): Promise<boolean> {
+	const program = join(folder, `${scratchPrefix}${randomUUID()}`);
+	try {
+		const { bavail, bsize } = await statfs(folder);
+		if (Math.min(bavail * bsize, freemem()) < roomLeast) return false;
+		await writeFile(program, "#!/bin/sh\n", { mode: 0o700 });
+		await promisify(execFile)(program);
+		return true;
+	} catch {
+		return false;
+	} finally {
+		await rm(program, { force: true });
+	}
 }
 
 /** What a first start makes before it starts anything: the keys, then PostgreSQL's files. */
