@@ -1,3 +1,4 @@
+import { totalmem } from "node:os";
 import { join } from "node:path";
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
@@ -6,6 +7,11 @@ import { LongestFirst } from "./test/support/node/longest-first.ts";
 /** How long something takes is never what a test is about: a busy machine may be slow. */
 const patient = { expect: { poll: { timeout: 20_000 } } };
 
+/** Twice the two processors that it is made for: half of the time a test waits for something. */
+const workersMost = 4;
+/** With the services that its tests start; in bytes. */
+const memoryOfWorker = 1.5 * 2 ** 30;
+
 /**
  * Projects beside each other in one folder: `*.test.ts` runs in workerd, as the service does, and
  * `*.alone.test.ts` in an isolate of its own; `*.node.test.ts` runs in Node and looks at the service from
@@ -13,9 +19,8 @@ const patient = { expect: { poll: { timeout: 20_000 } } };
  */
 export default defineConfig({
 	test: {
-		// Of the whole run, not of the workerd project, whose modules are resolved as a worker's. Twice the two
-		// processors that it is made for: half of the time a test waits for something.
-		maxWorkers: 4,
+		// Of the whole run, not of the workerd project, whose modules are resolved as a worker's.
+		maxWorkers: Math.max(1, Math.min(workersMost, Math.floor(totalmem() / memoryOfWorker))),
 		sequence: { sequencer: LongestFirst },
 		globalSetup: ["test/support/node/global-setup.ts"],
 		projects: [
