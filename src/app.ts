@@ -151,7 +151,7 @@ async function answerAddress(
 ): Promise<Response> {
 	const requestId = newId();
 	const meter: Meter = { limit: null };
-	const refusal = await limitAddress(servicesOf(env), req.raw, cost, meter);
+	const refusal = limitAddress(servicesOf(env), req.raw, cost, meter);
 	if (refusal) return problemResponse(refusal.error, requestId, meter.limit);
 	return withBaseHeaders(await answer(requestId), requestId, meter.limit);
 }

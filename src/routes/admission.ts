@@ -60,8 +60,8 @@ export function operationFor(route: GuardedRoute): Operation {
 }
 
 /**
- * Who calls. What the isolate remembers of a token holds only under a lease of the same epoch; a token
- * that it does not know is looked up, and its address pays for that whether or not it turns out good.
+ * Who calls. What the isolate remembers of a token holds only under a lease of the same epoch; one that it does
+ * not remember is looked up, and its address pays for that unless it was good the last time (LookUps).
  * @param keyWanted the key that the request is about, if any
  */
 export async function admit(
@@ -72,30 +72,39 @@ export async function admit(
 	background?: Background,
 ): Promise<Result<Admitted, Failure>> {
 	const credentials = readCredentials(raw.headers.get("authorization"));
-	if (!credentials.ok) return (await limitAddress(services, raw, 1, meter)) ?? credentials;
+	if (!credentials.ok) return limitAddress(services, raw, 1, meter) ?? credentials;
 	const { tenant, hash } = credentials.value;
 	const remembered = remember(services, tenant, hash);
-	if (!remembered.token) {
-		const refusal = await limitAddress(services, raw, limits.addressUnknownTokenCost, meter);
-		if (refusal) return refusal;
-	}
-	let isNobody = false;
+	const known = () => underLease(services, credentials.value, remembered, keyWanted, background);
+	return remembered.token ? known() : lookedUp(services, raw, meter, hash, known);
+}
+
+/** The same of a token that has to be looked up: its address pays, and gets most of it back where it was good. */
+async function lookedUp(
+	services: Services,
+	raw: Request,
+	meter: Meter,
+	hash: string,
+	lookUp: () => Promise<Result<Admitted, Failure>>,
+): Promise<Result<Admitted, Failure>> {
+	const { addresses, lookUps } = services;
+	const cost = lookUps.costOf(hash);
+	let isPaid = false;
+	let isGood: boolean | null = null;
+	lookUps.begin(hash); // before any wait: others may come with it meanwhile
 	try {
-		const admitted = await underLease(
-			services,
-			credentials.value,
-			remembered,
-			keyWanted,
-			background,
-		);
-		isNobody = !admitted.ok && admitted.error.code === "invalid_token";
+		const refusal = cost > 0 ? await limitLookUp(services, raw, cost, meter) : null;
+		if (refusal) return refusal;
+		isPaid = true;
+		const admitted = await lookUp();
+		if (admitted.ok) isGood = true;
+		else if (admitted.error.code === "invalid_token") isGood = false;
 		return admitted;
 	} finally {
-		// Many tokens that are good may come from one address, and all at once when their epoch moves.
-		if (!remembered.token && !isNobody) {
-			const back = limits.addressUnknownTokenCost - limits.addressLookUpCost;
-			services.addresses.giveBack(addressOf(raw), back);
-		}
+		lookUps.end(hash, isGood);
+		// Also where nobody could tell: who asks while Postgres is away must not be shut out after it.
+		const back = cost - limits.addressLookUpCost;
+		if (isPaid && isGood !== false && back > 0) addresses.giveBack(addressOf(raw), back);
 	}
 }
 
@@ -187,19 +196,27 @@ export function holds(
 }
 
 /** Spends what an address may do; null when it was there. A cost of 0 only tells what is left. */
-export async function limitAddress(
+export function limitAddress(
 	{ addresses }: Pick<Services, "addresses">,
 	raw: Request,
 	cost: number,
 	meter: Meter = { limit: null },
 ) {
-	const address = addressOf(raw);
-	const { spent, limit, retryMs } = addresses.spend(address, cost);
+	const { spent, limit, retryMs } = addresses.spend(addressOf(raw), cost);
 	meter.limit = limit;
-	if (!spent) return limited("address", retryMs);
-	// The platform's limiter guards what costs a look-up; what is answered from memory is not worth asking.
-	if (cost < limits.addressUnknownTokenCost) return null;
-	const answer = await addresses.confirm(address);
+	return spent ? null : limited("address", retryMs);
+}
+
+/** The same for what has to be looked up: the platform's limiter is asked too, which counts beyond this isolate. */
+export async function limitLookUp(
+	services: Pick<Services, "addresses">,
+	raw: Request,
+	cost: number,
+	meter: Meter = { limit: null },
+) {
+	const refusal = limitAddress(services, raw, cost, meter);
+	if (refusal) return refusal;
+	const answer = await services.addresses.confirm(addressOf(raw));
 	if (answer === "yes") return null;
 	if (answer === "no") return limited("address", limits.addressRetryMs);
 	// No answer is no yes, and not the caller's fault.

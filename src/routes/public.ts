@@ -10,7 +10,7 @@ import { jwks } from "../schemas/keys.ts";
 import type { PublicDocument, Services } from "../services.ts";
 import { algorithms } from "../signing/algorithms.ts";
 import { keyIdOf, toJwksKey } from "../signing/jwt.ts";
-import { limitAddress } from "./admission.ts";
+import { limitLookUp } from "./admission.ts";
 import { answerPublic, documentOf, notModified } from "./published.ts";
 import { type Docs, publicRoute } from "./route.ts";
 
@@ -50,7 +50,7 @@ async function jwksOf(
 	const nobody = fail("tenant_not_found", `There is no tenant "${tenant}".`);
 	const cached = documentCache.get(tenant, "jwks");
 	if (cached !== undefined) return cached ? ok(cached) : nobody;
-	const refusal = await limitAddress(services, raw, limits.addressUnknownTokenCost);
+	const refusal = await limitLookUp(services, raw, limits.addressUnknownTokenCost);
 	if (refusal) return refusal;
 	const since = documentCache.now();
 	let rows: PublishedRow[] | null | undefined;

@@ -85,7 +85,7 @@ async function answerAnyone(
 	params: Readonly<Record<string, string>>,
 	meter: Meter,
 ): Promise<Result<Reply, Failure>> {
-	const refusal = await limitAddress(services, raw, route.addressCost, meter);
+	const refusal = limitAddress(services, raw, route.addressCost, meter);
 	if (refusal) return refusal;
 	const input = await readInput(route, raw, params, services, meter);
 	return input.ok ? route.handle({ services, raw, ...input.value }) : input;

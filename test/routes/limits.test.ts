@@ -242,23 +242,65 @@ describe("callers who are not signed in", () => {
 		expect(remaining).toBeLessThan(quota);
 	});
 
+	/** Who are admitted by services of their own, and what an address has paid. */
+	function newAddress() {
+		const services = createServices(env, () => 0);
+		const address = "203.0.113.8";
+		const admitWith = async (token: string) => {
+			const headers = { Authorization: `Bearer ${token}`, "CF-Connecting-IP": address };
+			const request = new Request("https://edgesign.test/", { headers });
+			return (await admit(services, request, { limit: null })).ok;
+		};
+		const paid = () => {
+			const { limit } = services.addresses.spend(address, 0);
+			return limit.quota - limit.remaining;
+		};
+		return { services, admitWith, paid };
+	}
+	const { addressUnknownTokenCost: high, addressLookUpCost: low } = limits;
+
 	it("pay more for a token that nobody has than for one that is good", async () => {
 		const tenant = await newTenant();
-		const services = createServices(env, () => 0);
-		const costOf = async (token: string, address: string) => {
-			const request = new Request("https://edgesign.test/", {
-				headers: { Authorization: `Bearer ${token}`, "CF-Connecting-IP": address },
-			});
-			const { ok } = await admit(services, request, { limit: null });
-			const { limit } = services.addresses.spend(address, 0);
-			return [ok, limit.quota - limit.remaining];
-		};
+		const [one, other] = [newAddress(), newAddress()];
 		const good = await tenant.token("signer");
-		const { addressUnknownTokenCost: high, addressLookUpCost: low } = limits;
-		expect(await costOf(good, "203.0.113.8")).toEqual([true, low]);
-		expect(await costOf(good, "203.0.113.8")).toEqual([true, low]);
+		expect([await one.admitWith(good), one.paid()]).toEqual([true, low]);
+		expect([await one.admitWith(good), one.paid()]).toEqual([true, low]);
 		const nobodys = `es_${tenant.id}_${"A".repeat(43)}`;
-		expect(await costOf(nobodys, "203.0.113.9")).toEqual([false, high]);
+		expect([await other.admitWith(nobodys), other.paid()]).toEqual([false, high]);
+		expect([await other.admitWith(nobodys), other.paid()]).toEqual([false, 2 * high]);
+	});
+
+	it("pay nothing when a token that was good is forgotten, and all who use it come at once", async () => {
+		const tenant = await newTenant();
+		const { services, admitWith, paid } = newAddress();
+		const good = await tenant.token("signer");
+		expect([await admitWith(good), paid()]).toEqual([true, low]);
+		services.forgetTenant(tenant.id);
+		// Far more than what the address has would be enough for, one by one.
+		const crowd = Array.from({ length: 1_000 }, () => admitWith(good));
+		expect(new Set(await Promise.all(crowd))).toEqual(new Set([true]));
+		expect(paid()).toBe(low);
+	});
+
+	it("pay little each for a token that is looked up for many of them at once", async () => {
+		const tenant = await newTenant();
+		const { admitWith, paid } = newAddress();
+		const good = await tenant.token("signer");
+		const crowd = Array.from({ length: 1_000 }, () => admitWith(good));
+		expect(new Set(await Promise.all(crowd))).toEqual(new Set([true]));
+		expect(paid()).toBe(1_000 * low);
+	});
+
+	it("pay again for a token that was good, once it is not", async () => {
+		const tenant = await newTenant();
+		const { services, admitWith, paid } = newAddress();
+		const made = await tenant.call("POST", "/v1/tokens", { json: { name: "ci", role: "signer" } });
+		const { id, token } = made.json;
+		expect([await admitWith(token), paid()]).toEqual([true, low]);
+		expect((await tenant.call("DELETE", `/v1/tokens/${id}?fence=true`)).status).toBe(204);
+		services.forgetTenant(tenant.id);
+		expect([await admitWith(token), paid()]).toEqual([false, low]);
+		expect([await admitWith(token), paid()]).toEqual([false, low + high]);
 	});
 
 	it("are limited each by themselves", async () => {
