@@ -2,12 +2,14 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { parseKeyEncryptionKeys } from "../src/lib/keks.ts";
 import { logLevelOf, logLevels } from "../src/lib/log-levels.ts";
+import { limits } from "../src/limits.ts";
 import { announceStack, type StackAddresses, withdrawStack } from "./connect.ts";
 import { withDatabase } from "./database.ts";
 import { adminToken, type DataFolder, keyEncryptionKeys } from "./folder.ts";
 import type { Guard } from "./guard.ts";
 import { grantApplicationRights, migrate } from "./migrate.ts";
 import { startNeonGateway } from "./neon.ts";
+import { wholeNumber } from "./options.ts";
 import { startPostgres, workerRole } from "./postgres.ts";
 import { Problem } from "./problem.ts";
 import { type RedisEngineName, startRedisGateway } from "./redis.ts";
@@ -43,7 +45,7 @@ export interface Services extends StackAddresses {
 /** Starts all that the worker needs beside itself: PostgreSQL with the schema, and the gateways. */
 export async function startServices(options: ServicesOptions): Promise<Services> {
 	const { folder, undo, urls } = options;
-	const level = logLevel();
+	const chosen = { LOG_LEVEL: logLevel(), ...hotDays() };
 	// Before PostgreSQL makes its files: a folder that has those must have the keys.
 	const keys = await keyEncryptionKeys(folder);
 	const [database, redis] = await allSettledOrThrow([startDatabase(options), startRedis(options)]);
@@ -60,7 +62,7 @@ export async function startServices(options: ServicesOptions): Promise<Services>
 	await announceStack(folder.path, services);
 	return {
 		...services,
-		vars: variablesFor(services, level),
+		vars: { ...variablesFor(services), ...chosen },
 		redisEngine: redis.engine,
 		adminToken: database.admin.token,
 		adminTokenIsNew: database.admin.isNew,
@@ -88,14 +90,21 @@ function logLevel(): string {
 	throw new Problem(`LOG_LEVEL must be one of ${logLevels.join(", ")}, not "${text}"`);
 }
 
-function variablesFor(services: StackAddresses, level: string): Record<string, string> {
+/** After how many days records go to the archive: none is the worker's own default. */
+function hotDays(): { readonly AUDIT_HOT_DAYS?: string } {
+	const text = process.env.AUDIT_HOT_DAYS;
+	if (!text) return {};
+	const { auditHotDaysMin: least, auditHotDaysMax: most } = limits;
+	return { AUDIT_HOT_DAYS: String(wholeNumber("AUDIT_HOT_DAYS", text, least, most)) };
+}
+
+function variablesFor(services: StackAddresses): Record<string, string> {
 	return {
 		DATABASE_URL: services.workerDatabaseUrl,
 		NEON_GATEWAY: services.neonUrl,
 		UPSTASH_REDIS_REST_URL: services.redisUrl,
 		UPSTASH_REDIS_REST_TOKEN: services.redisToken,
 		KEY_ENCRYPTION_KEYS: services.keyEncryptionKeys,
-		LOG_LEVEL: level,
 	};
 }
 

@@ -16,6 +16,7 @@ Runs the whole service on this machine, at http://127.0.0.1:8787.
   --edges N    N locations on ports in a row, each with a memory of its own; 1 by default
   PORT         (environment) the port of the first location; 0 for any free one
   LOG_LEVEL    (environment) debug, info, warn (default) or error
+  AUDIT_HOT_DAYS (environment) after how many days records of the log go to the archive; 30 by default
   REDIS_URL    (environment) a Redis to use; else redis-server if it is there, else in-process
   KEY_ENCRYPTION_KEYS (environment) id:base64,id:base64, newest first; else kept in the data folder`;
 

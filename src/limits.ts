@@ -233,6 +233,8 @@ export const limits = {
 	cacheCurveReads: 1_000_000,
 	/** Before that there is no advice. */
 	cacheAdviceReads: 1_000,
+	/** And of those as many of names in the sample. */
+	cacheAdviceSampledReads: 100,
 	/** What isolates share in Redis: a value may be as old as this when it comes to an isolate. */
 	cacheSharedTtlSeconds: 30,
 	/** Of each call to Redis: what one that is slow costs a request, once. */

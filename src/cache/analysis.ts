@@ -21,6 +21,13 @@ const gainNone = 0.005;
 /** Beyond this, what is missed is missed for other reasons than lack of room. */
 const unexplained = 0.05;
 
+interface Reuse {
+	readonly sampledReads: number;
+	/** Part of them that were of nothing read before. */
+	readonly first: number;
+	readonly distances: readonly ReuseBucket[];
+}
+
 /** How a cache's names are read, followed in a sample of them: no name is kept, only hashes. */
 export class CacheAnalysis {
 	readonly #cacheBytes: number;
@@ -29,6 +36,7 @@ export class CacheAnalysis {
 	/** That with which all samples begin. */
 	readonly #filter = new SpatialFilter();
 	#unsampled = 0;
+	#sampled = 0;
 
 	constructor(cacheBytes: number) {
 		this.#cacheBytes = cacheBytes;
@@ -41,6 +49,7 @@ export class CacheAnalysis {
 		this.#unsampled++;
 		if (!this.#filter.takes(hash)) return;
 		this.#countUnsampled(1);
+		this.#sampled++;
 		this.#reuse.read(hash, bytes);
 		for (const miniature of this.#miniatures) miniature.read(hash, bytes);
 	}
@@ -64,8 +73,12 @@ export class CacheAnalysis {
 	}
 
 	/** How much else is read between two reads of the same. */
-	reuse(): { readonly first: number; readonly distances: readonly ReuseBucket[] } {
-		return { first: this.#reuse.firstShare(), distances: this.#reuse.histogram() };
+	reuse(): Reuse {
+		return {
+			sampledReads: this.#sampled,
+			first: this.#reuse.firstShare(),
+			distances: this.#reuse.histogram(),
+		};
 	}
 
 	/** One sentence on the size of the cache. */
@@ -74,6 +87,9 @@ export class CacheAnalysis {
 		const reads = hits + misses;
 		if (reads < limits.cacheAdviceReads) {
 			return `There were ${reads} reads; advice needs ${limits.cacheAdviceReads}.`;
+		}
+		if (this.#sampled < limits.cacheAdviceSampledReads) {
+			return `The sample has ${this.#sampled} of ${reads} reads, because few names are read; advice needs ${limits.cacheAdviceSampledReads}.`;
 		}
 		const [half, same, twice] = [1 / 2, 1, 2].map((size) => this.#hitRatioAt(size)) as Three;
 		const measured = hits / reads;

@@ -16,7 +16,6 @@ export interface SharedCounts {
 	failures: number;
 	/** Values that were there and did not open. */
 	refused: number;
-	writes: number;
 	/** Calls that were not made, because the last ones had failed. */
 	skipped: number;
 }
@@ -30,7 +29,7 @@ interface RedisStoreOptions {
 }
 
 export function noCounts(): SharedCounts {
-	return { hits: 0, misses: 0, failures: 0, refused: 0, writes: 0, skipped: 0 };
+	return { hits: 0, misses: 0, failures: 0, refused: 0, skipped: 0 };
 }
 
 /**
@@ -85,8 +84,7 @@ function redisStore({ redis, seals, breaker, counts }: RedisStoreOptions): Share
 				pipeline.set(name, sealed, { ex: limits.cacheSharedTtlSeconds });
 				commands++;
 			}
-			if (commands === 0) return;
-			if ((await attempt(() => pipeline.exec())) !== null) counts.writes += commands;
+			if (commands > 0) await attempt(() => pipeline.exec());
 		},
 	};
 }

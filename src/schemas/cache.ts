@@ -31,6 +31,10 @@ const cache = z.object({
 	}),
 	hitRatio: meta(z.nullable(share), { description: "Of all reads; null before the first one." }),
 	reuse: z.object({
+		sampledReads: meta(count, {
+			description:
+				"Of names in the sample: what is here, the curve and the advice are made of these.",
+		}),
 		first: meta(share, { description: "Part of the reads that were of nothing read before." }),
 		distances: meta(z.array(z.object({ fromBytes: bytes, toBytes: bytes, share })), {
 			description: "How much else was read since the last read of the same, in bytes.",
@@ -51,10 +55,12 @@ export const cacheReport = meta(
 				misses: count,
 				failures: meta(count, { description: "Calls that failed, or took too long." }),
 				refused: meta(count, { description: "Values that were there and did not open." }),
-				writes: count,
 				skipped: meta(count, { description: "Calls that were not made after others had failed." }),
 			}),
-			{ description: "What this isolate has of Redis." },
+			{
+				description:
+					"What this isolate reads of Redis; it is the tenants' objects that write there.",
+			},
 		),
 		memory: z.object({
 			bytes: meta(bytes, { description: "What the isolate accounts for." }),

@@ -28,6 +28,10 @@ const version = meta(z.optional(versionNumber), {
 	description: "The version that signs; the current one when it is left out.",
 });
 
+const signedVersion = meta(version, {
+	description: `The version that signed. Without it the newest ${limits.keyVersionsLoaded} that may verify are tried, and an answer tells when there are older ones.`,
+});
+
 export const signBody = meta(
 	z.strictObject({ ...input, encoding: z._default(encoding, "raw"), version }),
 	eitherInput,
@@ -38,9 +42,7 @@ export const verifyBody = meta(
 		...input,
 		signature,
 		encoding: z._default(encoding, "raw"),
-		version: meta(version, {
-			description: `The version that signed. Without it the newest ${limits.keyVersionsLoaded} that may verify are tried, and an answer tells when there are older ones.`,
-		}),
+		version: signedVersion,
 	}),
 	eitherInput,
 );
@@ -55,18 +57,18 @@ export const verifyItem = meta(z.strictObject({ ...input, signature, reference }
 });
 
 /** Items are checked one by one, so that a bad one is an error of its own; the document names their schema. */
-function batchOf(itemId: "SignItem" | "VerifyItem") {
+function batchOf(itemId: "SignItem" | "VerifyItem", which: typeof version) {
 	return z.strictObject({
 		items: meta(z.array(z.unknown()).check(z.minLength(1), z.maxLength(limits.batchItems)), {
 			override: { items: { $ref: `#/components/schemas/${itemId}` } },
 		}),
 		encoding: z._default(encoding, "raw"),
-		version,
+		version: which,
 	});
 }
 
-export const signBatchBody = batchOf("SignItem");
-export const verifyBatchBody = batchOf("VerifyItem");
+export const signBatchBody = batchOf("SignItem", version);
+export const verifyBatchBody = batchOf("VerifyItem", signedVersion);
 
 export const statelessVerifyBody = meta(
 	z.strictObject({

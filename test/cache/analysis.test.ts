@@ -120,6 +120,16 @@ describe("advice", () => {
 		expect(adviceOf(1_000, 10 * 1024 ** 2, 0.6)).toMatch(/^More room would not help: it hits 60 %/);
 	});
 
+	it("is not given on a few reads of names in the sample", () => {
+		const analysis = new CacheAnalysis(10 * 1024 ** 2);
+		for (let i = 0; i < 5_000; i++) analysis.read(0xffff_ffff, 1_000); // in no sample
+		const { sampledReads } = analysis.reuse();
+		expect(sampledReads).toBe(0);
+		expect(analysis.advice({ hits: 4_999, misses: 1 })).toBe(
+			"The sample has 0 of 5000 reads, because few names are read; advice needs 100.",
+		);
+	});
+
 	it("is not given on a few reads", () => {
 		expect(new CacheAnalysis(1_000_000).advice({ hits: 3, misses: 4 })).toBe(
 			`There were 7 reads; advice needs ${limits.cacheAdviceReads}.`,

@@ -303,12 +303,14 @@ describe("npm start is refused in one line, with exit code 1 and nothing left ru
 		await expectRefusal(start(port, ...args), line);
 	});
 
-	test("a LOG_LEVEL that there is not", async () => {
+	test.each([
+		["LOG_LEVEL", "verbose", 'must be one of debug, info, warn, error, not "verbose"'],
+		["AUDIT_HOT_DAYS", "0", 'must be a whole number from 1 to 3650, not "0"'],
+	])("a %s of %s", async (name, value, rule) => {
 		const program = join(project, "local", "start.ts");
-		const args = [program, "--data", join(parent, "levels")];
-		const env = { ...environment(0), LOG_LEVEL: "verbose" };
-		const line = 'LOG_LEVEL must be one of debug, info, warn, error, not "verbose"';
-		await expectRefusal(runCommand(process.execPath, args, env), line);
+		const args = [program, "--data", join(parent, "variables")];
+		const env = { ...environment(0), [name]: value };
+		await expectRefusal(runCommand(process.execPath, args, env), `${name} ${rule}`);
 	});
 
 	test("a limit on open files that is too low", async () => {
