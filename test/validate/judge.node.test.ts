@@ -63,7 +63,18 @@ test("the table has a line for each target and counts the verdicts", () => {
 
 test("every numeric target of the rows that ask for it is in the table", () => {
 	const rows = new Set(targets.map(({ row }) => row));
-	expect([...rows]).toEqual(["S6", "M2", "B3", "D3", "D5", "issue 2", "issue 4", "issue 5"]);
+	expect([...rows]).toEqual([
+		"S6",
+		"M2",
+		"C1",
+		"C6",
+		"B3",
+		"D3",
+		"D5",
+		"issue 2",
+		"issue 4",
+		"issue 5",
+	]);
 });
 
 test("what is run for a target has the figures that it asks for", () => {
@@ -73,7 +84,8 @@ test("what is run for a target has the figures that it asks for", () => {
 		...["micro/ES256K/digest/verify", "micro/Ed25519/sign", "http/batch/1000", "http/sign"],
 		...["memory/peak", "memory/heap/under", "memory/slope", "micro/limiter", "limiter/cpu"],
 		...["audit/sign", "audit/move", "queries/usage", "pool/20/connections"],
-		"pool/held/connections",
+		...["pool/held/connections", "cache/hit-ratio/zipf/75.0%", "cache/curve/scan/worst"],
+		...["audit/scale/page/cold/key", "audit/scale/export/parquet/heap/archive"],
 	];
 	for (const { text, from } of targets) {
 		if (from.by !== "bench") continue;
