@@ -28,6 +28,7 @@ import {
 	getPublicKey,
 	importKey,
 	listKeys,
+	listKeyVersions,
 	restoreKey,
 	rotateKey,
 	updateKey,
@@ -70,6 +71,7 @@ export const routes: readonly Route[] = [
 	deleteKey,
 	restoreKey,
 	getPublicKey,
+	listKeyVersions,
 	// Who may do it
 	createToken,
 	listTokens,

@@ -1,6 +1,6 @@
 import { type Database, isUniqueViolation } from "../db/client.ts";
+import type { VersionPage } from "../db/columns.ts";
 import {
-	type ConfigPage,
 	type ConfigRow,
 	type ConfigVersionRow,
 	configVersion,
@@ -68,7 +68,7 @@ export async function readConfigVersion(
 export async function listVersions(
 	db: Database,
 	tenant: string,
-	page: ConfigPage,
+	page: VersionPage,
 ): Promise<ConfigVersionRow[]> {
 	return selectConfigVersions(db, tenant, page);
 }

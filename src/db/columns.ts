@@ -14,3 +14,9 @@ export const firstId = "00000000-0000-0000-0000-000000000000";
 
 /** Comes after every id: where a list of the newest first begins. */
 export const lastId = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+
+/** A page of versions, newest first: those below `before`, or from the newest on. */
+export interface VersionPage {
+	readonly before: number | null;
+	readonly size: number;
+}

@@ -1,5 +1,5 @@
 import type { Database, Statement } from "./client.ts";
-import { iso } from "./columns.ts";
+import { iso, type VersionPage } from "./columns.ts";
 
 /** A version without its content. Times are ISO 8601 in UTC. */
 export interface ConfigVersionRow {
@@ -20,12 +20,6 @@ export interface NewConfigVersion {
 	readonly config: object;
 	readonly createdBy: string;
 	readonly note: string | null;
-}
-
-/** A page of versions, newest first: those below `before`, or from the newest on. */
-export interface ConfigPage {
-	readonly before: number | null;
-	readonly size: number;
 }
 
 const summary = `c.version, ${iso("c.created_at", "created_at")}, c.created_by, c.note`;
@@ -74,7 +68,7 @@ export async function configVersion(
 export async function selectConfigVersions(
 	db: Database,
 	tenant: string,
-	page: ConfigPage,
+	page: VersionPage,
 ): Promise<ConfigVersionRow[]> {
 	return db.query<ConfigVersionRow>(statements.list, [tenant, page.before, page.size]);
 }

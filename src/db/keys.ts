@@ -3,7 +3,7 @@ import { limits } from "../limits.ts";
 import type { AlgorithmName, KeyState, PublicJwk } from "../model.ts";
 import type { OutboxNote } from "./audit-outbox.ts";
 import type { Call, Database, Param, Statement } from "./client.ts";
-import { iso, type Page } from "./columns.ts";
+import { iso, type Page, type VersionPage } from "./columns.ts";
 
 /** A key as Postgres answers it. Times are ISO 8601 in UTC. */
 export interface KeyRow {
@@ -92,6 +92,12 @@ export const statements = {
 		name: "keys.version",
 		text: `select ${versionColumns} from key_versions v
 			where v.tenant_id = $1 and v.key_id = $2 and v.version = $3`,
+	},
+	versions: {
+		name: "keys.versions",
+		text: `select v.version, ${iso("v.created_at", "version_created_at")} from key_versions v
+			where v.tenant_id = $1 and v.key_id = $2 and ($3::int is null or v.version < $3)
+			order by v.version desc limit $4`,
 	},
 	insert: {
 		name: "keys.insert",
@@ -222,6 +228,16 @@ export function keyOf(rows: readonly (KeyRow & VersionRow)[]): KeyWithVersions |
 	const { version: _, public_jwk: _jwk, kek_id: _kek, sealed: _sealed, ...rest } = first;
 	const { version_created_at: _at, ...row } = rest;
 	return { ...row, versions: rows.map(versionOf) };
+}
+
+/** A page of a key's versions, without what they are. */
+export async function selectVersions(
+	db: Database,
+	tenant: string,
+	keyId: string,
+	{ before, size }: VersionPage,
+): Promise<Pick<VersionRow, "version" | "version_created_at">[]> {
+	return db.query(statements.versions, [tenant, keyId, before, size]);
 }
 
 /** Without what all versions have in common, which travels once. */

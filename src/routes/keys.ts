@@ -7,7 +7,7 @@ import { tokenParts } from "../ratelimit/policy.ts";
 import * as schema from "../schemas/keys.ts";
 import { algorithms } from "../signing/algorithms.ts";
 import * as keys from "../signing/keys.ts";
-import { cutPage, readPage } from "./pages.ts";
+import { cutPage, cutVersionPage, readPage, readVersionPage } from "./pages.ts";
 import { answerPrivate, documentOf, notModified } from "./published.ts";
 import {
 	type Docs,
@@ -92,6 +92,34 @@ export const getKey = route(
 	},
 	async ({ services, caller, params }) =>
 		described(await keys.describeKey(services, caller, params.key)),
+);
+
+export const listKeyVersions = route(
+	{
+		method: "get",
+		path: "/v1/keys/{key}/versions",
+		id: "listKeyVersions",
+		tag: "Keys",
+		permission: "keys:read",
+		operation: "list",
+		params: schema.keyParams,
+		query: schema.listVersionsQuery,
+	},
+	async ({ services, caller, params, query }) => {
+		const page = readVersionPage(query);
+		if (!page.ok) return page;
+		const found = await keys.listVersions(services, caller, params.key, page.value);
+		if (!found.ok) return found;
+		const { key, versions } = found.value;
+		const { rows, nextCursor } = cutVersionPage(versions, page.value);
+		const shown = rows.map(({ version, version_created_at: createdAt }) => ({
+			version,
+			createdAt,
+			maySign: key.has_private && version >= key.min_sign_version,
+			mayVerify: version >= key.min_verify_version,
+		}));
+		return ok({ json: { versions: shown, nextCursor } });
+	},
 );
 
 export const updateKey = route(
@@ -362,6 +390,12 @@ export function keyLifeDocs() {
 			answer: { description: "The key, with `deleteAt`", schema: schema.key },
 			failures: [...unreachable, "key_pending_deletion", "concurrent_change"],
 			examples: [{ params: { key: "retired" }, query: { days: "7" } }],
+		},
+		listKeyVersions: {
+			summary: "List a key's versions, the newest first",
+			answer: { description: "A page of versions", schema: schema.versionPage },
+			failures: [...unreachable, "invalid_cursor"],
+			examples: [{ params: { key: "payments" }, query: { limit: "20" } }],
 		},
 		getPublicKey: {
 			summary: "Read the public half",

@@ -1,5 +1,4 @@
-import { firstId, lastId, type Page } from "../db/columns.ts";
-import type { ConfigPage } from "../db/config.ts";
+import { firstId, lastId, type Page, type VersionPage } from "../db/columns.ts";
 import type { UsageQuery } from "../db/usage.ts";
 import { type Failure, fail } from "../errors.ts";
 import { fromBase64, toBase64Url, utf8 } from "../lib/bytes.ts";
@@ -31,7 +30,7 @@ export function cutPage<Row extends { readonly id: string }>(
 }
 
 /** The same for versions, newest first: the cursor is the last version of the page before. */
-export function readVersionPage(query: PageQuery): Result<ConfigPage, Failure> {
+export function readVersionPage(query: PageQuery): Result<VersionPage, Failure> {
 	const { cursor, size } = opened(query);
 	if (cursor === null) return ok({ before: null, size });
 	const before = /^[1-9][0-9]{0,9}$/.test(cursor) ? Number(cursor) : Number.POSITIVE_INFINITY;
@@ -40,7 +39,7 @@ export function readVersionPage(query: PageQuery): Result<ConfigPage, Failure> {
 
 export function cutVersionPage<Row extends { readonly version: number }>(
 	rows: readonly Row[],
-	page: ConfigPage,
+	page: VersionPage,
 ): { rows: readonly Row[]; nextCursor: string | null } {
 	return cut(rows, page, ({ version }) => String(version));
 }

@@ -110,6 +110,31 @@ export const publicKeyQuery = z.strictObject({
 	}),
 });
 
+export const listVersionsQuery = z.strictObject({
+	limit: z.optional(pageSize),
+	cursor: z.optional(cursor),
+});
+
+export const versionPage = meta(
+	z.object({
+		versions: z.array(
+			z.object({
+				version: versionNumber,
+				createdAt: timestamp,
+				maySign: meta(z.boolean(), {
+					description:
+						"By `minSignVersion`, where the state of the key lets it; false without its private half.",
+				}),
+				mayVerify: meta(z.boolean(), {
+					description: "By `minVerifyVersion`, where the state of the key lets it.",
+				}),
+			}),
+		),
+		nextCursor,
+	}),
+	{ id: "KeyVersionPage" },
+);
+
 const tagFilter = text(limits.tagNameChars + 1 + limits.tagValueChars);
 
 export const listKeysQuery = z.strictObject({

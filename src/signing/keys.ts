@@ -2,7 +2,7 @@ import { inScope, toLike } from "../auth/patterns.ts";
 import type { Caller } from "../auth/tokens.ts";
 import { type ChangeServices, changing } from "../coordination/change.ts";
 import { type Database, isCheckViolation, isUniqueViolation } from "../db/client.ts";
-import type { Page } from "../db/columns.ts";
+import type { Page, VersionPage } from "../db/columns.ts";
 import {
 	findKey,
 	insertKey,
@@ -13,6 +13,7 @@ import {
 	type KeyWithVersions,
 	type NewVersion,
 	selectKeys,
+	selectVersions,
 	type VersionRow,
 	updateKey as writeChange,
 	moveKey as writeMove,
@@ -96,6 +97,19 @@ export async function describeKey(
 ): Promise<Result<DescribedKey, Failure>> {
 	const key = await readKey(db, caller, ref);
 	return key.ok ? ok(describe(key.value)) : key;
+}
+
+/** The key, and a page of its versions, newest first. */
+export async function listVersions(
+	{ db }: Pick<KeyServices, "db">,
+	caller: Caller,
+	ref: string,
+	page: VersionPage,
+) {
+	const key = await readKey(db, caller, ref);
+	if (!key.ok) return key;
+	const versions = await selectVersions(db, caller.tenant, key.value.id, page);
+	return ok({ key: key.value, versions });
 }
 
 /** Only the keys that the token is for. */

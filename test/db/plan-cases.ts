@@ -94,6 +94,9 @@ export const planCases: Readonly<Record<string, (db: Database) => Promise<unknow
 	"keys.byId": (db) => keys.findKey(db, tenant, rotatedKey),
 	"keys.byName": (db) => keys.findKey(db, tenant, "key-15"),
 	"keys.version": (db) => keys.findVersion(db, tenant, rotatedKey, 3),
+	"keys.versions": (db) => keys.selectVersions(db, tenant, rotatedKey, { before: null, size: 51 }),
+	"keys.versions/deep": (db) =>
+		keys.selectVersions(db, tenant, rotatedKey, { before: 6, size: 51 }),
 	"keys.insert": (db) =>
 		keys.insertKey(changing(db), tenant, {
 			...{ id: newId(3), name: "new", algorithm: "Ed25519", tags: { team: "a" } },

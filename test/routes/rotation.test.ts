@@ -211,6 +211,38 @@ describe("a key of more versions than are loaded with it", () => {
 		expect(old.json).toEqual(key.publicKey.jwk);
 	});
 
+	it("lists all of them, newest first, page after page, with what each may do", async () => {
+		const path = `/v1/keys/${key.id}/versions`;
+		const minimums = { minSignVersion: 5, minVerifyVersion: 2 };
+		await tenant.call("PATCH", `/v1/keys/${key.id}`, { json: minimums });
+		const seen: { version: number; createdAt: string; maySign: boolean; mayVerify: boolean }[] = [];
+		let cursor = "";
+		do {
+			const { json } = await tenant.call("GET", `${path}?limit=7${cursor}`);
+			seen.push(...json.versions);
+			cursor = json.nextCursor === null ? "" : `&cursor=${json.nextCursor}`;
+		} while (cursor !== "");
+		const numbers = Array.from({ length: last }, (_, at) => last - at);
+		expect(seen.map(({ version, maySign, mayVerify }) => [version, maySign, mayVerify])).toEqual(
+			numbers.map((version) => [version, version >= 5, version >= 2]),
+		);
+		const times = seen.map(({ createdAt }) => createdAt);
+		expect(times).toEqual(times.toSorted().reverse());
+		expectProblem(await tenant.call("GET", `${path}?cursor=0`), 400, "invalid_cursor");
+		const other = await newTenant();
+		expectProblem(await other.call("GET", path), 404, "key_not_found");
+		await tenant.call("PATCH", `/v1/keys/${key.id}`, {
+			json: { minSignVersion: 1, minVerifyVersion: 1 },
+		});
+	});
+
+	it("lists none that may sign of a key without its private half", async () => {
+		const json = { name: "partner-versions", algorithm: "Ed25519", key: key.publicKey.jwk };
+		expect((await tenant.call("POST", "/v1/keys/import", { json })).status).toBe(201);
+		const { versions } = (await tenant.call("GET", "/v1/keys/partner-versions/versions")).json;
+		expect(versions).toMatchObject([{ version: 1, maySign: false, mayVerify: true }]);
+	});
+
 	it("holds the minimum against those too", async () => {
 		await tenant.call("PATCH", `/v1/keys/${key.id}`, {
 			json: { minSignVersion: 3, minVerifyVersion: 3 },

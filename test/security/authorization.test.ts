@@ -18,6 +18,7 @@ const expected: Readonly<Record<string, readonly Role[] | "anyone">> = {
 	listKeys: ["admin", "signer", "verifier", "auditor"],
 	getKey: ["admin", "signer", "verifier", "auditor"],
 	getPublicKey: ["admin", "signer", "verifier", "auditor"],
+	listKeyVersions: ["admin", "signer", "verifier", "auditor"],
 	updateKey: ["admin"],
 	rotateKey: ["admin"],
 	enableKey: ["admin"],
