@@ -1,6 +1,7 @@
 import { expiredDays, type TenantDay } from "../db/audit-archives.ts";
 import { limits } from "../limits.ts";
 import { type Archive, bytesIn } from "./archive-bucket.ts";
+import { isKept, someUnder } from "./archive-kept.ts";
 import { type ArchiveReader, daysOf } from "./archive-source.ts";
 import type { ExpiredPage } from "./cold.ts";
 import { dayPrefix, deletionKey, loadManifest, payloadOf } from "./manifest.ts";
@@ -18,13 +19,15 @@ export async function expiredPage(
 	const found = await expiredDays(db, tenant, range, before, limits.auditManifestsAtOnce);
 	const days = await Promise.all(
 		found.map(async (day) => {
+			if (day.state === "expiring" && (await isKept(archive, tenant, day))) return null;
 			const { records, chains } = await loadManifest(archive, tenant, day);
 			await requireDeletion(archive, { tenant, day: day.day });
 			return { tenant, day: day.day, manifest: day.manifest, records, chains };
 		}),
 	);
 	const isLast = found.length < limits.auditManifestsAtOnce;
-	return { days, before: isLast ? null : (found.at(-1)?.day ?? null) };
+	const next = isLast ? null : (found.at(-1)?.day ?? null);
+	return { days: days.filter((day) => day !== null), before: next };
 }
 
 /**
@@ -40,17 +43,4 @@ async function requireDeletion(archive: Archive, of: TenantDay): Promise<void> {
 	const payload = payloadOf(new TextDecoder().decode(await bytesIn(archive, key)));
 	const { tenant, day } = JSON.parse(new TextDecoder().decode(payload ?? undefined)) as TenantDay;
 	if (tenant !== of.tenant || day !== of.day) throw new AuditUnreadable(`${key} is of another day`);
-}
-
-/** Whether a key is there, among the first of a prefix: files of a round stand before its manifest. */
-async function someUnder(
-	archive: Archive,
-	prefix: string,
-	isChosen: (key: string) => boolean,
-): Promise<boolean> {
-	const limit = limits.auditArchiveKeysPerCall;
-	const page = await archive.list({ prefix, limit }).catch((error: unknown) => {
-		throw new AuditUnreadable(`${prefix}: ${error instanceof Error ? error.message : "unknown"}`);
-	});
-	return page.objects.some(({ key }) => isChosen(key));
 }

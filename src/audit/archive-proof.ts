@@ -1,5 +1,6 @@
 import { archivedDays } from "../db/audit-archives.ts";
 import { fromHex, toHex } from "../lib/bytes.ts";
+import { isKept } from "./archive-kept.ts";
 import { type ArchiveReader, daysOf, openArchived } from "./archive-source.ts";
 import { leafOf } from "./chain.ts";
 import type { ArchiveProof } from "./cold.ts";
@@ -20,7 +21,7 @@ export async function proveArchived(
 	const at = timeOf({ id });
 	const range = daysOf({ from: at, to: at + 1, before: null });
 	const [day] = range ? await archivedDays(db, tenant, range, 1) : [];
-	if (!day) return null;
+	if (!day || !(await isKept(archive, tenant, day))) return null;
 	const { jws, manifest } = await loadSigned(archive, tenant, day);
 	const part = manifest.files.findIndex(({ first, last }) => first.id <= id && id <= last.id);
 	const file = manifest.files[part];

@@ -3,6 +3,7 @@ import type { Database } from "../db/client.ts";
 import { toHex, utf8 } from "../lib/bytes.ts";
 import { limits } from "../limits.ts";
 import { type Archive, bytesIn } from "./archive-bucket.ts";
+import { isKept } from "./archive-kept.ts";
 import { type ArchiveFile, loadManifest } from "./manifest.ts";
 import {
 	type ColumnRow,
@@ -54,6 +55,7 @@ export function archiveSource({ db, archive }: ArchiveReader): RecordSource {
 			const days = await archivedDays(db, query.tenant, wanted, atMost);
 			const search = new Search(archive, query);
 			for (const day of days) {
+				if (!(await isKept(archive, query.tenant, day))) continue;
 				const manifest = await loadManifest(archive, query.tenant, day);
 				const isDone = await search.files([...manifest.files].reverse());
 				if (isDone) return search.slice();

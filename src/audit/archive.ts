@@ -1,6 +1,7 @@
 import {
 	type ArchiveRow,
 	addArchiveFile,
+	archivedDays,
 	archiveFiles,
 	archivePage,
 	closeDay,
@@ -28,6 +29,7 @@ import {
 	describeFile,
 	extendChains,
 	fileKey,
+	loadManifest,
 	makeManifest,
 	manifestKey,
 	payloadOf,
@@ -203,7 +205,28 @@ async function writeFile(
 	const file = await describeFile(key, bytes, sha256, records, pace);
 	const chains = extendChains(state.chains as readonly ChainSpan[], records);
 	const added = { round, part, records: records.length, afterId, chains, file };
-	return addArchiveFile(db, of, added);
+	const next = await addArchiveFile(db, of, added);
+	if (next === null && !(await isNamed({ db, archive }, of, round, key))) await archive.delete(key);
+	return next;
+}
+
+/**
+ * Whether a file that this run could not note was noted by another one: of the same bytes it has the same name. Where
+ * it is not by now it never will be, and nothing would ever lead to it.
+ */
+async function isNamed(
+	{ db, archive }: Pick<ArchiveServices, "db" | "archive">,
+	of: TenantDay,
+	round: number,
+	key: string,
+): Promise<boolean> {
+	// In this order: a manifest has them before the notes go.
+	const noted = (await archiveFiles(db, of, round)) as ArchiveFile[];
+	if (noted.some((file) => file.key === key)) return true;
+	const [day] = await archivedDays(db, of.tenant, { from: of.day, to: of.day }, 1);
+	if (day?.round !== round) return false;
+	const { files } = await loadManifest(archive, of.tenant, day);
+	return files.some((file) => file.key === key);
 }
 
 /** The manifest over all files of the day; with it the day is archived. */

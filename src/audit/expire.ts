@@ -1,10 +1,4 @@
-import {
-	archivedDays,
-	expirableDays,
-	expireDay,
-	noteExpired,
-	type TenantDay,
-} from "../db/audit-archives.ts";
+import { expirableDays, expireDay, isStillPast, noteExpired } from "../db/audit-archives.ts";
 import { withOutbox } from "../db/audit-outbox.ts";
 import type { Database } from "../db/client.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -26,8 +20,9 @@ export interface ExpireServices {
 
 /**
  * Deletes the files of archived days that are older than their tenants keep them; of how many days.
- * The decision is committed together with its record, then the files go. The manifests stay: they say
- * what was there, and where its chains went on; and beside them stays that this was decided.
+ * The decision is committed together with its record, then the archive is given its word of it, from which on
+ * nobody reads the files, then they go. A legal hold that comes before the word keeps all of them. The manifests
+ * stay: they say what was there, and where its chains went on.
  */
 export async function expireSlice(services: ExpireServices): Promise<number> {
 	const { db, archive, auditSigner, clock } = services;
@@ -35,22 +30,13 @@ export async function expireSlice(services: ExpireServices): Promise<number> {
 	const recorded = (tenant: string) => withOutbox(db, ownNote(services, tenant, "audit.expire")).db;
 	let expired = 0;
 	for (const { state, ...of } of await expirableDays(db, today, limits.auditExpiredDaysPerRun)) {
-		// Before the decision, so that there is no decision without it: exports do not take Postgres' word alone.
+		if (state === "archived" && !(await expireDay(recorded(of.tenant), of, today))) continue;
+		if (!(await isStillPast(db, of, today))) continue;
 		const said = { ...of, at: new Date(clock()).toISOString() };
 		await archive.put(deletionKey(of), await auditSigner.sign("edgesign-audit-deletion+jwt", said));
-		if (state === "archived" && !(await expireDay(recorded(of.tenant), of, today))) {
-			await takeBack(services, of);
-			continue;
-		}
 		await deleteUnder(archive, dayPrefix(of), (key) => key.endsWith(".parquet"));
 		await noteExpired(db, of);
 		expired++;
 	}
 	return expired;
-}
-
-/** Of a day that is kept, because a hold came in between; not of one that another run has decided on. */
-async function takeBack({ db, archive }: ExpireServices, of: TenantDay): Promise<void> {
-	const [kept] = await archivedDays(db, of.tenant, { from: of.day, to: of.day }, 1);
-	if (kept) await archive.delete(deletionKey(of));
 }

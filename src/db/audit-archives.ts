@@ -134,13 +134,14 @@ export const statements = {
 	},
 	archived: {
 		name: "archives.archived",
-		text: `select day::text, round, encode(manifest, 'hex') as manifest from audit_archives
-			where tenant_id = $1 and state = 'archived' and day >= $2::date and day <= $3::date
+		text: `select day::text, round, state, encode(manifest, 'hex') as manifest from audit_archives
+			where tenant_id = $1 and state in ('archived', 'expiring')
+				and day >= $2::date and day <= $3::date
 			order by day desc limit $4`,
 	},
 	expiredDays: {
 		name: "archives.expiredDays",
-		text: `select day::text, round, encode(manifest, 'hex') as manifest from audit_archives
+		text: `select day::text, round, state, encode(manifest, 'hex') as manifest from audit_archives
 			where tenant_id = $1 and state in ('expiring', 'expired')
 				and day >= $2::date and day <= $3::date and ($4::date is null or day < $4::date)
 			order by day desc limit $5`,
@@ -155,14 +156,24 @@ export const statements = {
 			where ${isPast("$1")}
 			order by a.day, a.tenant_id limit $2`,
 	},
-	// The deletion and its record: neither is there without the other.
+	// The deletion and its record: neither is there without the other. It waits for nobody: it would decide by what
+	// was configured before the wait.
 	expire: {
 		name: "archives.expire",
 		effect: "target_name",
 		target: { name: "target_name" },
-		text: `update audit_archives a set state = 'expiring'
-			where a.tenant_id = $1 and a.day = $2 and a.state = 'archived' and ${isPast("$3")}
+		with: `past as (
+				select a.tenant_id, a.day from audit_archives a
+				where a.tenant_id = $1 and a.day = $2 and a.state = 'archived' and ${isPast("$3")}
+				for update skip locked)`,
+		text: `update audit_archives a set state = 'expiring' from past
+			where a.tenant_id = $1 and a.day = past.day
 			returning a.day::text as target_name`,
+	},
+	stillPast: {
+		name: "archives.stillPast",
+		text: `select 1 from audit_archives a
+			where a.tenant_id = $1 and a.day = $2 and a.state = 'expiring' and ${isPast("$3")}`,
 	},
 	expired: {
 		name: "archives.expired",
@@ -261,10 +272,9 @@ export async function finishArchive(
 	return rows.length > 0;
 }
 
-/** A day that is in R2, and the round whose files have it. */
-export interface ArchivedDay {
+/** A day that is in R2, or was, and the round whose files have it. */
+export interface ArchivedDay extends Pick<ArchiveRow, "round" | "state"> {
 	readonly day: string;
-	readonly round: number;
 	/** SHA-256 of what its manifest says, in hexadecimal. */
 	readonly manifest: string;
 }
@@ -275,7 +285,7 @@ export interface DayRange {
 	readonly to: string;
 }
 
-/** A tenant's archived days among these, the newest first. */
+/** A tenant's archived days among these, the newest first. Of those that are `expiring` the archive knows whether it has them (isKept). */
 export async function archivedDays(
 	db: Database,
 	tenant: string,
@@ -285,7 +295,7 @@ export async function archivedDays(
 	return db.query<ArchivedDay>(statements.archived, [tenant, from, to, atMost]);
 }
 
-/** Days among these whose files are deleted, or are about to be: those before `before`, the newest first. */
+/** Days among these whose files are deleted, or are to be: those before `before`, the newest first. */
 export async function expiredDays(
 	db: Database,
 	tenant: string,
@@ -307,13 +317,22 @@ export async function expirableDays(
 	return db.query<ExpirableRow>(statements.expirable, [today, atMost]);
 }
 
-/** From here on nobody reads the day's files. Whether it is still past its time. */
+/** From here on the day's files may be deleted. Whether it is still past its time, and nobody else is at it. */
 export async function expireDay(
 	db: Database,
 	{ tenant, day }: TenantDay,
 	today: string,
 ): Promise<boolean> {
 	return (await db.query(statements.expire, [tenant, day, today])).length > 0;
+}
+
+/** Whether a day whose deletion was decided is to be deleted now: a hold may have come since. */
+export async function isStillPast(
+	db: Database,
+	{ tenant, day }: TenantDay,
+	today: string,
+): Promise<boolean> {
+	return (await db.query(statements.stillPast, [tenant, day, today])).length > 0;
 }
 
 /** The day's files are deleted. */

@@ -183,7 +183,8 @@ export async function stateOf({ tenant, day }: TenantDay) {
 export async function manifestOf(of: TenantDay): Promise<Manifest> {
 	const state = await stateOf(of);
 	const { round, manifest } = state ?? { round: 0, manifest: "" };
-	return loadManifest(env.ARCHIVE, of.tenant, { day: of.day, round, manifest });
+	const day = { day: of.day, round, manifest, state: "archived" } as const;
+	return loadManifest(env.ARCHIVE, of.tenant, day);
 }
 
 /** All records of a tenant's day that are in R2, in the order of the files. */

@@ -2,6 +2,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it } from "vitest";
 import { type ArchiveServices, archiveSlice } from "../../src/audit/archive.ts";
 import { leafOf } from "../../src/audit/chain.ts";
+import { expireSlice } from "../../src/audit/expire.ts";
 import { MerkleRoot } from "../../src/audit/merkle.ts";
 import { inMemory, openParquet, readRecords } from "../../src/audit/parquet.ts";
 import { encodeParquet, hasRecords } from "../../src/audit/parquet-file.ts";
@@ -12,12 +13,13 @@ import type { TenantDay } from "../../src/db/audit-archives.ts";
 import type { Database, Param, Statement } from "../../src/db/client.ts";
 import { toHex } from "../../src/lib/bytes.ts";
 import type { LogEvent } from "../../src/observe/log.ts";
-import { ownerSql } from "../support/tenant.ts";
+import { newTenant, ownerSql } from "../support/tenant.ts";
 import {
 	archiveAll,
 	archived,
 	dropDays,
 	everything,
+	expiringOnly,
 	failingAt,
 	fill,
 	hotDays,
@@ -324,6 +326,46 @@ describe("an archiver that is stopped", () => {
 		await archiveAll();
 		expect(await archived(of)).toEqual(records);
 		expect(await isThere(of.day)).toBe(false);
+	});
+
+	it("leaves no file behind that it wrote of half a day, because another one dropped the other half", async () => {
+		const of = await newTenantDay();
+		await fill(of, 20);
+		let pages = 0;
+		const query: typeof services.db.query = async (statement, params) => {
+			const rows = await services.db.query(statement, params);
+			if (statement.name === "archives.page" && ++pages === 1) await archiveAll();
+			return rows as never;
+		};
+		await archiveSlice({ ...services, db: { ...services.db, query } }, hotDays, small);
+		expect(pages).toBeGreaterThan(1);
+		const { files } = await manifestOf(of);
+		const parquet = (await keysUnder(`audit/${of.tenant}/`)).filter((key) =>
+			key.endsWith(".parquet"),
+		);
+		expect(parquet).toEqual(files.map(({ key }) => key));
+	});
+
+	it("leaves no file behind that was put when its day had been deleted by age", async () => {
+		const tenant = await newTenant();
+		const of = await newTenantDay();
+		const own = { ...of, tenant: tenant.id };
+		await fill(own, 20);
+		const json = { audit_config: { retention_days: 1 } };
+		expect((await tenant.call("PUT", "/v1/config", { json })).status).toBe(200);
+		let calls = 0;
+		const archive = wrapBucket(env.ARCHIVE, async (run, key) => {
+			if (key.endsWith(".parquet") && ++calls === 1) {
+				await archiveAll();
+				const clock = () => Date.parse(of.day) + 500 * 24 * 3600 * 1000;
+				await expireSlice({ ...expiringOnly(tenant.id, services), clock });
+				expect(await stateOf(own)).toMatchObject({ state: "expired" });
+			}
+			return run();
+		});
+		await archiveSlice({ ...services, archive }, hotDays, small);
+		const keys = await keysUnder(`audit/${tenant.id}/`);
+		expect(keys.filter((key) => key.endsWith(".parquet"))).toEqual([]);
 	});
 
 	it("is no harm to what another one has done when it was overtaken between its pages", async () => {

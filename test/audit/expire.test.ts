@@ -141,6 +141,67 @@ describe("a deletion", () => {
 		expect(record?.target).toEqual({ id: null, name: of.day, version: 0, algorithm: "" });
 	});
 
+	it("that is decided and not begun leaves the day to be read under a hold, whatever Postgres says then", async () => {
+		await configure({ retention_days: 1 });
+		const query: typeof services.db.query = async (statement, params) => {
+			const rows = await services.db.query(statement, params);
+			if (statement.name === "archives.expire") await configure({ legal_hold: true });
+			return rows as never;
+		};
+		await expireAfter(500, { ...services, db: { ...services.db, query } });
+		expect(await stateOf(of)).toMatchObject({ state: "expiring" });
+		await expireAfter(500);
+		expect(await files()).toHaveLength(3);
+		const text = async () => (await tenant.call("GET", "/v1/audit/export")).text;
+		expect(await text()).not.toContain('{"expired":');
+		const source = archiveSource({ db: services.db, archive: env.ARCHIVE });
+		const all = { tenant: tenant.id, ...unfiltered, before: null, limit: 50 };
+		expect((await source.read(all)).records).toHaveLength(20);
+		const sql = "update audit_archives set state = 'expired' where tenant_id = $1";
+		await ownerSql().query(sql, [tenant.id]);
+		await expect(text()).rejects.toThrow();
+	});
+
+	it("that had begun for another day does not take one along that is held by now", async () => {
+		await configure({ retention_days: 1 });
+		const put = env.ARCHIVE.put.bind(env.ARCHIVE);
+		const failing = { put, list: () => Promise.reject(new Error("R2 is away")) };
+		const using = { ...services, archive: failing as unknown as R2Bucket };
+		await expect(expireAfter(500, using)).rejects.toThrow("R2 is away");
+		const query: typeof services.db.query = async (statement, params) => {
+			const rows = await services.db.query(statement, params);
+			if (statement.name === "archives.expirable") await configure({ legal_hold: true });
+			return rows as never;
+		};
+		await expireAfter(500, { ...services, db: { ...services.db, query } });
+		expect(await files()).toHaveLength(3);
+	});
+
+	it("waits for nobody who has its row: what is decided is by what is configured now", async () => {
+		await configure({ retention_days: 1 });
+		let expired = -1;
+		const query: typeof services.db.query = async (statement, params) => {
+			if (statement.name !== "archives.expire") return services.db.query(statement, params);
+			const held = ownerSql().transaction([
+				ownerSql().query("select 1 from audit_archives where tenant_id = $1 for update", [
+					tenant.id,
+				]),
+				ownerSql().query("select pg_sleep(1)"),
+			]);
+			await scheduler.wait(300);
+			const rows = await services.db.query(statement, params);
+			expired = rows.length;
+			await held;
+			return rows as never;
+		};
+		await expireAfter(500, { ...services, db: { ...services.db, query } });
+		expect(expired).toBe(0);
+		expect(await stateOf(of)).toMatchObject({ state: "archived" });
+		expect(await notes()).toEqual([]);
+		await expireAfter(500);
+		expect(await files()).toEqual([]);
+	});
+
 	it("are kept under a hold that came while they were being deleted", async () => {
 		await configure({ retention_days: 1 });
 		const put = env.ARCHIVE.put.bind(env.ARCHIVE);
@@ -174,7 +235,7 @@ describe("a deletion", () => {
 					: services.db.query(statement, params);
 			const using = { ...services, archive, db: { ...services.db, query } };
 			await expect(expireAfter(500, using)).rejects.toThrow("killed");
-			expect(await stateOf(of)).toMatchObject({ state: step === "put" ? "archived" : "expiring" });
+			expect(await stateOf(of)).toMatchObject({ state: "expiring" });
 			await expireAfter(500);
 			expect(await files()).toEqual([]);
 			expect(await stateOf(of)).toMatchObject({ state: "expired" });

@@ -189,6 +189,7 @@ export const planCases: Readonly<Record<string, (db: Database) => Promise<unknow
 	"archives.expirable": (db) =>
 		archives.expirableDays(db, dayAgo(0), limits.auditExpiredDaysPerRun),
 	"archives.expire": (db) => archives.expireDay(changing(db), archived, dayAgo(0)),
+	"archives.stillPast": (db) => archives.isStillPast(db, archived, dayAgo(0)),
 	"archives.expired": (db) => archives.noteExpired(db, archived),
 
 	"benchmarks.claimDue": (db) =>
