@@ -19,6 +19,7 @@ import {
 } from "../src/ratelimit/coordinator.ts";
 import { Ledger, type StoredBucket } from "../src/ratelimit/ledger.ts";
 import type { Confirmation, LeaseAnswer, LeaseAsk } from "../src/ratelimit/messages.ts";
+import { statementsOf } from "./statements.ts";
 
 /** What holds for the whole tenant. Shards beside the first one have it for a while from that one. */
 interface Tenancy {
@@ -42,7 +43,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 	/** By how much that is ahead of the clock on the wall, as it is stored. */
 	#ahead: number;
 	readonly #db: Database;
-	readonly #sql: SqlStorage;
+	readonly #exec: ReturnType<typeof statementsOf>;
 	readonly #loader: Loader;
 	#tenancy: Tenancy | null = null;
 	/** At another shard than the first one: whether that had a change announced when it lent the tenancy. */
@@ -58,7 +59,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 
 	constructor(ctx: DurableObjectState, env: Env) {
 		super(ctx, env);
-		this.#sql = ctx.storage.sql;
+		this.#exec = statementsOf(ctx);
 		const from = this.#hasTables() ? this.#latestStored() : 0;
 		this.#ahead = from === 0 ? 0 : Number(this.#kept("ahead") ?? 0);
 		this.#clock = steadyClock(systemClock, { from, ahead: this.#ahead });
@@ -97,14 +98,14 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		if (!(await this.#tenancyOf(tenant, 0))) throw new Error("there is no such tenant");
 		const id = uuidv7(this.#clock, systemRandom);
 		const dueAt = this.#clock() + limits.changeTimeoutMs;
-		this.#sql.exec("insert into changes (id, kind, due_at) values (?, ?, ?)", id, kind, dueAt);
+		this.#exec("insert into changes (id, kind, due_at) values (?, ?, ?)", id, kind, dueAt);
 		if ((await this.ctx.storage.getAlarm()) === null) await this.#ringAt(dueAt);
 		return id;
 	}
 
 	async confirm(tenant: string, change: string): Promise<Confirmation> {
 		await this.#tenancyOf(tenant, 0);
-		const [row] = this.#sql.exec("select kind from changes where id = ?", change).toArray();
+		const [row] = this.#exec("select kind from changes where id = ?", change).toArray();
 		// None when the alarm was faster. The commit may be younger than that epoch, so it moves again.
 		const epoch = await this.#moveOn(tenant, [change], row?.kind !== "state");
 		const lastLeaseAt = Number(this.#kept("lastLeaseAt") ?? 0);
@@ -114,7 +115,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 
 	async withdraw(tenant: string, change: string): Promise<void> {
 		if (await this.#tenancyOf(tenant, 0)) {
-			this.#sql.exec("delete from changes where id = ?", change);
+			this.#exec("delete from changes where id = ?", change);
 		}
 	}
 
@@ -123,15 +124,13 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 	}
 
 	async chainBegan(place: string, chain: string): Promise<void> {
-		this.#sql.exec(chainsTable);
-		this.#sql.exec("insert or ignore into chains (id, place) values (?, ?)", chain, place);
+		this.#exec(chainsTable);
+		this.#exec("insert or ignore into chains (id, place) values (?, ?)", chain, place);
 	}
 
 	async chains(): Promise<ChainPlace[]> {
-		this.#sql.exec(chainsTable);
-		return this.#sql
-			.exec<{ id: string; place: string }>("select * from chains order by id")
-			.toArray();
+		this.#exec(chainsTable);
+		return this.#exec<{ id: string; place: string }>("select * from chains order by id").toArray();
 	}
 
 	/** Changes that nobody confirmed: whether they were committed is not known, so the epoch moves. */
@@ -139,7 +138,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		const tenant = String(this.#kept("tenant") ?? "");
 		if (tenant === "" || !(await this.#tenancyOf(tenant, 0))) return;
 		const now = this.#clock();
-		const due = this.#sql.exec("select id, kind from changes where due_at <= ?", now).toArray();
+		const due = this.#exec("select id, kind from changes where due_at <= ?", now).toArray();
 		const idsOf = (kind: string) =>
 			due.filter((row) => row.kind === kind).map((row) => String(row.id));
 		try {
@@ -149,7 +148,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 				if (ids.length > 0) await this.#moveOn(tenant, ids, kind === "config");
 			}
 		} finally {
-			const [next] = this.#sql.exec("select min(due_at) as at from changes").toArray();
+			const [next] = this.#exec("select min(due_at) as at from changes").toArray();
 			const at = next?.at;
 			if (typeof at === "number") {
 				await this.#ringAt(Math.max(at, now + limits.changeRetryMs));
@@ -165,7 +164,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		const tenancy = await this.#tenancyOf(tenant, shard, leastEpoch);
 		if (!tenancy || shard !== 0) return tenancy;
 		const overdue = "select id from changes where kind = 'state' and due_at <= ?";
-		const rows = this.#sql.exec<{ id: string }>(overdue, this.#clock()).toArray();
+		const rows = this.#exec<{ id: string }>(overdue, this.#clock()).toArray();
 		const ids = rows.map(({ id }) => id);
 		if (ids.length > 0) await this.#moveOn(tenant, ids, false);
 		return this.#tenancy;
@@ -185,7 +184,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 			configVersion: newer?.version ?? before.configVersion,
 			config: newer?.config ?? before.config,
 		};
-		for (const id of changes) this.#sql.exec("delete from changes where id = ?", id);
+		for (const id of changes) this.#exec("delete from changes where id = ?", id);
 		this.#keep({ ...tenancy, config: JSON.stringify(tenancy.config) });
 		this.#tenancy = tenancy;
 		return tenancy.epoch;
@@ -251,9 +250,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 
 	#books(): Ledger {
 		if (this.#ledger) return this.#ledger;
-		const rows = this.#sql
-			.exec("select id, level, at, quota, window_ms, held from buckets")
-			.toArray();
+		const rows = this.#exec("select id, level, at, quota, window_ms, held from buckets").toArray();
 		const stored = rows.map((row): StoredBucket => {
 			return {
 				id: String(row.id),
@@ -273,7 +270,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 	#store(ledger: Ledger, now: number): void {
 		const { changed, dropped } = ledger.takeChanges();
 		for (const { id, level, at, quota, windowMs, held } of changed) {
-			this.#sql.exec(
+			this.#exec(
 				"insert or replace into buckets (id, level, at, quota, window_ms, held) values (?, ?, ?, ?, ?, ?)",
 				id,
 				level,
@@ -283,14 +280,14 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 				held,
 			);
 		}
-		for (const id of dropped) this.#sql.exec("delete from buckets where id = ?", id);
+		for (const id of dropped) this.#exec("delete from buckets where id = ?", id);
 		this.#keepLease(now);
 	}
 
 	/** Whether a change is announced of which it is not known what became of it. */
 	#isChanging(shard: number): boolean {
 		if (shard !== 0) return this.#wasChanging;
-		return this.#sql.exec("select 1 from changes limit 1").toArray().length > 0;
+		return this.#exec("select 1 from changes limit 1").toArray().length > 0;
 	}
 
 	/** The alarm is of the clock on the wall. */
@@ -307,18 +304,18 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 	}
 
 	#latestStored(): number {
-		const [row] = this.#sql.exec("select max(due_at) as at from changes").toArray();
+		const [row] = this.#exec("select max(due_at) as at from changes").toArray();
 		const announcedAt = Number(row?.at ?? 0) - limits.changeTimeoutMs;
 		return Math.max(announcedAt, Number(this.#kept("lastLeaseAt") ?? 0));
 	}
 
 	#hasTables(): boolean {
 		const query = "select 1 from sqlite_master where type = 'table' and name = 'kept'";
-		return this.#sql.exec(query).toArray().length > 0;
+		return this.#exec(query).toArray().length > 0;
 	}
 
 	#createTables(): void {
-		this.#sql.exec(`
+		this.#exec(`
 			create table buckets (id text primary key, level integer not null, at integer not null,
 				quota integer not null, window_ms integer not null, held integer not null) without rowid;
 			create table changes (id text primary key, kind text not null, due_at integer not null) without rowid;
@@ -327,12 +324,12 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 	}
 
 	#kept(name: string): SqlStorageValue | undefined {
-		return this.#sql.exec("select value from kept where name = ?", name).toArray()[0]?.value;
+		return this.#exec("select value from kept where name = ?", name).toArray()[0]?.value;
 	}
 
 	#keep(values: Readonly<Record<string, string | number>>): void {
 		for (const [name, value] of Object.entries(values)) {
-			this.#sql.exec("insert or replace into kept (name, value) values (?, ?)", name, value);
+			this.#exec("insert or replace into kept (name, value) values (?, ?)", name, value);
 		}
 	}
 }

@@ -11,6 +11,7 @@ import {
 } from "../src/idempotency/entry.ts";
 import { systemClock } from "../src/lib/clock.ts";
 import { limits } from "../src/limits.ts";
+import { statementsOf } from "./statements.ts";
 
 /** Times are milliseconds since the epoch; `started_at` is null once the newest attempt has ended. */
 const schema = `
@@ -43,13 +44,13 @@ type Row = {
  * without waiting, so no two of them mix, and its answer leaves only when the storage is durable.
  */
 export class Idempotency extends DurableObject<Env> {
-	readonly #sql = this.ctx.storage.sql;
+	readonly #exec = statementsOf(this.ctx);
 	#hasAlarm = false;
 
 	constructor(context: DurableObjectState, env: Env) {
 		super(context, env);
 		context.blockConcurrencyWhile(async () => {
-			this.#sql.exec(schema);
+			this.#exec(schema);
 			this.#hasAlarm = (await context.storage.getAlarm()) !== null;
 		});
 	}
@@ -60,10 +61,11 @@ export class Idempotency extends DurableObject<Env> {
 		if (begun.state !== "run") return begun;
 		const { name, attempt } = begun.ticket;
 		// What runs already may still bring its answer, for which the object has room beyond this.
-		if (attempt === 1 && this.#sql.databaseSize > limits.idempotencyBytes) return { state: "full" };
+		if (attempt === 1 && this.ctx.storage.sql.databaseSize > limits.idempotencyBytes)
+			return { state: "full" };
 		if (attempt === 1) this.#insert(call, now);
 		else {
-			this.#sql.exec(
+			this.#exec(
 				"update entries set attempt = ?, started_at = ? where name = ?",
 				...[attempt, now, name],
 			);
@@ -78,12 +80,12 @@ export class Idempotency extends DurableObject<Env> {
 		if (entry?.createdAt !== createdAt) return null;
 		if (entry.answer) return { answer: entry.answer, isOwn: false };
 		if (isRefusal && entry.attempt !== attempt) return null;
-		this.#sql.exec("update entries set answer = ? where name = ?", answer, name);
+		this.#exec("update entries set answer = ? where name = ?", answer, name);
 		return { answer, isOwn: true };
 	}
 
 	release({ name, createdAt, attempt }: Ticket): void {
-		this.#sql.exec(
+		this.#exec(
 			"update entries set started_at = null where name = ? and created_at = ? and attempt = ?",
 			...[name, createdAt, attempt],
 		);
@@ -96,12 +98,12 @@ export class Idempotency extends DurableObject<Env> {
 	/** Deletes a slice of what is over, and comes back for the rest when its time is there. */
 	override alarm(): void {
 		const now = systemClock();
-		this.#sql.exec(
+		this.#exec(
 			`delete from entries where name in
 				(select name from entries where created_at <= ? order by created_at limit ?)`,
 			...[now - deletedAfterMs, limits.idempotencyDeletedPerAlarm],
 		);
-		const rows = this.#sql.exec<{ oldest: number | null }>(
+		const rows = this.#exec<{ oldest: number | null }>(
 			"select min(created_at) as oldest from entries",
 		);
 		const { oldest } = rows.one();
@@ -111,7 +113,7 @@ export class Idempotency extends DurableObject<Env> {
 	}
 
 	#insert({ name, fingerprint, seed }: BeginCall, now: number): void {
-		this.#sql.exec(
+		this.#exec(
 			`insert or replace into entries (name, fingerprint, seed, attempt, created_at, started_at)
 			values (?, ?, ?, 1, ?, ?)`,
 			...[name, fingerprint, seed, now, now],
@@ -122,7 +124,7 @@ export class Idempotency extends DurableObject<Env> {
 	}
 
 	#find(name: string): Entry | null {
-		const [row] = this.#sql.exec<Row>("select * from entries where name = ?", name);
+		const [row] = this.#exec<Row>("select * from entries where name = ?", name);
 		if (!row) return null;
 		return {
 			fingerprint: row.fingerprint,

@@ -10,6 +10,7 @@ import {
 	renameSync,
 	statfsSync,
 	statSync,
+	writeFileSync,
 } from "node:fs";
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -48,7 +49,12 @@ export function openDataFolder(asGiven: string): DataFolder {
 		throw new Problem(`the data folder ${asGiven} can not be written: ${why}`, { cause: error });
 	}
 	const release = lock(path);
-	bringOver(path);
+	try {
+		bringOver(path);
+	} catch (error) {
+		release();
+		throw error;
+	}
 	return {
 		path,
 		tokenFile: join(path, "admin-token"),
@@ -76,14 +82,26 @@ export function storageOf(folder: Pick<DataFolder, "path">): string {
 	return join(storageRoot(folder), "v3");
 }
 
-/** An earlier release had the same storage a folder higher. */
+/**
+ * An earlier release had the same storage a folder higher. It would begin anew there, and the log with it: where it
+ * finds a file in the place of its folder, it ends.
+ * @throws Problem where it was run after this one
+ */
 function bringOver(path: string): void {
 	const [root, storage] = [storageRoot({ path }), storageOf({ path })];
-	if (existsSync(join(storage, "do")) || !existsSync(join(root, "do"))) return;
-	// The objects last: where this is cut off, the next start goes on.
-	const others = readdirSync(root).filter((name) => name !== "do" && name !== basename(storage));
-	makeFolder(storage);
-	for (const name of [...others, "do"]) renameSync(join(root, name), join(storage, name));
+	const earlier = join(root, "do");
+	if (statSync(earlier, { throwIfNoEntry: false })?.isDirectory()) {
+		if (existsSync(join(storage, "do"))) {
+			throw new Problem(
+				`an earlier release has used the data folder ${path} since, and its log has gone on in two places: put a backup of the folder in its place, or move ${earlier} away to go on without what was done then`,
+			);
+		}
+		// The objects last: where this is cut off, the next start goes on.
+		const others = readdirSync(root).filter((name) => name !== "do" && name !== basename(storage));
+		makeFolder(storage);
+		for (const name of [...others, "do"]) renameSync(join(root, name), join(storage, name));
+	}
+	if (!existsSync(earlier)) writeFileSync(earlier, `It is in ${storage}.\n`, { mode: 0o600 });
 }
 
 /** Of what the runtime and Redis keep, the audit log with it: whoever may pass may not look there. */

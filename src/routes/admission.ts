@@ -102,8 +102,8 @@ async function lookedUp(
 		return admitted;
 	} finally {
 		lookUps.end(hash, isGood);
-		// Also where nobody could tell: who asks while Postgres is away must not be shut out after it.
-		const back = cost - limits.addressLookUpCost;
+		// All of it where nobody could tell: who asks while Postgres is away must not be shut out after it.
+		const back = isGood === null ? cost : cost - limits.addressLookUpCost;
 		if (isPaid && isGood !== false && back > 0) addresses.giveBack(addressOf(raw), back);
 	}
 }

@@ -53,6 +53,23 @@ describe("a coordinator", () => {
 		expect(tables).toEqual([]);
 	});
 
+	it.each(["", "#1"])(
+		"of which a statement fails begins a new life, and goes on from what is stored%s",
+		async (shard) => {
+			const tenant = await newTenant();
+			const number = shard === "" ? 0 : 1;
+			await ask(tenant, { want: 100 }, number);
+			await runInDurableObject(coordinator(tenant.id + shard), (_, { storage }) => {
+				for (const table of ["buckets", "changes", "kept"]) storage.sql.exec(`drop table ${table}`);
+			});
+			await expect(ask(tenant, { want: 100 }, number, { number: 2 })).rejects.toThrow(
+				"no such table",
+			);
+			const { lanes } = await ask(tenant, { want: 100 }, number, { number: 3 });
+			expect(lanes[0]?.granted).toBeGreaterThanOrEqual(100);
+		},
+	);
+
 	// An eviction waits for what the object has begun, its time-outs included.
 	it("has its buckets and its epoch again after it was evicted", { timeout: 20_000 }, async () => {
 		const tenant = await newTenant();

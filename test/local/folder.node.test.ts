@@ -56,6 +56,7 @@ test("others who may pass through it can not look at what the runtime and Redis 
 
 test("the storage of an earlier release is brought to where it is now", async () => {
 	const object = join(folder.path, "runtime", "do", "a.sqlite");
+	rmSync(dirname(object));
 	await mkdir(dirname(object), { recursive: true });
 	writeFileSync(object, "a");
 	for (let starts = 0; starts < 2; starts++) {
@@ -63,6 +64,22 @@ test("the storage of an earlier release is brought to where it is now", async ()
 		folder = openDataFolder(folder.path);
 		expect(readFileSync(join(storageOf(folder), "do", "a.sqlite"), "utf8")).toBe("a");
 	}
+});
+
+test("an earlier release finds a file in its storage's place, and one that was run all the same is told of", async () => {
+	await mkdir(join(storageOf(folder), "do"), { recursive: true });
+	const earlier = join(folder.path, "runtime", "do");
+	await expect(mkdir(join(earlier, "main"), { recursive: true })).rejects.toThrow("ENOTDIR");
+	rmSync(earlier);
+	await mkdir(earlier);
+	folder.release();
+	for (let tries = 0; tries < 2; tries++) {
+		expect(() => openDataFolder(folder.path)).toThrow(
+			/^an earlier release has used the data folder .* since, .* or move .*runtime\/do away/,
+		);
+	}
+	rmSync(earlier, { recursive: true });
+	folder = openDataFolder(folder.path);
 });
 
 test("one process at a time has the folder, until it lets go or ends", async () => {

@@ -291,6 +291,14 @@ describe("callers who are not signed in", () => {
 		expect(paid()).toBe(1_000 * low);
 	});
 
+	it("pay nothing while nobody can tell whether a token is good", async () => {
+		const tenant = await newTenant();
+		const { services, admitWith, paid } = newAddress();
+		services.reads.read = () => Promise.reject(new Error("Postgres is away"));
+		await expect(admitWith(await tenant.token("signer"))).rejects.toThrow("Postgres is away");
+		expect(paid()).toBe(0);
+	});
+
 	it("pay again for a token that was good, once it is not", async () => {
 		const tenant = await newTenant();
 		const { services, admitWith, paid } = newAddress();
