@@ -4,6 +4,7 @@ import { benchmarksDocs } from "../src/routes/benchmarks.ts";
 import { cacheDocs } from "../src/routes/cache.ts";
 import { configDocs } from "../src/routes/config.ts";
 import { documentationDocs } from "../src/routes/documentation.ts";
+import { keyVersionsDocs } from "../src/routes/key-versions.ts";
 import { keyLifeDocs, keysDocs } from "../src/routes/keys.ts";
 import { publicDocs } from "../src/routes/public.ts";
 import { type Docs, type Route, type RouteDocs, statusOf } from "../src/routes/route.ts";
@@ -20,6 +21,7 @@ const docs: Docs = {
 	...furtherSigningDocs(),
 	...keysDocs(),
 	...keyLifeDocs(),
+	...keyVersionsDocs(),
 	...tokensDocs(),
 	...configDocs(),
 	...auditDocs(),

@@ -19,16 +19,15 @@ import { listBenchmarkAlerts, listBenchmarks, runBenchmark } from "./routes/benc
 import { getCache, purgeCache, warmCache } from "./routes/cache.ts";
 import { getConfig, listConfigVersions, putConfig, rollbackConfig } from "./routes/config.ts";
 import { getDocs, getOpenApi } from "./routes/documentation.ts";
+import { getPublicKey, listKeyVersions } from "./routes/key-versions.ts";
 import {
 	createKey,
 	deleteKey,
 	disableKey,
 	enableKey,
 	getKey,
-	getPublicKey,
 	importKey,
 	listKeys,
-	listKeyVersions,
 	restoreKey,
 	rotateKey,
 	updateKey,

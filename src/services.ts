@@ -29,7 +29,6 @@ import { createLog, describeError, type Log } from "./observe/log.ts";
 import { type AddressLimits, createAddressLimits } from "./ratelimit/address.ts";
 import { createCoordinators } from "./ratelimit/coordinator.ts";
 import { LeaseBook } from "./ratelimit/lease.ts";
-import { LookUps } from "./ratelimit/look-ups.ts";
 import { Shedder } from "./ratelimit/shed.ts";
 import { createEnvelope, type Envelope } from "./signing/envelope.ts";
 import { type LoadedKey, type LoadedVersion, rememberKey } from "./signing/loaded.ts";
@@ -89,7 +88,6 @@ export interface Services {
 	/** For who shares the thread: a moment between this isolate's requests. */
 	readonly betweenRequests: Rest;
 	readonly addresses: AddressLimits;
-	readonly lookUps: LookUps;
 	/** Drops what this isolate remembers of a tenant, its lease too, because something of it was changed. */
 	readonly forgetTenant: (tenant: string, epoch?: number) => void;
 	/** Bytes that this isolate accounts for. */
@@ -144,8 +142,7 @@ export function createServices(
 	const log = createLog(config.logLevel);
 	const db = connectDatabase(config, steady, log);
 	const addresses = createAddressLimits(env.ADDRESSES, steadyClock(clock));
-	const lookUps = new LookUps();
-	registerHolders(memory, leases, () => addresses.bytes() + lookUps.bytes());
+	registerHolders(memory, leases, addresses);
 	const sharedCounts = noCounts();
 	return {
 		config,
@@ -200,7 +197,6 @@ export function createServices(
 		shedder,
 		betweenRequests: createRest(restBounds, steady, shedder),
 		addresses,
-		lookUps,
 		clock,
 		random,
 		log,
@@ -241,7 +237,7 @@ function connectDatabase(config: Config, clock: Clock, log: Log): Database {
 }
 
 /** What holds memory beside the caches and the bodies. What is held for a turn is the program's. */
-function registerHolders(memory: MemoryBudget, leases: LeaseBook, addresses: () => number): void {
+function registerHolders(memory: MemoryBudget, leases: LeaseBook, addresses: AddressLimits): void {
 	const { memoryProgramBytes, memoryLeasesBytes, memoryAddressesBytes } = limits;
 	memory.register({
 		name: "program",
@@ -252,7 +248,7 @@ function registerHolders(memory: MemoryBudget, leases: LeaseBook, addresses: () 
 	memory.register({
 		name: "addresses",
 		shareBytes: memoryAddressesBytes,
-		bytes: addresses,
+		bytes: () => addresses.bytes(),
 	});
 }
 

@@ -2,6 +2,7 @@ import type { Clock } from "../lib/clock.ts";
 import { within } from "../lib/within.ts";
 import { limits } from "../limits.ts";
 import { available, type Bucket, filled, fullBucket, giveBack, take, waitMs } from "./bucket.ts";
+import { LookUps } from "./look-ups.ts";
 import type { LimitState } from "./messages.ts";
 
 export interface AddressLimits {
@@ -14,6 +15,8 @@ export interface AddressLimits {
 	 * where it does not answer.
 	 */
 	confirm(address: string): Promise<Confirmed>;
+	/** What a look-up of a token costs. */
+	readonly lookUps: LookUps;
 	/** About what it holds. */
 	bytes(): number;
 }
@@ -35,6 +38,7 @@ const bucketBytes = 200;
 /** Limits by address: the isolate's own memory first, which costs nothing, then the platform's limiter. */
 export function createAddressLimits(platform: RateLimit, clock: Clock): AddressLimits {
 	const buckets = new Map<string, Bucket>();
+	const lookUps = new LookUps();
 
 	return {
 		spend(address, cost) {
@@ -56,8 +60,9 @@ export function createAddressLimits(platform: RateLimit, clock: Clock): AddressL
 			if (bucket) buckets.set(address, giveBack(bucket, cost));
 		},
 		bytes() {
-			return bucketBytes * buckets.size;
+			return bucketBytes * buckets.size + lookUps.bytes();
 		},
+		lookUps,
 		async confirm(address) {
 			const ask = async () => ((await platform.limit({ key: address })).success ? "yes" : "no");
 			const unknown = () => "unknown" as const;

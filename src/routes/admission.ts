@@ -87,7 +87,8 @@ async function lookedUp(
 	hash: string,
 	lookUp: () => Promise<Result<Admitted, Failure>>,
 ): Promise<Result<Admitted, Failure>> {
-	const { addresses, lookUps } = services;
+	const { addresses } = services;
+	const { lookUps } = addresses;
 	const cost = lookUps.costOf(hash);
 	let isPaid = false;
 	let isGood: boolean | null = null;

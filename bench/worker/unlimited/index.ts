@@ -23,7 +23,9 @@ export const admit: typeof admission.admit = async (services, raw) => {
 export const readmit: typeof admission.readmit = (services, raw) =>
 	admit(services, raw, { limit: null });
 
-export const limitAddress: typeof admission.limitAddress = async () => null;
+export const limitAddress: typeof admission.limitAddress = () => null;
+
+export const limitLookUp: typeof admission.limitLookUp = async () => null;
 
 export const spend: typeof admission.spend = async (_, { role }, { permission }) =>
 	allows(role, permission) ? ok(null) : fail("role_forbidden", "The role does not allow it.");
