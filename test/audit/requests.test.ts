@@ -207,6 +207,15 @@ describe("a refusal", () => {
 		},
 	);
 
+	it("of what a token for some keys may not do has a record", async () => {
+		const scoped = await tenant.token("admin", { keys: ["*"] });
+		const answer = await tenant.call("GET", "/v1/tokens", { token: scoped });
+		expectProblem(answer, 403, "scoped_token_forbidden");
+		expect(await recorded()).toMatchObject([
+			{ action: "listTokens", outcome: "scoped_token_forbidden", target: { id: null, name: "" } },
+		]);
+	});
+
 	it("names the key by its id, in whatever case that came", async () => {
 		const other = await tenant.token("verifier");
 		const json = { message: hello };

@@ -44,3 +44,18 @@ it("opens with a key that is not the newest any more, and with none that is gone
 	const later = createValueSeals([newer], systemRandom);
 	expect(await later.open("acme", "name", sealed)).toBeNull();
 });
+
+it("closes every value under an IV of its own, of twelve random bytes", async () => {
+	const drawn: Uint8Array[] = [];
+	const drawing = (count: number) => {
+		const bytes = systemRandom(count);
+		drawn.push(bytes.slice());
+		return bytes;
+	};
+	const own = createValueSeals([older], drawing);
+	const closed = [await own.close("acme", "name", "v"), await own.close("acme", "name", "v")];
+	const ivAt = 2 + older.id.length;
+	const ivs = closed.map((sealed) => sealed.slice(ivAt, ivAt + 12));
+	expect(ivs).toEqual(drawn); // not one of them twice, or a guess of ours
+	expect(ivs[0]).not.toEqual(ivs[1]);
+});

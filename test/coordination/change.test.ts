@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { changing } from "../../src/coordination/change.ts";
 import { closingAt, type Database, DatabaseUnavailable } from "../../src/db/client.ts";
 import type { Coordinator } from "../../src/index.ts";
-import { ok } from "../../src/lib/result.ts";
+import { err, ok } from "../../src/lib/result.ts";
 import { limits } from "../../src/limits.ts";
 import { admit, holds } from "../../src/routes/admission.ts";
 import { serve } from "../../src/routes/serve.ts";
@@ -239,6 +239,58 @@ describe("a change that takes too long", () => {
 		expect(await state(services.db)).toEqual([{ state: "enabled" }]);
 		const ends = limits.changeWriteMs + limits.databaseTransactionMs;
 		expect(ends).toBeLessThan(limits.changeTimeoutMs);
+	});
+});
+
+describe("who makes a change", () => {
+	/** What is called, in its order, where the coordinator's confirmations end like this. */
+	function watched(confirm: () => Promise<{ epoch: number; oldLeasesMs: number }>) {
+		const calls: string[] = [];
+		const coordinator = {
+			async announce() {
+				calls.push("announce");
+				return "change-1";
+			},
+			confirm(_: string, change: string) {
+				calls.push(`confirm ${change}`);
+				return confirm();
+			},
+			async withdraw(_: string, change: string) {
+				calls.push(`withdraw ${change}`);
+			},
+		};
+		const forgetTenant = (id: string, epoch?: number) =>
+			void calls.push(`forget ${id} ${epoch ?? "all"}`);
+		const { db } = createServices(env);
+		return { calls, services: { coordinator, forgetTenant, db, clock: () => 0 } };
+	}
+	const confirmed = async () => ({ epoch: 8, oldLeasesMs: 0 });
+	const lost = () => Promise.reject(new Error("lost"));
+
+	it("forgets the tenant when it is committed, and again when its epoch has moved", async () => {
+		const { calls, services } = watched(confirmed);
+		await changing(services, "acme", {}, async () => ok(null));
+		expect(calls).toEqual(["announce", "forget acme all", "confirm change-1", "forget acme 8"]);
+	});
+
+	it("has forgotten the tenant when nobody confirms it, though it was asked for twice", async () => {
+		const { calls, services } = watched(lost);
+		await expect(changing(services, "acme", {}, async () => ok(null))).rejects.toThrow("lost");
+		const confirm = "confirm change-1";
+		expect(calls).toEqual(["announce", "forget acme all", confirm, confirm]);
+	});
+
+	it("forgets the tenant when nobody knows whether it was committed", async () => {
+		const { calls, services } = watched(confirmed);
+		await expect(changing(services, "acme", {}, lost)).rejects.toThrow("lost");
+		expect(calls).toEqual(["announce", "forget acme all"]);
+	});
+
+	it("withdraws it when nothing was changed, and forgets nothing", async () => {
+		const { calls, services } = watched(confirmed);
+		const refused = await changing(services, "acme", {}, async () => err("refused"));
+		expect(refused).toEqual(err("refused"));
+		expect(calls).toEqual(["announce", "withdraw change-1"]);
 	});
 });
 

@@ -68,6 +68,14 @@ describe("a loader", () => {
 		]);
 	});
 
+	it("takes a token and a key of one name for two things", async () => {
+		const { load, written } = newLoader();
+		const namesake = { kind: "token", name: key.name } as const;
+		const answers = await load("acme", 7, [namesake, key]);
+		expect(answers).toEqual([{ row: tokenRow }, { row: { ...keyRow, versions: [versionRow] } }]);
+		expect(written).toHaveLength(2);
+	});
+
 	it("reads once what a thousand ask for at the same time", async () => {
 		const { load, trips, written } = newLoader();
 		const asked = Array.from({ length: 1_000 }, () => load("acme", 7, [token, key]));

@@ -122,6 +122,14 @@ describe("a spare key", () => {
 		expect(await counts()).toEqual({});
 	});
 
+	it("is not taken for a key whose name is in use", async () => {
+		const request = { name: "taken", tags: {} } as const;
+		await createKey(schema.services, caller, { ...request, algorithm: "Ed25519" });
+		const made = await createKey(schema.services, caller, { ...request, algorithm: "RS256" });
+		expect(made).toMatchObject({ ok: false, error: { code: "key_name_taken" } });
+		expect(await counts()).toEqual({ 2048: 2 });
+	});
+
 	it("is not taken for another size", async () => {
 		expect(await takeSpareKey(schema.services, 3072)).toBeNull();
 		expect(await counts()).toEqual({ 2048: 2 });

@@ -163,6 +163,30 @@ describe("GET /t/{tenant}/.well-known/jwks.json", () => {
 		expect(before - left()).toBe(11 + limits.addressUnknownTokenCost + limits.addressLookUpCost);
 	});
 
+	it.each([
+		["that has less left than a look-up costs", "yes", 1, 429, "rate_limited"],
+		["that the platform's limiter refuses", "no", limits.addressQuota, 429, "rate_limited"],
+		["of which that tells nothing", "unknown", limits.addressQuota, 503, "unavailable"],
+	] as const)("reads nothing for an address %s", async (_, confirmed, left, status, code) => {
+		const services = createServices(env, () => 1_000_000); // in which nothing fills
+		let asked = 0;
+		const query: Services["db"]["query"] = (statement, params) => {
+			asked++;
+			return services.db.query(statement, params);
+		};
+		const addresses = { ...services.addresses, confirm: async () => confirmed };
+		const counting = { ...services, addresses, db: { ...services.db, query } };
+		const raw = new Request("https://edgesign.test/", {
+			headers: { "CF-Connecting-IP": "198.51.100.79" },
+		});
+		services.addresses.spend(addressOf(raw), limits.addressQuota - left);
+		const { id } = await newTenant();
+		const answer = await serve(getJwks, counting, raw, { tenant: id }, inBackground);
+		const problem = await answer.json<{ code: string }>();
+		expect([answer.status, problem.code]).toEqual([status, code]);
+		expect(asked).toBe(0);
+	});
+
 	it("costs its address a look-up and no more while Postgres is away", async () => {
 		const services = createServices(env, () => 1_000_000); // in which nothing fills
 		const query = () => Promise.reject(new DatabaseUnavailable("gone"));

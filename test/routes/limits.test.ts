@@ -3,9 +3,12 @@ import { beforeAll, describe, expect, it } from "vitest";
 import * as z from "zod/mini";
 import { limits } from "../../src/limits.ts";
 import { admit } from "../../src/routes/admission.ts";
+import { serve } from "../../src/routes/serve.ts";
+import { signBatch } from "../../src/routes/signing.ts";
 import { problem } from "../../src/schemas/service.ts";
-import { createServices } from "../../src/services.ts";
+import { createServices, type Services } from "../../src/services.ts";
 import { expectProblem } from "../support/answers.ts";
+import { inBackground } from "../support/background.ts";
 import { hello, newKey } from "../support/keys.ts";
 import { type Answer, call, newTenant, type Tenant } from "../support/tenant.ts";
 
@@ -124,6 +127,30 @@ describe("costs", () => {
 		expectLimited(await batch([]), "sign"); // whatever it is
 	});
 
+	it("of a batch that is large are looked for before its body is read", async () => {
+		const tenant = await limitedTenant({
+			operations: { sign: { quota: 1, window_seconds: hour } },
+		});
+		expect((await sign(tenant)).status).toBe(200);
+		let pulls = 0;
+		const pull = (controller: ReadableStreamDefaultController) => {
+			pulls++;
+			controller.close();
+		};
+		const raw = new Request("https://edgesign.test/", {
+			method: "POST",
+			headers: {
+				Authorization: `Bearer ${await tenant.token("signer")}`,
+				"Content-Type": "application/json",
+				"Content-Length": String(limits.bodyBytesUnpaid + 1),
+			},
+			body: new ReadableStream({ pull }, { highWaterMark: 0 }),
+		});
+		const params = { key: "payments" };
+		const refused = await serve(signBatch, createServices(env), raw, params, inBackground);
+		expect([refused.status, pulls]).toEqual([429, 0]);
+	});
+
 	it("of a verification are half of a signature's", async () => {
 		const tenant = await limitedTenant({
 			operations: { verify: { quota: 2, window_seconds: hour } },
@@ -177,6 +204,17 @@ describe("limits of roles and tokens", () => {
 			expectProblem(await sign(tenant, verifier), 403, "role_forbidden");
 		}
 		for (let i = 0; i < 2; i++) expect((await sign(tenant)).status).toBe(200);
+	});
+
+	it("a caller whose role may not do it takes a read each time, until those are used up", async () => {
+		const tenant = await limitedTenant({
+			operations: { read: { quota: 1, window_seconds: hour } },
+		});
+		const verifier = await tenant.token("verifier");
+		for (let i = 0; i < 5; i++) {
+			expectProblem(await sign(tenant, verifier), 403, "role_forbidden");
+		}
+		expectLimited(await sign(tenant, verifier), "read");
 	});
 });
 
@@ -309,6 +347,35 @@ describe("callers who are not signed in", () => {
 		services.forgetTenant(tenant.id);
 		expect([await admitWith(token), paid()]).toEqual([false, low]);
 		expect([await admitWith(token), paid()]).toEqual([false, low + high]);
+	});
+
+	it.each([
+		["have nothing left", "yes", limits.addressQuota, "rate_limited"],
+		["have asked too much elsewhere", "no", 0, "rate_limited"],
+		["are counted by a limiter that does not answer", "unknown", 0, "unavailable"],
+	] as const)("have nothing read for them where they %s", async (_, confirmed, spent, code) => {
+		const tenant = await newTenant();
+		const { services } = newAddress();
+		let reads = 0;
+		const counting: Services = {
+			...services,
+			addresses: { ...services.addresses, confirm: async () => confirmed },
+			reads: {
+				...services.reads,
+				read: (...asked) => {
+					reads++;
+					return services.reads.read(...asked);
+				},
+			},
+		};
+		services.addresses.spend("203.0.113.8", spent);
+		for (const token of [`es_${tenant.id}_${"A".repeat(43)}`, await tenant.token("signer")]) {
+			const headers = { Authorization: `Bearer ${token}`, "CF-Connecting-IP": "203.0.113.8" };
+			const request = new Request("https://edgesign.test/", { headers });
+			const refused = await admit(counting, request, { limit: null });
+			expect(refused).toMatchObject({ ok: false, error: { code } });
+		}
+		expect(reads).toBe(0);
 	});
 
 	it("are limited each by themselves", async () => {

@@ -194,6 +194,24 @@ describe("a token for some keys", () => {
 		expectProblem(await sign(token, "pay-no-such-key"), 404, "key_not_found");
 	});
 
+	it.each([
+		["reading", "GET", "", undefined],
+		["changing", "PATCH", "", { tags: {} }],
+		["rotating", "POST", "/rotate", undefined],
+		["deleting", "DELETE", "", undefined],
+		["listing versions", "GET", "/versions", undefined],
+	])("does not learn by %s whether a name is in use", async (_, method, rest, json) => {
+		const { token } = await mint({ role: "admin", keys: ["pay-*"] });
+		const answerFor = async (name: string) => {
+			const options = json === undefined ? { token } : { token, json };
+			const answer = await call(method, `/v1/keys/${name}${rest}`, options);
+			expectProblem(answer, 403, "key_out_of_scope");
+			const { requestId: _, ...told } = answer.json;
+			return JSON.stringify(told).replaceAll(name, "NAME");
+		};
+		expect(await answerFor("ops-1")).toBe(await answerFor("ops-2"));
+	});
+
 	it("follows a key that is renamed into and out of its patterns", async () => {
 		await newKey(tenant, "Ed25519", { name: "pay-moving" });
 		const { token } = await mint({ keys: ["pay-*"] });
