@@ -129,6 +129,20 @@ describe("a deletion", () => {
 		expect(text).toContain('{"end":');
 	});
 
+	it.each([
+		["day", { day: "1994-02-30" }],
+		["tenant", { tenant: "another" }],
+	])("is not told of where the archive's word is of another %s", async (_, other) => {
+		await configure({ retention_days: 1 });
+		await expireAfter(500);
+		const text = async () => (await tenant.call("GET", "/v1/audit/export")).text;
+		expect(await text()).toContain('{"expired":');
+		const said = { ...of, ...other };
+		const signed = await services.auditSigner.sign("edgesign-audit-deletion+jwt", said);
+		await env.ARCHIVE.put(`audit/${tenant.id}/${of.day}/deletion.jws`, signed);
+		await expect(text()).rejects.toThrow();
+	});
+
 	it("is recorded, by the service itself", async () => {
 		await configure({ retention_days: 1 });
 		await expireAfter(500);

@@ -96,6 +96,14 @@ describe("an export after a day was deleted", () => {
 		expect(messages(verdict)).toContain("they are not those that the service signed");
 	});
 
+	it("does not hold with anything beside what it tells, which nobody has signed", async () => {
+		const lines = await exported();
+		const more = lines.map((line) => (isDay(line) ? `${line.slice(0, -1)},"note":1}` : line));
+		expect((await verify(more)).findings).toMatchObject([
+			{ kind: "changed", line: lines.findIndex(isDay) + 1 },
+		]);
+	});
+
 	it("does not hold with what another export tells", async () => {
 		const [lines, others] = [await exported(), await exported()];
 		const other = others.find(isDay) ?? "";

@@ -1,7 +1,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { AuditLog } from "../../durable-objects/audit-log.ts";
-import { joinAppends } from "../../src/audit/block.ts";
+import { joinAppends, splitBlock } from "../../src/audit/block.ts";
 import { limits } from "../../src/limits.ts";
 import { ownerSql } from "../support/tenant.ts";
 import {
@@ -118,6 +118,45 @@ describe("an append", () => {
 		const [bad, kept] = await Promise.allSettled([append(good.subarray(0, 50)), append(good)]);
 		expect([bad.status, kept.status]).toEqual(["rejected", "fulfilled"]);
 		expect(await idsThatWait()).toEqual(idsOf(good));
+	});
+
+	it("shares no row with more than a row may hold, unless it has as much by itself", async () => {
+		const large = Array.from({ length: 6 }, () => newAppend(place, 2_000));
+		const small = Array.from({ length: 6 }, () => newAppend(place));
+		const two = 2 * (large[0]?.length ?? 0);
+		expect([two > limits.auditBlockBytes, two / 2 > limits.auditBlockBytes]).toEqual([true, false]);
+		await Promise.all([...large, ...small].map((records) => append(records)));
+		const blocks = await runInDurableObject(objectAt(place), (_, { storage }) =>
+			[...storage.sql.exec("select bytes from blocks")].map(
+				({ bytes }) => new Uint8Array(bytes as ArrayBuffer),
+			),
+		);
+		const over = blocks.filter(({ length }) => length > limits.auditBlockBytes);
+		expect(over.filter((bytes) => splitBlock(bytes).length > 1)).toEqual([]);
+		expect((await idsThatWait()).sort()).toEqual(idsOf(...large, ...small).sort());
+	});
+
+	it("that could not be written is told so, and the next one leaves no hole in the chain", async () => {
+		const [before, lost, after] = [newAppend(place), newAppend(place), newAppend(place)];
+		await append(before);
+		const isOver = await runInDurableObject(objectAt(place), async (object, state) => {
+			const { storage } = state;
+			storage.sync = async () => {
+				storage.sql.exec("delete from blocks where sequence = 2");
+				throw new Error("the disk is full");
+			};
+			let aborted = false;
+			// That of the platform would end the test too: an eviction does the rest of it.
+			state.abort = () => {
+				aborted = true;
+			};
+			await expect(object.append(joinAppends([lost]), false)).rejects.toThrow("the disk is full");
+			Reflect.deleteProperty(storage, "sync");
+			return aborted;
+		});
+		if (isOver) await evict(place);
+		expect(await append(after)).toBe("kept");
+		expect(await idsThatWait()).toEqual(idsOf(before, after));
 	});
 
 	it("under the id of another is kept once, whatever it says", async () => {
@@ -364,6 +403,11 @@ describe("the move to Postgres", () => {
 		await drain(place);
 		await ring(place);
 		expect(await known()).toBe(0);
+	});
+
+	it("knows what came under a key for longer than the key can come again", () => {
+		const untilLast = limits.idempotencyKeptMs + limits.idempotencyRunningMs;
+		expect(limits.auditRepeatedKeptMs).toBeGreaterThan(untilLast);
 	});
 
 	it("keeps a link of some records that have moved, until they are archived long since", async () => {

@@ -62,6 +62,19 @@ async function commit(state: "enabled" | "disabled"): Promise<void> {
 	await ownerSql().query(text, [tenant.id, key.id, state]);
 }
 
+/** The same of the configuration. */
+async function configure(version: number): Promise<void> {
+	const text = "insert into config_versions (tenant_id, version, config) values ($1, $2, '{}')";
+	await ownerSql().query(text, [tenant.id, version]);
+}
+
+/** What the coordinator lends. */
+async function term() {
+	const lent = await coordinatorOf(tenant).term(tenant.id, -1);
+	if (lent.kind !== "lease") throw new Error(lent.kind);
+	return lent;
+}
+
 /** As if the time of every announced change were over. */
 async function ringAlarm(): Promise<boolean> {
 	const stub = coordinatorOf(tenant);
@@ -209,6 +222,23 @@ describe("a crash in the middle of a change", () => {
 		expect(wait).toBeLessThanOrEqual(limits.changeTimeoutMs);
 	});
 
+	it("rings again for what was not due yet, and lends the configuration that came with it", async () => {
+		const stub = coordinatorOf(tenant);
+		const { configVersion } = await term();
+		await stub.announce(tenant.id, "state");
+		const later = await stub.announce(tenant.id, "config");
+		await configure(configVersion + 1);
+		await runInDurableObject(stub, (_, { storage }) => {
+			storage.sql.exec("update changes set due_at = 0 where id <> ?", later);
+		});
+		expect(await runDurableObjectAlarm(stub)).toBe(true);
+		const next = await runInDurableObject(stub, (_, { storage }) => storage.getAlarm());
+		expect(next).not.toBeNull();
+		expect((await term()).configVersion).toBe(configVersion);
+		expect(await ringAlarm()).toBe(true);
+		expect((await term()).configVersion).toBe(configVersion + 1);
+	});
+
 	it("a change that came to nothing moves no epoch", async () => {
 		const epoch = () =>
 			runInDurableObject(coordinatorOf(tenant), (_, { storage }) =>
@@ -219,6 +249,39 @@ describe("a crash in the middle of a change", () => {
 		expect(await epoch()).toEqual(before);
 		await tenant.call("POST", `/v1/keys/${key.id}/disable`);
 		expect(await epoch()).not.toEqual(before);
+	});
+});
+
+describe("two changes of the configuration at once", () => {
+	it("leave the newer one, though what the first read comes last", async () => {
+		await term();
+		await configure(1);
+		const real = globalThis.fetch;
+		await runInDurableObject(coordinatorOf(tenant), async (object) => {
+			const read = Promise.withResolvers<void>();
+			const goOn = Promise.withResolvers<void>();
+			globalThis.fetch = async (input, init) => {
+				const isRead = String(init?.body).includes("config.latest");
+				const isOwn = String(init?.body).includes(tenant.id);
+				if (!isRead || !isOwn) return real(input, init);
+				globalThis.fetch = real; // for the first one alone
+				const answer = await real(input, init);
+				read.resolve();
+				await goOn.promise;
+				return answer;
+			};
+			const confirm = () =>
+				object.announce(tenant.id, "config").then((id) => object.confirm(tenant.id, id));
+			const first = confirm();
+			await read.promise;
+			await configure(2);
+			await confirm();
+			goOn.resolve();
+			await first;
+		}).finally(() => {
+			globalThis.fetch = real;
+		});
+		expect((await term()).configVersion).toBe(2);
 	});
 });
 

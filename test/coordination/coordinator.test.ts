@@ -144,6 +144,30 @@ describe("a coordinator in shards", () => {
 		await expect.poll(async () => (await ask(tenant, {}, 1)).ttlMs).toBeGreaterThan(0);
 	});
 
+	it("lends for less where the first one took its time to answer", async () => {
+		const tenant = await newTenant();
+		await configure(tenant, two);
+		const tookMs = 1_000;
+		const rpc = {
+			term: async (id: string, version: number) => {
+				const answer = await coordinator(id).term(id, version);
+				await scheduler.wait(tookMs);
+				return answer;
+			},
+		};
+		const slowly = { ...env, COORDINATOR: { getByName: () => rpc } };
+		const stub = coordinator(`${tenant.id}#1`);
+		const set = (value: unknown) =>
+			runInDurableObject(stub, (object) => {
+				Object.defineProperty(object, "env", { value, configurable: true, writable: true });
+			});
+		await set(slowly);
+		// An epoch that nobody has: what it may have borrowed already does not do.
+		const { ttlMs } = await ask(tenant, {}, 1, { epoch: Number.MAX_SAFE_INTEGER });
+		await set(env);
+		expect(ttlMs).toBeLessThan(limits.leaseTtlMs - tookMs / 2);
+	});
+
 	it("has what another one lent last counted by a fence", async () => {
 		const tenant = await newTenant();
 		await configure(tenant, two);

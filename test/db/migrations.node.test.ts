@@ -97,6 +97,18 @@ describe("the migrations", () => {
 		}
 	});
 
+	it("have each function that runs with its owner's rights find its tables where they say", async () => {
+		const { rows } = await owner.query(
+			`select proname, proconfig from pg_proc
+			where pronamespace = 'public'::regnamespace and prosecdef order by 1`,
+		);
+		expect(rows.length).toBeGreaterThan(0);
+		// Else whoever calls it puts tables of their own before ours.
+		for (const { proname, proconfig } of rows) {
+			expect(proconfig, proname).toContain("search_path=public, pg_temp");
+		}
+	});
+
 	it("do nothing a second time", async () => {
 		expect(await migrate(postgres.url)).toEqual([]);
 		expect(await readCatalog()).toEqual(first);

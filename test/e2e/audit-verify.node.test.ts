@@ -154,6 +154,13 @@ describe("npm run audit:verify", () => {
 		expect(older.text).toContain("missing: number 3 of the chain");
 	});
 
+	it("fails for a proof that does not come by the checkpoint that was kept, though it holds", async () => {
+		expect(await verify("proof.json", ...keys)).toMatchObject({ code: 0 });
+		const elsewhere = await verify("proof.json", ...keys, "--since", "later.json");
+		expect(elsewhere.code).toBe(1);
+		expect(elsewhere.text).toContain("the links of this proof do not come by later.json");
+	});
+
 	it("names the tenant and the filter of a part", async () => {
 		const from = `${stack.url}/v1/audit/export?action=sign&key=payments`;
 		const { code, text } = await verify(from, ...keys, "--since", "later.json");

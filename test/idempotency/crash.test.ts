@@ -5,8 +5,8 @@ import { hashToken } from "../../src/auth/tokens.ts";
 import { type Database, DatabaseUnavailable } from "../../src/db/client.ts";
 import { fromBase64, toHex } from "../../src/lib/bytes.ts";
 import { limits } from "../../src/limits.ts";
-import { createServices } from "../../src/services.ts";
-import { exampleTenant } from "../support/fixtures.ts";
+import { createServices, type Services } from "../../src/services.ts";
+import { exampleTenant, exampleTokenId } from "../support/fixtures.ts";
 import { hello, newKey } from "../support/keys.ts";
 import { newTenant, ownerSql, type Tenant } from "../support/tenant.ts";
 import {
@@ -154,6 +154,32 @@ describe("an effect whose answer was lost", () => {
 		expect(new Set(ivs).size).toBe(3);
 	});
 
+	it.each([
+		["tokens.revoke", { id: "revokeToken", params: { token: exampleTokenId } }],
+		["keys.move", { id: "disableKey", params: { key: "payments" } }],
+		["config.insert", { id: "putConfig", json: { limits_config: { reserve_percent: 30 } } }],
+	])("of %s is answered behind a fence, where one was asked for", async (name, change) => {
+		const own = await exampleTenant();
+		const asked = {
+			...change,
+			query: { fence: "true" },
+			key: newIdempotencyKey(),
+			token: await own.token("admin"),
+		};
+		const lost = withStatement(name, async (run) => {
+			await run();
+			throw new DatabaseUnavailable(`${name}: TimeoutError`);
+		});
+		expect((await ask(lost, asked)).status).toBe(503);
+		// Another isolate's, which has the state of before.
+		const { epoch } = await leased(createServices(env), own);
+		const lentAt = Date.now();
+		const next = await ask(createServices(env), asked);
+		expect(next.status).toBeLessThan(300);
+		expect(Date.now() - lentAt).toBeGreaterThanOrEqual(limits.leaseTtlMs);
+		expect((await leased(createServices(env), own)).epoch).toBeGreaterThan(epoch);
+	});
+
 	it("leaves a refusal as it is when there was none", async () => {
 		await newKey(tenant, "Ed25519", { name: "in-use" });
 		const json = { name: "in-use", algorithm: "Ed25519" };
@@ -176,6 +202,13 @@ describe("a signature whose answer was lost", () => {
 		expect(await (await ask(services, asked)).text()).toBe(first);
 	});
 });
+
+/** The lease that an isolate has of a tenant. */
+async function leased({ leases }: Services, { id }: Tenant) {
+	const term = await leases.term(id);
+	if (!("epoch" in term)) throw new Error("there is no lease");
+	return term;
+}
 
 /** A gate that someone else opens. */
 function gate() {

@@ -1,5 +1,7 @@
 import { exports } from "cloudflare:workers";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
+import { limits } from "../../src/limits.ts";
+import { readJson } from "../../src/routes/input.ts";
 import { newTenant, ownerSql, type Tenant } from "../support/tenant.ts";
 
 /** A signing request whose body is held back until `before` is done, and then some. */
@@ -43,4 +45,27 @@ it("does not sign for a token that was revoked while its body was held back", as
 	expect(answer.status).toBe(401);
 	const [row] = await ownerSql().query("select revoked_at from tokens where id = $1", [id]);
 	expect(row).toBeDefined();
+});
+
+it("does not wait without an end for a body of which a part came", async () => {
+	vi.useFakeTimers();
+	try {
+		const body = new ReadableStream<Uint8Array>({
+			start: (controller) => controller.enqueue(new TextEncoder().encode('{"mes')),
+		});
+		const headers = { "Content-Type": "application/json" };
+		const request = new Request("https://edgesign.test/", { method: "POST", headers, body });
+		const reading = readJson(request, limits.bodyBytesSign, () => true);
+		let isRefused = false;
+		void reading.then(() => {
+			isRefused = true;
+		});
+		await vi.advanceTimersByTimeAsync(limits.bodyTimeoutMs - 1);
+		expect(isRefused).toBe(false);
+		await vi.advanceTimersByTimeAsync(1);
+		expect(isRefused).toBe(true);
+		expect(await reading).toMatchObject({ ok: false, error: { code: "body_timeout" } });
+	} finally {
+		vi.useRealTimers();
+	}
 });
