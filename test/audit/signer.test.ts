@@ -7,6 +7,8 @@ const type = "edgesign-audit-seal+jwt";
 it.each([
 	["as it was signed", (jws: string) => jws, { count: 1 }],
 	["with a part more", (jws: string) => `${jws}.e30`, null],
+	["without its signature", (jws: string) => jws.slice(0, jws.lastIndexOf(".") + 1), null],
+	["with half of its signature", (jws: string) => jws.slice(0, -43), null],
 	["with an empty part more", (jws: string) => `${jws}.`, null],
 ])(
 	"reads a statement %s if it is a JWS of three parts, and nothing else",
