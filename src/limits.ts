@@ -143,10 +143,10 @@ export const limits = {
 	addressWindowMs: 60_000,
 	/** What an unknown token costs of it: it is looked for in the database. */
 	addressUnknownTokenCost: 100,
-	/** What is left of that for a token that turned out to be good; and of one that others have looked for just then. */
+	/** What is left of that for a token that turned out to be good. */
 	addressLookUpCost: 10,
 	addressesRemembered: 7_500,
-	/** Tokens, in an isolate, that cost nothing when they are looked up again. */
+	/** Tokens, in an isolate, that count as any request does when they are looked up again. */
 	goodTokensRemembered: 4_000,
 	addressTimeoutMs: 250,
 	/** When the platform's limiter refuses it does not say for how long; its window is a minute. */

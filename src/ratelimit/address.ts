@@ -2,7 +2,6 @@ import type { Clock } from "../lib/clock.ts";
 import { within } from "../lib/within.ts";
 import { limits } from "../limits.ts";
 import { available, type Bucket, filled, fullBucket, giveBack, take, waitMs } from "./bucket.ts";
-import { LookUps } from "./look-ups.ts";
 import type { LimitState } from "./messages.ts";
 
 export interface AddressLimits {
@@ -15,8 +14,10 @@ export interface AddressLimits {
 	 * where it does not answer.
 	 */
 	confirm(address: string): Promise<Confirmed>;
-	/** What a look-up of a token costs. */
-	readonly lookUps: LookUps;
+	/** Whether a token, by its hash, was good when it was last looked up. */
+	wasGood(hash: string): boolean;
+	/** What came of looking it up. */
+	noteGood(hash: string, isGood: boolean): void;
 	/** About what it holds. */
 	bytes(): number;
 }
@@ -35,10 +36,14 @@ const policy = { quota: limits.addressQuota, windowMs: limits.addressWindowMs };
 /** A bucket, its address and its part of the map. */
 const bucketBytes = 200;
 
+/** A hash in hexadecimal and its part of the set. */
+const hashBytes = 128;
+
 /** Limits by address: the isolate's own memory first, which costs nothing, then the platform's limiter. */
 export function createAddressLimits(platform: RateLimit, clock: Clock): AddressLimits {
 	const buckets = new Map<string, Bucket>();
-	const lookUps = new LookUps();
+	/** The one that was noted first goes first. */
+	const good = new Set<string>();
 
 	return {
 		spend(address, cost) {
@@ -60,9 +65,16 @@ export function createAddressLimits(platform: RateLimit, clock: Clock): AddressL
 			if (bucket) buckets.set(address, giveBack(bucket, cost));
 		},
 		bytes() {
-			return bucketBytes * buckets.size + lookUps.bytes();
+			return bucketBytes * buckets.size + hashBytes * good.size;
 		},
-		lookUps,
+		wasGood: (hash) => good.has(hash),
+		noteGood(hash, isGood) {
+			if (!isGood) good.delete(hash);
+			else good.add(hash);
+			if (good.size <= limits.goodTokensRemembered) return;
+			const [oldest] = good;
+			if (oldest !== undefined) good.delete(oldest);
+		},
 		async confirm(address) {
 			const ask = async () => ((await platform.limit({ key: address })).success ? "yes" : "no");
 			const unknown = () => "unknown" as const;

@@ -61,7 +61,7 @@ export function operationFor(route: GuardedRoute): Operation {
 
 /**
  * Who calls. What the isolate remembers of a token holds only under a lease of the same epoch; one that it does
- * not remember is looked up, and its address pays for that unless it was good the last time (LookUps).
+ * not remember is looked up, and its address pays for that.
  * @param keyWanted the key that the request is about, if any
  */
 export async function admit(
@@ -79,7 +79,11 @@ export async function admit(
 	return remembered.token ? known() : lookedUp(services, raw, meter, hash, known);
 }
 
-/** The same of a token that has to be looked up: its address pays, and gets most of it back where it was good. */
+/**
+ * The same of a token that has to be looked up. Guesses are what an address pays for: one that turns out to be good
+ * gets most of it back, and one that was good the last time counts as any request does. Each change of a tenant makes
+ * an isolate forget its tokens, and all who use them come at once then, often from one address.
+ */
 async function lookedUp(
 	services: Services,
 	raw: Request,
@@ -88,25 +92,33 @@ async function lookedUp(
 	lookUp: () => Promise<Result<Admitted, Failure>>,
 ): Promise<Result<Admitted, Failure>> {
 	const { addresses } = services;
-	const { lookUps } = addresses;
-	const cost = lookUps.costOf(hash);
-	let isPaid = false;
-	let isGood: boolean | null = null;
-	lookUps.begin(hash); // before any wait: others may come with it meanwhile
-	try {
-		const refusal = cost > 0 ? await limitLookUp(services, raw, cost, meter) : null;
+	if (addresses.wasGood(hash)) {
+		const refusal = limitAddress(services, raw, 1, meter);
 		if (refusal) return refusal;
-		isPaid = true;
 		const admitted = await lookUp();
-		if (admitted.ok) isGood = true;
-		else if (admitted.error.code === "invalid_token") isGood = false;
+		if (isNobody(admitted)) addresses.noteGood(hash, false);
+		return admitted;
+	}
+	const cost = limits.addressUnknownTokenCost;
+	const refusal = await limitLookUp(services, raw, cost, meter);
+	if (refusal) return refusal;
+	// All of it where nobody could tell: who asks while Postgres is away must not be shut out after it.
+	let back: number = cost;
+	try {
+		const admitted = await lookUp();
+		if (isNobody(admitted)) back = 0;
+		else if (admitted.ok) {
+			back = cost - limits.addressLookUpCost;
+			addresses.noteGood(hash, true);
+		}
 		return admitted;
 	} finally {
-		lookUps.end(hash, isGood);
-		// All of it where nobody could tell: who asks while Postgres is away must not be shut out after it.
-		const back = isGood === null ? cost : cost - limits.addressLookUpCost;
-		if (isPaid && isGood !== false && back > 0) addresses.giveBack(addressOf(raw), back);
+		if (back > 0) addresses.giveBack(addressOf(raw), back);
 	}
+}
+
+function isNobody(admitted: Result<Admitted, Failure>): boolean {
+	return !admitted.ok && admitted.error.code === "invalid_token";
 }
 
 /** Who calls, of somebody who was admitted before something of the tenant changed. It is not paid for again. */

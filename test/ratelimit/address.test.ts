@@ -114,3 +114,22 @@ describe("the platform's limiter", () => {
 		expect(await limitsAt({ now: 0 }, { limit }).confirm("192.0.2.1")).toBe("unknown");
 	});
 });
+
+describe("a token that was good", () => {
+	it("is remembered until it is found not to be, and so many of them at the most", () => {
+		const addresses = limitsAt({ now: 0 });
+		const before = addresses.bytes();
+		addresses.noteGood("a", true);
+		expect([addresses.wasGood("a"), addresses.wasGood("b")]).toEqual([true, false]);
+		addresses.noteGood("a", false);
+		expect(addresses.wasGood("a")).toBe(false);
+		for (let n = 0; n <= limits.goodTokensRemembered; n++) addresses.noteGood(`t${n}`, true);
+		expect([addresses.wasGood("t0"), addresses.wasGood("t1")]).toEqual([false, true]);
+		const full = addresses.bytes();
+		addresses.noteGood("more", true);
+		expect(addresses.bytes()).toBe(full);
+		expect(full).toBeGreaterThan(before);
+		const buckets = 200 * limits.addressesRemembered;
+		expect(full + buckets).toBeLessThan(limits.memoryAddressesBytes);
+	});
+});
