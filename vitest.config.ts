@@ -11,6 +11,8 @@ const patient = { expect: { poll: { timeout: 20_000 } } };
 const workersMost = 4;
 /** With the services that its tests start; in bytes. */
 const memoryOfWorker = 1.5 * 2 ** 30;
+/** What a container may have is 0 where it may have all. */
+const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
 
 /**
  * Projects beside each other in one folder: `*.test.ts` runs in workerd, as the service does, and
@@ -20,7 +22,7 @@ const memoryOfWorker = 1.5 * 2 ** 30;
 export default defineConfig({
 	test: {
 		// Of the whole run, not of the workerd project, whose modules are resolved as a worker's.
-		maxWorkers: Math.max(1, Math.min(workersMost, Math.floor(totalmem() / memoryOfWorker))),
+		maxWorkers: Math.max(1, Math.min(workersMost, Math.floor(memory / memoryOfWorker))),
 		sequence: { sequencer: LongestFirst },
 		globalSetup: ["test/support/node/global-setup.ts"],
 		projects: [

@@ -53,7 +53,14 @@ export function openDataFolder(asGiven: string): DataFolder {
 		bringOver(path);
 	} catch (error) {
 		release();
-		throw error;
+		if (error instanceof Problem) throw error;
+		const why = inOneLine(error);
+		throw new Problem(
+			`what the data folder ${path} keeps can not be brought to where it is now: ${why}`,
+			{
+				cause: error,
+			},
+		);
 	}
 	return {
 		path,
@@ -93,7 +100,7 @@ function bringOver(path: string): void {
 	if (statSync(earlier, { throwIfNoEntry: false })?.isDirectory()) {
 		if (existsSync(join(storage, "do"))) {
 			throw new Problem(
-				`an earlier release has used the data folder ${path} since, and its log has gone on in two places: put a backup of the folder in its place, or move ${earlier} away to go on without what was done then`,
+				`an earlier release has used the data folder ${path} since, and its log has gone on in two places: put a backup of the folder in its place, or move ${earlier} away to go on without what was done then (what it archived is in ${join(root, "r2")})`,
 			);
 		}
 		// The objects last: where this is cut off, the next start goes on.

@@ -21,8 +21,8 @@ export interface ExpireServices {
 /**
  * Deletes the files of archived days that are older than their tenants keep them; of how many days.
  * The decision is committed together with its record, then the archive is given its word of it, from which on
- * nobody reads the files, then they go. A legal hold that comes before the word keeps all of them. The manifests
- * stay: they say what was there, and where its chains went on.
+ * nobody reads the files, then they go. A legal hold that was answered before the last look, which is right before
+ * the word, keeps all of them. The manifests stay: they say what was there, and where its chains went on.
  */
 export async function expireSlice(services: ExpireServices): Promise<number> {
 	const { db, archive, auditSigner, clock } = services;
@@ -31,9 +31,10 @@ export async function expireSlice(services: ExpireServices): Promise<number> {
 	let expired = 0;
 	for (const { state, ...of } of await expirableDays(db, today, limits.auditExpiredDaysPerRun)) {
 		if (state === "archived" && !(await expireDay(recorded(of.tenant), of, today))) continue;
-		if (!(await isStillPast(db, of, today))) continue;
 		const said = { ...of, at: new Date(clock()).toISOString() };
-		await archive.put(deletionKey(of), await auditSigner.sign("edgesign-audit-deletion+jwt", said));
+		const word = await auditSigner.sign("edgesign-audit-deletion+jwt", said);
+		if (!(await isStillPast(db, of, today))) continue;
+		await archive.put(deletionKey(of), word);
 		await deleteUnder(archive, dayPrefix(of), (key) => key.endsWith(".parquet"));
 		await noteExpired(db, of);
 		expired++;

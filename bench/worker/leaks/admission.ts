@@ -6,6 +6,7 @@ export {
 	holds,
 	lapsed,
 	limitAddress,
+	limitLookUp,
 	operationFor,
 	readmit,
 	spend,

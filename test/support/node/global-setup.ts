@@ -1,7 +1,8 @@
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { readlinkSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readdir, rm, statfs, writeFile } from "node:fs/promises";
-import { freemem, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { TestProject } from "vitest/node";
@@ -46,7 +47,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
 }
 
 const memory = "/dev/shm";
-const scratchPrefix = "edgesign-tests-";
+/** Process ids are of a namespace: folders of other containers may lie beside these. */
+const scratchPrefix = `edgesign-tests-${namespaceOfIds()}-`;
 /** Several times what a whole run has there at once. */
 const roomLeast = 4 * 2 ** 30;
 
@@ -73,12 +75,20 @@ async function sweep(parent: string): Promise<void> {
 	}
 }
 
+function namespaceOfIds(): string {
+	try {
+		return readlinkSync("/proc/self/ns/pid").replace(/\D/g, "");
+	} catch {
+		return "0"; // a system that has one alone
+	}
+}
+
 /** Whether there is much room, and what is written there can be run: containers often forbid it. */
 async function willDo(folder: string): Promise<boolean> {
 	const program = join(folder, `${scratchPrefix}${randomUUID()}`);
 	try {
 		const { bavail, bsize } = await statfs(folder);
-		if (Math.min(bavail * bsize, freemem()) < roomLeast) return false;
+		if (Math.min(bavail * bsize, process.availableMemory()) < roomLeast) return false;
 		await writeFile(program, "#!/bin/sh\n", { mode: 0o700 });
 		await promisify(execFile)(program);
 		return true;
