@@ -65,12 +65,12 @@ export const auditLimits = {
 	auditArchivePageRecords: 256,
 	/** About half a second of CPU time each, of the 30 that a run has; some 40 calls each, of 1,000. */
 	auditArchiveFilesPerRun: 20,
-	/** Values (a record has 19, and is gone through some four times) that are worked on in one go, a millisecond or less. */
-	auditArchivePaceValues: 512,
-	/** A turn is done for some 6 records: a fifth more than come with single signatures, whatever their rate. */
-	auditArchiveRestRequests: 5,
+	/** Values (a record has 19, and is gone through some four times) that are worked on in one go, half a millisecond or less. */
+	auditArchivePaceValues: 256,
+	/** A turn is done for some 3 records: a fifth more than come with single signatures, whatever their rate. */
+	auditArchiveRestRequests: 2.5,
 	/** 230 records a second where less comes; with nothing beside it some 6,000. */
-	auditArchiveRestMs: 30,
+	auditArchiveRestMs: 15,
 	/** Then it waits for a moment without a request under way, and for no longer than so many looks. */
 	auditArchiveLookMs: 2,
 	auditArchiveLooks: 10,
