@@ -69,7 +69,7 @@ export const auditLimits = {
 	auditArchivePaceValues: 256,
 	/** A turn is done for some 3 records: a fifth more than come with single signatures, whatever their rate. */
 	auditArchiveRestRequests: 2.5,
-	/** 230 records a second where less comes; with nothing beside it some 6,000. */
+	/** 230 records a second where less comes; with nothing beside it some 3,000. */
 	auditArchiveRestMs: 15,
 	/** Then it waits for a moment without a request under way, and for no longer than so many looks. */
 	auditArchiveLookMs: 2,
