@@ -41,6 +41,14 @@ function expireAfter(days: number, using = services): Promise<number> {
 	return expireSlice({ ...own, clock: () => Date.parse(of.day) + days * dayMs + dayMs / 2 });
 }
 
+/** As far as the archive's word; then R2 is away. */
+async function beginDeletion(): Promise<void> {
+	const put = env.ARCHIVE.put.bind(env.ARCHIVE);
+	const failing = { put, list: () => Promise.reject(new Error("R2 is away")) };
+	const using = { ...services, archive: failing as unknown as R2Bucket };
+	await expect(expireAfter(500, using)).rejects.toThrow("R2 is away");
+}
+
 async function files(): Promise<string[]> {
 	return (await keysUnder(`audit/${tenant.id}/`)).filter((key) => key.endsWith(".parquet"));
 }
@@ -178,10 +186,7 @@ describe("a deletion", () => {
 
 	it("that had begun for another day does not take one along that is held by now", async () => {
 		await configure({ retention_days: 1 });
-		const put = env.ARCHIVE.put.bind(env.ARCHIVE);
-		const failing = { put, list: () => Promise.reject(new Error("R2 is away")) };
-		const using = { ...services, archive: failing as unknown as R2Bucket };
-		await expect(expireAfter(500, using)).rejects.toThrow("R2 is away");
+		await beginDeletion();
 		const query: typeof services.db.query = async (statement, params) => {
 			const rows = await services.db.query(statement, params);
 			if (statement.name === "archives.expirable") await configure({ legal_hold: true });
@@ -196,15 +201,22 @@ describe("a deletion", () => {
 		let expired = -1;
 		const query: typeof services.db.query = async (statement, params) => {
 			if (statement.name !== "archives.expire") return services.db.query(statement, params);
-			const held = ownerSql().transaction([
-				ownerSql().query("select 1 from audit_archives where tenant_id = $1 for update", [
-					tenant.id,
-				]),
-				ownerSql().query("select pg_sleep(1)"),
-			]);
-			await scheduler.wait(300);
+			const holds = `hold ${tenant.id}`;
+			const held = ownerSql()
+				.transaction([
+					ownerSql().query("select 1 from audit_archives where tenant_id = $1 for update", [
+						tenant.id,
+					]),
+					ownerSql().query(`select pg_sleep(60) /* ${holds} */`),
+				])
+				.catch(() => {}); // it is cut off below
+			const isFree = "select 1 from audit_archives where tenant_id = $1 for update skip locked";
+			await expect.poll(() => ownerSql().query(isFree, [tenant.id])).toEqual([]);
 			const rows = await services.db.query(statement, params);
 			expired = rows.length;
+			const end = `select pg_cancel_backend(pid) from pg_stat_activity
+				where query like $1 and pid <> pg_backend_pid()`;
+			await ownerSql().query(end, [`%/* ${holds} */%`]);
 			await held;
 			return rows as never;
 		};
@@ -218,10 +230,7 @@ describe("a deletion", () => {
 
 	it("are kept under a hold that came while they were being deleted", async () => {
 		await configure({ retention_days: 1 });
-		const put = env.ARCHIVE.put.bind(env.ARCHIVE);
-		const failing = { put, list: () => Promise.reject(new Error("R2 is away")) };
-		const using = { ...services, archive: failing as unknown as R2Bucket };
-		await expect(expireAfter(500, using)).rejects.toThrow("R2 is away");
+		await beginDeletion();
 		expect(await stateOf(of)).toMatchObject({ state: "expiring" });
 		await configure({ retention_days: 1, legal_hold: true });
 		await expireAfter(500);

@@ -4,7 +4,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
-import { afterAll, beforeAll, expect, inject, it } from "vitest";
+import { afterAll, beforeAll, expect, inject, it, vi } from "vitest";
 import { type Stack, startStack } from "../../local/stack.ts";
 import { type Manifest, payloadOf } from "../../src/audit/manifest.ts";
 import { openParquet, readRecords } from "../../src/audit/parquet.ts";
@@ -14,6 +14,12 @@ import { processWith } from "../support/node/processes.ts";
 /** Three files, each of which may be the one at which it is killed. */
 const records = 20_000;
 const kills = 2;
+/** Younger than what goes to the archive by itself, and older than AUDIT_HOT_DAYS here. */
+const daysAgo = 10;
+const dayMs = 24 * 3600 * 1000;
+const begins = Math.floor(Date.now() / dayMs) * dayMs - daysAgo * dayMs;
+const [first, next] = [begins, begins + dayMs].map((time) => new Date(time).toISOString());
+const partition = `audit_events_${first?.slice(0, 10).replaceAll("-", "")}`;
 const tag = randomUUID();
 let dataDir: string;
 let stack: Stack;
@@ -22,6 +28,7 @@ let restarts = 0;
 
 beforeAll(async () => {
 	process.env.EDGESIGN_TEST_TAG = tag;
+	vi.stubEnv("AUDIT_HOT_DAYS", String(daysAgo - 5));
 	dataDir = await newDataDir();
 	const onEvent = (line: string) => {
 		if (!line.startsWith("the cron run")) restarts++;
@@ -31,8 +38,7 @@ beforeAll(async () => {
 	database = new pg.Client(stack.databaseUrl);
 	await database.connect();
 	await database.query(
-		`create table audit_events_20250101 partition of audit_events
-		for values from ('2025-01-01Z') to ('2025-01-02Z')`,
+		`create table ${partition} partition of audit_events for values from ('${first}') to ('${next}')`,
 	);
 	// Ids of version 7 that have the time in them, as the log's have; and every other place of a chain, because a
 	// link is not looked at where the one before it is not there.
@@ -45,11 +51,12 @@ beforeAll(async () => {
 			gen_random_uuid(), null, 'sign', gen_random_uuid(), 'key-' || n % 100, 1, 'Ed25519',
 			'192.0.2.1', 'message', sha256(n::text::bytea), sha256(n::text::bytea), 100, 'ok',
 			'01900000-0000-7000-8000-000000000001', 2 * n, sha256(n::text::bytea)
-		from (select n, 1735689600000 + n * 2000::bigint as t from generate_series(1, $1) n) numbers`,
+		from (select n, ${begins} + n * 2000::bigint as t from generate_series(1, $1) n) numbers`,
 		[records],
 	);
 });
 afterAll(async () => {
+	vi.unstubAllEnvs();
 	await database?.end();
 	await stack?.stop();
 	await rm(dataDir, { recursive: true, force: true });
@@ -61,7 +68,7 @@ async function partsNow(): Promise<number> {
 }
 
 async function isDropped(): Promise<boolean> {
-	const { rows } = await database.query("select to_regclass('audit_events_20250101') as name");
+	const { rows } = await database.query("select to_regclass($1) as name", [partition]);
 	return rows[0].name === null;
 }
 
@@ -125,11 +132,11 @@ it("what it has archived is told at every location, each record once", async () 
 		expect(answer.status).toBe(status);
 		return (await answer.json()) as Answer;
 	};
-	for (let query: string | null = "limit=200&to=2025-01-02T00:00:00Z"; query !== null; ) {
+	for (let query: string | null = `limit=200&to=${next}`; query !== null; ) {
 		const page: Page = await ask<Page>(`/v1/audit?${query}`);
 		for (const { id } of page.records) found.push(id);
-		const next: string | null = page.nextCursor;
-		query = next && `limit=200&to=2025-01-02T00:00:00Z&cursor=${encodeURIComponent(next)}`;
+		const after: string | null = page.nextCursor;
+		query = after && `limit=200&to=${next}&cursor=${encodeURIComponent(after)}`;
 	}
 	expect(found.length).toBe(records);
 	expect(found).toEqual(found.toSorted().reverse());

@@ -211,7 +211,8 @@ describe("npm start", () => {
 	});
 
 	test("leaves nothing running when it gets SIGKILL, while it starts and when it is up", async () => {
-		const moments = [() => sleep(150), () => sleep(500), () => addressOf(running)];
+		const waits = [150, 500, 1_000].map((milliseconds) => () => sleep(milliseconds));
+		const moments = [...waits, () => addressOf(running)];
 		for (const moment of moments) {
 			running = start(0, "--data", dataDir);
 			await moment();
