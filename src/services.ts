@@ -24,6 +24,7 @@ import { createRest, type Rest, type RestBounds } from "./lib/pace.ts";
 import { type Random, systemRandom } from "./lib/random.ts";
 import { Semaphore } from "./lib/semaphore.ts";
 import { sleep } from "./lib/sleep.ts";
+import { type Within, within } from "./lib/within.ts";
 import { limits } from "./limits.ts";
 import { createLog, describeError, type Log } from "./observe/log.ts";
 import { type AddressLimits, createAddressLimits } from "./ratelimit/address.ts";
@@ -92,6 +93,8 @@ export interface Services {
 	readonly forgetTenant: (tenant: string, epoch?: number) => void;
 	/** Bytes that this isolate accounts for. */
 	readonly heldBytes: () => number;
+	/** Waits with an end. A request has its own, of one timer. */
+	readonly within: Within;
 	/** The object that measures the service. */
 	readonly benchmarks: Benchmarks;
 	readonly clock: Clock;
@@ -173,11 +176,7 @@ export function createServices(
 		audit: createAuditLogs(env.AUDIT_LOG, shedder),
 		auditShard: (tenant) =>
 			draw % (leases.termNow(tenant)?.config.scaling_config.audit_shards ?? 1),
-		auditReader: createAuditReader({
-			namespace: env.AUDIT_LOG,
-			coordinator,
-			db,
-		}),
+		auditReader: createAuditReader({ namespace: env.AUDIT_LOG, coordinator, db }),
 		auditSigner: createAuditSigner(config.keyEncryptionKeys),
 		cold: coldOf(env.COLD_LOG),
 		...stores,
@@ -191,6 +190,7 @@ export function createServices(
 			leases.end(tenant, epoch);
 		},
 		heldBytes: () => memory.held,
+		within,
 		benchmarks: createBenchmarks(env.BENCHMARK),
 		coordinator,
 		leases,

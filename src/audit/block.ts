@@ -1,4 +1,3 @@
-import { concat } from "../lib/bytes.ts";
 import { type ChainHead, leafOf, linked } from "./chain.ts";
 import { type EncodedRecord, splitAppend } from "./record.ts";
 
@@ -25,13 +24,16 @@ const lengthBytes = 4;
 
 /** Appends as a block has them. */
 export function joinAppends(appends: readonly Bytes[]): Bytes {
-	return concat(
-		...appends.flatMap((append) => {
-			const length = new Uint8Array(lengthBytes);
-			new DataView(length.buffer).setUint32(0, append.length);
-			return [length, append];
-		}),
-	);
+	const size = appends.reduce((sum, { length }) => sum + lengthBytes + length, 0);
+	const joined = new Uint8Array(size);
+	const view = new DataView(joined.buffer);
+	let at = 0;
+	for (const append of appends) {
+		view.setUint32(at, append.length);
+		joined.set(append, at + lengthBytes);
+		at += lengthBytes + append.length;
+	}
+	return joined;
 }
 
 /** The appends of a block's bytes. Throws a RangeError where they are none. */

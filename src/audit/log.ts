@@ -1,5 +1,5 @@
 import { sleep } from "../lib/sleep.ts";
-import { within } from "../lib/within.ts";
+import { type Within, within } from "../lib/within.ts";
 import { limits } from "../limits.ts";
 import { joinAppends } from "./block.ts";
 import type { ChainHead, ChainMark, ChainName } from "./chain.ts";
@@ -59,7 +59,7 @@ export interface AuditLogs {
 	/** One append by itself, which may come again. */
 	appendOnce(call: AppendCall): Promise<Appended>;
 	/** Together with those of other requests. `background` keeps the first of them at work for the others. */
-	append(call: AppendCall, background: Background): Promise<Appended>;
+	append(call: AppendCall, background: Background, waiting?: Within): Promise<Appended>;
 }
 
 type Background = (work: Promise<unknown>) => void;
@@ -104,7 +104,7 @@ export function createAuditLogs(
 
 	return {
 		appendOnce: ({ place, records }) => inTime(send(place, [records], true)),
-		async append({ place, records }, background) {
+		async append({ place, records }, background, waiting = within) {
 			const joined = open.get(place);
 			const fits = joined && joined.bytes + records.length <= limits.auditBlockBytes;
 			const group: Group = fits
@@ -121,7 +121,7 @@ export function createAuditLogs(
 			}
 			// Beside a timer of its own, which ends with the request: what was a part of this request may be
 			// out of reach where it goes on after another one's promise.
-			await Promise.race([group.sent, sleep(limits.auditTimeoutMs)]);
+			await waiting(group.sent, limits.auditTimeoutMs, () => {});
 			if (group.heard === "kept" || group.heard === "full") return group.heard;
 			throw new AuditUnavailable(group.heard ?? "not heard of in time");
 		},

@@ -151,9 +151,9 @@ export function appendId(append: Bytes): Bytes {
 
 /** When an append was made, in milliseconds since the epoch: the time of all its records. */
 export function appendTime(append: Bytes): number {
-	const { buffer, byteOffset } = appendId(append);
-	const view = new DataView(buffer, byteOffset, 6);
-	return view.getUint16(0) * 2 ** 32 + view.getUint32(2);
+	let time = 0;
+	for (const byte of appendId(append).subarray(0, 6)) time = 256 * time + byte;
+	return time;
 }
 
 const idAt = 2 + 1;

@@ -127,12 +127,12 @@ export function refusal(witnessed: Witnessed, error: Failure): Told {
 
 /** The answer, once its record is durable. `isKeyed`: the same record may come again. */
 export async function released(
-	{ services: { audit }, background }: Pick<Witnessed, "services" | "background">,
+	{ services: { audit, within }, background }: Pick<Witnessed, "services" | "background">,
 	{ result, record }: Told,
 	isKeyed: boolean,
 ): Promise<Result<Reply, Failure>> {
 	if (!record) return result;
-	const append = isKeyed ? audit.appendOnce(record) : audit.append(record, background);
+	const append = isKeyed ? audit.appendOnce(record) : audit.append(record, background, within);
 	if ((await append) === "kept") return result;
 	const detail =
 		"Postgres has not taken the audit log's records for long, and nothing is done without one.";

@@ -2,7 +2,7 @@ import type * as z from "zod/mini";
 import { type ErrorCode, errorTable, type Failure, type FieldError, fail } from "../errors.ts";
 import { parseJson } from "../lib/json.ts";
 import { type Err, err, ok, type Result } from "../lib/result.ts";
-import { within } from "../lib/within.ts";
+import { type Within, within } from "../lib/within.ts";
 import { limits } from "../limits.ts";
 
 /**
@@ -13,6 +13,7 @@ export async function readJson(
 	request: Request,
 	maxBytes: number,
 	hold: (bytes: number) => boolean,
+	waiting: Within = within,
 ): Promise<Result<unknown, Failure>> {
 	const declared = request.headers.get("content-length");
 	// What has a length has a body, and to ask for that would make a stream which nobody reads.
@@ -23,7 +24,11 @@ export async function readJson(
 	const most = unsupported
 		? { bytes: 0, beyond: unsupported }
 		: { bytes: maxBytes, beyond: tooLarge(maxBytes) };
-	const text = await withinTime(readText(request, declared, most).catch(brokenOff));
+	const reading = readText(request, declared, most).catch(brokenOff);
+	// A body that is held back ends as a refusal; what still comes of it is not waited for.
+	const text = await waiting(reading, limits.bodyTimeoutMs, () =>
+		fail("body_timeout", `The body must be there within ${limits.bodyTimeoutMs} ms.`),
+	);
 	if (!text.ok) return text;
 	if (text.value === "") return ok(undefined);
 	if (!hold(text.value.length)) return noRoom();
@@ -76,13 +81,6 @@ function brokenOff() {
 function noRoom() {
 	const detail = "The service has no memory left for a body of this size now.";
 	return err<Failure>({ code: "overloaded", detail, retryAfterMs: limits.shedRetryMs });
-}
-
-/** A body that is held back ends as a refusal; what still comes of it is not waited for. */
-function withinTime(reading: Promise<Result<string, Failure>>) {
-	return within(reading, limits.bodyTimeoutMs, () =>
-		fail("body_timeout", `The body must be there within ${limits.bodyTimeoutMs} ms.`),
-	);
 }
 
 /** Throws where the body breaks off. */

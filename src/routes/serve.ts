@@ -9,8 +9,10 @@ import { DatabaseUnavailable } from "../db/client.ts";
 import { tallied } from "../db/statistics.ts";
 import { type Failure, fail } from "../errors.ts";
 import { EntriesUnavailable } from "../idempotency/once.ts";
+import { steadyClock } from "../lib/clock.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { uuidv7 } from "../lib/uuid.ts";
+import { withinOneTimer } from "../lib/within.ts";
 import { limits } from "../limits.ts";
 import { describeError } from "../observe/log.ts";
 import { CoordinatorUnavailable } from "../ratelimit/coordinator.ts";
@@ -55,7 +57,8 @@ export async function serve(
 	background: Background,
 ): Promise<Response> {
 	const { db, repeated } = tallied(shared.db);
-	const services = { ...shared, db };
+	const within = withinOneTimer(steadyClock(shared.clock), limits.requestTimerMs);
+	const services = { ...shared, db, within };
 	const requestId = uuidv7(services.clock, services.random);
 	const meter: Meter = { limit: null };
 	services.shedder.started();
@@ -264,7 +267,12 @@ async function readInput(
 	if (!readsBody(route))
 		return ok({ params: params.value, query: query.value, body: undefined, json: undefined });
 	const maxBytes = route.maxBodyBytes ?? limits.bodyBytesDefault;
-	const json = await readJson(raw, maxBytes, (bytes) => holdBody(services, meter, bytes));
+	const json = await readJson(
+		raw,
+		maxBytes,
+		(bytes) => holdBody(services, meter, bytes),
+		services.within,
+	);
 	if (!json.ok) return json;
 	const body = check(route.body ?? noBody, json.value);
 	if (!body.ok) return body;

@@ -45,6 +45,29 @@ it("the bytes of a UUID are written as it, and the other way round", () => {
 	expect(uuidText(bytes)).toBe(text);
 });
 
+it.each([
+	"017f22e279b07cc398c4dc0c0c07398f",
+	"017f22e2-79b0-7cc3-98c4-dc0c0c07398",
+	"017f22e2-79b0-7cc3-98c4-dc0c0c07398f0",
+	"017f22e2-79b0-7cc3-98c4-dc0c0c07398F",
+	"017f22e2-79b0-7cc3-98c4-dc0c0c07398g",
+	"017f22e2-79b0-7cc3-98c4-dc0c0c0739\u0138f",
+	"017f22e2-79b0-7cc3-98c4-dc0c-c07398f",
+	"017f22e2079b0-7cc3-98c4-dc0c0c07398f",
+	"017f22-e279-b07c-c398-c4dc0c0c07398f",
+	"",
+])("there are no bytes of %j", (text) => {
+	expect(() => uuidBytes(text)).toThrow(RangeError);
+});
+
+it("every UUID comes back from its bytes", () => {
+	fc.assert(
+		fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (bytes) => {
+			expect(uuidBytes(uuidText(bytes))).toEqual(new Uint8Array(bytes));
+		}),
+	);
+});
+
 describe("isUuid", () => {
 	it.each([
 		["00000000-0000-0000-0000-000000000000", true],
