@@ -1,5 +1,8 @@
 import type { Bytes, InputKind, Signer, Verifier } from "./types.ts";
 
+/** Asked for once: the way to it through `crypto` takes as long as writing a signature does. */
+const { subtle } = crypto;
+
 /** What WebCrypto has to be told of an algorithm, made once. A bare name is read faster than an object. */
 export interface Parameters {
 	/** For importKey and generateKey. */
@@ -14,11 +17,13 @@ export async function webCryptoSigner(
 	secret: Bytes,
 	parameters: Parameters,
 ): Promise<Signer> {
-	const key = await crypto.subtle.importKey(format, secret, parameters.key, false, ["sign"]);
+	const key = await subtle.importKey(format, secret, parameters.key, false, ["sign"]);
 	const { operation } = parameters;
-	return async (message) => ({
-		bytes: new Uint8Array(await crypto.subtle.sign(operation, key, message)),
-	});
+	return (message) => subtle.sign(operation, key, message).then(signed);
+}
+
+function signed(signature: ArrayBuffer) {
+	return { bytes: new Uint8Array(signature) };
 }
 
 /**
@@ -30,8 +35,10 @@ export function webCryptoVerifier(
 	{ operation }: Parameters,
 	signatureBytes: number,
 ): Verifier {
-	return async (message, signature) =>
-		signature.length === signatureBytes && crypto.subtle.verify(operation, key, signature, message);
+	return (message, signature) =>
+		signature.length === signatureBytes
+			? subtle.verify(operation, key, signature, message)
+			: Promise.resolve(false);
 }
 
 /** Refuses what only a mistake in this service can ask for. */
@@ -45,11 +52,11 @@ export function requireDigest(name: string, digest: Bytes, byteCount: number): v
 }
 
 export async function exportJwk(key: CryptoKey): Promise<JsonWebKey> {
-	return (await crypto.subtle.exportKey("jwk", key)) as JsonWebKey;
+	return (await subtle.exportKey("jwk", key)) as JsonWebKey;
 }
 
 export async function exportBytes(format: "pkcs8" | "raw", key: CryptoKey): Promise<Bytes> {
-	return new Uint8Array((await crypto.subtle.exportKey(format, key)) as ArrayBuffer);
+	return new Uint8Array((await subtle.exportKey(format, key)) as ArrayBuffer);
 }
 
 /** importKey, or null where WebCrypto says that the material is no such key. */
@@ -60,7 +67,7 @@ export async function tryImport(
 	usage: "sign" | "verify",
 ): Promise<CryptoKey | null> {
 	try {
-		return await crypto.subtle.importKey(format, material, parameters.key, true, [usage]);
+		return await subtle.importKey(format, material, parameters.key, true, [usage]);
 	} catch {
 		return null;
 	}
