@@ -1,7 +1,16 @@
 import * as z from "zod/mini";
 import { meta } from "../lib/zod.ts";
 import { limits } from "../limits.ts";
-import { cursor, id, keyRef, nextCursor, pageSize, text, timestamp } from "./fields.ts";
+import {
+	cursor,
+	id,
+	keyRef,
+	nextCursor,
+	pageSize,
+	spanInOrder,
+	text,
+	timestamp,
+} from "./fields.ts";
 
 const time = z.pipe(
 	z.iso.datetime({
@@ -24,18 +33,22 @@ const filter = {
 	to: meta(z.optional(time), { description: "Before this time.", type: "string" }),
 };
 
-export const exportAuditQuery = z.strictObject({
-	...filter,
-	format: meta(z.optional(z.enum(["ndjson", "parquet"])), {
-		description: "What `Accept` says, else NDJSON, if it is left out.",
-	}),
-});
+export const exportAuditQuery = z
+	.strictObject({
+		...filter,
+		format: meta(z.optional(z.enum(["ndjson", "parquet"])), {
+			description: "What `Accept` says, else NDJSON, if it is left out.",
+		}),
+	})
+	.check(spanInOrder);
 
-export const listAuditQuery = z.strictObject({
-	...filter,
-	limit: z.optional(pageSize),
-	cursor: z.optional(cursor),
-});
+export const listAuditQuery = z
+	.strictObject({
+		...filter,
+		limit: z.optional(pageSize),
+		cursor: z.optional(cursor),
+	})
+	.check(spanInOrder);
 
 export const recordParams = z.strictObject({ record: id });
 

@@ -188,3 +188,12 @@ export const cursor = meta(z.string().check(z.maxLength(64)), {
 export const nextCursor = meta(z.nullable(z.string()), {
 	description: "Send it as `cursor` for the next page; null on the last one.",
 });
+
+/** Of a query with both ends of a span: an empty page for one that ends before it begins would say that nothing was there. */
+export const spanInOrder = z.refine<{
+	from?: number | string | undefined;
+	to?: number | string | undefined;
+}>(({ from, to }) => from === undefined || to === undefined || from <= to, {
+	path: ["to"],
+	error: "must not be before `from`",
+});

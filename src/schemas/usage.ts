@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { meta } from "../lib/zod.ts";
-import { cursor, id, nextCursor, pageSize, timestamp } from "./fields.ts";
+import { cursor, id, nextCursor, pageSize, spanInOrder, timestamp } from "./fields.ts";
 
 /** No year 0, which Postgres does not have. */
 export const day = meta(
@@ -11,16 +11,20 @@ export const day = meta(
 );
 const count = z.int().check(z.minimum(0));
 
-export const listUsageQuery = z.strictObject({
-	by: meta(z.optional(z.enum(["day", "target"])), {
-		description: "A row a day (the default), or a row for each key or token of a day.",
-	}),
-	target: meta(z.optional(id), { description: "Only of the key or token with this id." }),
-	from: meta(z.optional(day), { description: "From this day (UTC) on; 30 days ago if left out." }),
-	to: meta(z.optional(day), { description: "Up to this day (UTC); today if left out." }),
-	limit: z.optional(pageSize),
-	cursor: z.optional(cursor),
-});
+export const listUsageQuery = z
+	.strictObject({
+		by: meta(z.optional(z.enum(["day", "target"])), {
+			description: "A row a day (the default), or a row for each key or token of a day.",
+		}),
+		target: meta(z.optional(id), { description: "Only of the key or token with this id." }),
+		from: meta(z.optional(day), {
+			description: "From this day (UTC) on; 30 days ago if left out.",
+		}),
+		to: meta(z.optional(day), { description: "Up to this day (UTC); today if left out." }),
+		limit: z.optional(pageSize),
+		cursor: z.optional(cursor),
+	})
+	.check(spanInOrder);
 
 export const usagePage = meta(
 	z.object({

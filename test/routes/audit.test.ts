@@ -94,6 +94,18 @@ describe("GET /v1/audit", () => {
 		expectProblem(await get("/v1/audit?keys=payments"), 400, "unknown_field");
 	});
 
+	it.each(["", "/export"])(
+		"refuses a span that ends before it begins: /v1/audit%s",
+		async (path) => {
+			const [early, late] = ["2026-11-21T10:00:00Z", "2026-11-21T12:00:00+01:00"];
+			const answer = await get(
+				`/v1/audit${path}?from=2026-11-21T11:00:00.001Z&to=${late.replace("+", "%2B")}`,
+			);
+			expectProblem(answer, 400, "invalid_request", { says: ["/to", "must not be before `from`"] });
+			expect((await get(`/v1/audit?from=${early}&to=${early}`)).status).toBe(200);
+		},
+	);
+
 	it.each(["listAudit", "exportAudit", "getAuditCheckpoint"])(
 		"%s answers 503 where a part of the log does not answer",
 		async (id) => {

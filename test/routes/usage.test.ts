@@ -182,6 +182,12 @@ describe("GET /v1/usage", () => {
 		expectProblem(await tenant.call("GET", `/v1/usage?from=${day}`), 400, "invalid_request");
 	});
 
+	it("refuses a span that ends before it begins", async () => {
+		const path = "/v1/usage?from=2026-11-21&to=2026-11-20";
+		const says = ["/to", "must not be before `from`"];
+		expectProblem(await tenant.call("GET", path), 400, "invalid_request", { says });
+	});
+
 	it("tells nothing of another tenant", async () => {
 		await move(await newTenant(), [{}]);
 		const { json } = await tenant.call("GET", "/v1/usage?by=target");
