@@ -319,6 +319,20 @@ describe("records that wait for the partition of their day", () => {
 		expect(await seen(-50)).toEqual(once(2));
 	});
 
+	it("are not dropped with a day that nobody has closed, though nothing is left to archive of it", async () => {
+		const day = (await owner.query("select ($1::date - 61)::text as day", [today])).rows[0].day;
+		const table = `audit_events_${day.replaceAll("-", "")}`;
+		await owner.query(
+			`create table ${table} partition of audit_events
+			for values from ('${day}Z') to ('${day}Z'::timestamptz + interval '1 day')`,
+		);
+		const drop = () => worker.query("select audit_drop_partition($1) as done", [day]);
+		await expect(drop()).rejects.toThrow("the day is not closed");
+		await worker.query("select audit_close_partition($1)", [day]);
+		expect((await drop()).rows).toEqual([{ done: true }]);
+		await owner.query("delete from audit_archive_days where day = $1", [day]);
+	});
+
 	it("wait for no day that was dropped when the clock had run ahead, and are kept", async () => {
 		const [{ day, table }] = (
 			await owner.query(
