@@ -14,7 +14,8 @@ const path = join(import.meta.dirname, "../public/openapi.json");
 
 async function main(args: string[]): Promise<void> {
 	const { values } = parseArgs({ args, options: { check: { type: "boolean" } } });
-	const text = `${JSON.stringify(openApi(documentedRoutes), null, "\t")}\n`;
+	// Not by tabs, which YAML does not have: many tools read JSON as YAML.
+	const text = `${JSON.stringify(openApi(documentedRoutes), null, 2)}\n`;
 	const isSame = (await readFile(path, "utf8").catch(() => "")) === text;
 	if (!isSame && values.check) {
 		throw new Problem("public/openapi.json is not what the routes make: run `npm run openapi`");

@@ -126,3 +126,8 @@ export function fail(
 ): Err<Failure> {
 	return err(errors ? { code, detail, errors } : { code, detail });
 }
+
+/** Of what one field says, where that is. */
+export function failField(code: ErrorCode, pointer: string, detail: string): Err<Failure> {
+	return fail(code, `${pointer}: ${detail}`, [{ pointer, code, detail }]);
+}

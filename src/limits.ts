@@ -38,6 +38,7 @@ export const limits = {
 	fieldErrorsShown: 20,
 	fieldNameCharsShown: 64,
 	valueCharsShown: 64,
+	cursorChars: 96,
 	bearerTokenChars: 128,
 	tenantChars: 32,
 

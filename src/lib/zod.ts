@@ -1,8 +1,38 @@
-import { en } from "zod/locales";
 import * as z from "zod/mini";
 
 // zod/mini has no language of its own: without one, every refusal would be "Invalid input".
-z.config(en());
+z.config({ localeError: ruleOf });
+
+/** What a value is held to, in the words of our own rules: what it was is said behind it (routes/input.ts). */
+function ruleOf(issue: z.core.$ZodRawIssue): string {
+	switch (issue.code) {
+		case "invalid_type":
+			if (issue.input === undefined) return `is required: ${withArticle(issue.expected)}`;
+			return `must be ${withArticle(issue.expected)}`;
+		case "invalid_value":
+			return `must be ${issue.values.map((value) => JSON.stringify(value)).join(" or ")}`;
+		case "too_big":
+			return `must ${sizeOf(issue.origin, "at most", issue.maximum)}`;
+		case "too_small":
+			return `must ${sizeOf(issue.origin, "at least", issue.minimum)}`;
+		case "invalid_format":
+			if (issue.format === "regex") return `must match ${issue.pattern}`;
+			return `must be a ${issue.format === "uuid" ? "UUID" : issue.format}`;
+		default:
+			return "has none of the forms that it may have";
+	}
+}
+
+function withArticle(type: string): string {
+	return `${/^[aeiou]/.test(type) ? "an" : "a"} ${type}`;
+}
+
+const units: Readonly<Record<string, string>> = { string: "character", array: "item" };
+
+function sizeOf(origin: string, bound: string, size: number | bigint): string {
+	const unit = units[origin];
+	return unit ? `have ${bound} ${size} ${unit}${size === 1 ? "" : "s"}` : `be ${bound} ${size}`;
+}
 
 /** A copy of the schema with metadata for the OpenAPI document, beside what it had; an `id` is not inherited. */
 export function meta<Schema extends z.ZodMiniType>(

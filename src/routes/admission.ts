@@ -76,7 +76,9 @@ export async function admit(
 	const { tenant, hash } = credentials.value;
 	const remembered = remember(services, tenant, hash);
 	const known = () => underLease(services, credentials.value, remembered, keyWanted, background);
-	return remembered.token ? known() : lookedUp(services, raw, meter, hash, known);
+	// One that has expired pays as one that nobody remembers: else whoever has it could ask without an end.
+	const isGood = remembered.token && remembered.token.expiresAt > services.clock();
+	return isGood ? known() : lookedUp(services, raw, meter, hash, known);
 }
 
 /**

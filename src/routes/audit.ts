@@ -19,8 +19,8 @@ import { describeError } from "../observe/log.ts";
 import * as schema from "../schemas/audit.ts";
 import type { Services } from "../services.ts";
 import { readmit } from "./admission.ts";
-import { cursorOf, readCursor } from "./audit-cursor.ts";
 import { streamOf, whileWanted } from "./export-stream.ts";
+import { badCursor, cursorOf, readCursor } from "./pages.ts";
 import { answerPublic, documentOf, notModified } from "./published.ts";
 import { type Docs, publicRoute, route } from "./route.ts";
 
@@ -44,14 +44,16 @@ export const listAudit = route(
 		const refusal = refuseScoped(caller, whatScopedCanNot);
 		if (refusal) return refusal;
 		const filter = filterOf(caller.tenant, query);
-		const before = await readCursor(filter, query.cursor);
+		const listing = { of: "listAudit", tenant: caller.tenant, query };
+		const before = readCursor(listing);
 		if (!before.ok) return before;
+		if (before.value !== null && !isUuid(before.value)) return badCursor();
 		const limit = query.limit ?? limits.pageSizeDefault;
 		const { records, reached } = await withCold(services, async (cold) => {
 			const source = await services.auditReader.recordsOf(caller.tenant, cold);
 			return source.read({ ...filter, before: before.value, limit });
 		});
-		const nextCursor = reached === null ? null : await cursorOf(filter, reached);
+		const nextCursor = reached === null ? null : cursorOf(listing, reached);
 		return ok({ json: { records: records.map(showRecord), nextCursor } });
 	},
 );

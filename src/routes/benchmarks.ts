@@ -26,7 +26,8 @@ export const listBenchmarks = route(
 	async ({ services, caller, query }) => {
 		const refusal = refuseScoped(caller, whole);
 		if (refusal) return refusal;
-		const page = readPage(query, lastId);
+		const listing = { of: "listBenchmarks", tenant: caller.tenant, query };
+		const page = readPage(listing, lastId);
 		if (!page.ok) return page;
 		const { db } = services;
 		return rememberedResult(services, caller.tenant, ["listBenchmarks", page.value], async () => {
@@ -35,7 +36,7 @@ export const listBenchmarks = route(
 				selectRuns(db, caller.tenant, page.value),
 				selectRuns(db, caller.tenant, newest),
 			]);
-			const { rows, nextCursor } = cutPage(found, page.value);
+			const { rows, nextCursor } = cutPage(found, page.value, listing);
 			const trends = trendsOf(history.map(toRun).reverse());
 			return ok({ runs: rows.map(toRun), trends, nextCursor });
 		});
@@ -77,10 +78,11 @@ export const listBenchmarkAlerts = route(
 	async ({ services: { db }, caller, query }) => {
 		const refusal = refuseScoped(caller, whole);
 		if (refusal) return refusal;
-		const page = readPage(query, lastId);
+		const listing = { of: "listBenchmarkAlerts", tenant: caller.tenant, query };
+		const page = readPage(listing, lastId);
 		if (!page.ok) return page;
 		const found = await selectAlerts(db, caller.tenant, page.value, query.open ?? false);
-		const { rows, nextCursor } = cutPage(found, page.value);
+		const { rows, nextCursor } = cutPage(found, page.value, listing);
 		return ok({ json: { alerts: rows.map(toAlert), nextCursor } });
 	},
 );

@@ -69,10 +69,11 @@ export const listConfigVersions = route(
 	async ({ services, caller, query }) => {
 		const refusal = refuseScoped(caller, whole);
 		if (refusal) return refusal;
-		const page = readVersionPage(query);
+		const listing = { of: "listConfigVersions", tenant: caller.tenant, query };
+		const page = readVersionPage(listing);
 		if (!page.ok) return page;
 		const found = await listVersions(services.db, caller.tenant, page.value);
-		const { rows, nextCursor } = cutVersionPage(found, page.value);
+		const { rows, nextCursor } = cutVersionPage(found, page.value, listing);
 		return ok({ json: { versions: rows.map(toVersion), nextCursor } });
 	},
 );
@@ -119,6 +120,8 @@ function readChange({
 	});
 }
 
+const entityTag = /(?:W\/)?"[\x21\x23-\x7e]*"/g;
+
 /**
  * RFC 9110 section 13.1.1: the versions that are named, null for any. A tag that is no version matches nothing.
  * A weak one is taken as the version too, against the letter: a proxy that compresses an answer weakens its tag,
@@ -126,8 +129,14 @@ function readChange({
  */
 function readIfMatch(header: string | null): Result<readonly number[] | null, Failure> {
 	if (header === null || header.trim() === "*") return ok(null);
-	const tags = header.split(",").map((tag) => tag.trim());
-	if (!tags.every((tag) => /^(W\/)?"[\x21\x23-\x7e]*"$/.test(tag))) {
+	const tags = header.match(entityTag) ?? [];
+	// A list may have empty elements (RFC 9110 section 5.6.1), and a tag a comma.
+	const elements = header
+		.replace(entityTag, '"')
+		.split(",")
+		.flatMap((element) => element.trim() || []);
+	const isList = elements.length === tags.length && elements.every((element) => element === '"');
+	if (tags.length === 0 || !isList) {
 		return fail("invalid_request", 'If-Match must be a version in quotes, such as "3".');
 	}
 	return ok(

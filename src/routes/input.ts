@@ -138,7 +138,7 @@ function toFieldErrors(issue: z.core.$ZodIssue, value: unknown): FieldError[] {
 			detail: "There is no such field here.",
 		}));
 	}
-	const shown = showValue(issue.path, value);
+	const shown = showValue(issue.path, valueAt(issue.path, value));
 	const detail = shown === null ? `${issue.message}.` : `${issue.message}, not ${shown}.`;
 	return [{ pointer: pointerTo(issue.path), code: codeOf(issue), detail }];
 }
@@ -161,16 +161,21 @@ const unshown = new Set<PropertyKey>([
 	"publicKey",
 ]);
 
-/** The refused value, where it is short and no secret. */
-function showValue(path: readonly PropertyKey[], value: unknown): string | null {
-	if (path.some((part) => unshown.has(part))) return null;
+/** undefined where there is none. */
+function valueAt(path: readonly PropertyKey[], value: unknown): unknown {
 	let at: unknown = value;
 	for (const part of path) {
-		if (typeof at !== "object" || at === null || !Object.hasOwn(at, part)) return null;
+		if (typeof at !== "object" || at === null || !Object.hasOwn(at, part)) return undefined;
 		at = (at as Record<PropertyKey, unknown>)[part];
 	}
-	if (typeof at === "object" || at === undefined) return null;
-	const text = JSON.stringify(at);
+	return at;
+}
+
+/** The refused value, where it is short and no secret. A number that no double holds was read as Infinity. */
+function showValue(path: readonly PropertyKey[], value: unknown): string | null {
+	if (path.some((part) => unshown.has(part))) return null;
+	if (typeof value === "object" || value === undefined) return null;
+	const text = typeof value === "number" ? String(value) : JSON.stringify(value);
 	return text.length <= limits.valueCharsShown ? text : null;
 }
 

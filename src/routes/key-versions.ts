@@ -19,12 +19,14 @@ export const listKeyVersions = route(
 		query: schema.listVersionsQuery,
 	},
 	async ({ services, caller, params, query }) => {
-		const page = readVersionPage(query);
+		const of = `listKeyVersions/${params.key}`;
+		const listing = { of, tenant: caller.tenant, query };
+		const page = readVersionPage(listing);
 		if (!page.ok) return page;
 		const found = await keys.listVersions(services, caller, params.key, page.value);
 		if (!found.ok) return found;
 		const { key, versions } = found.value;
-		const { rows, nextCursor } = cutVersionPage(versions, page.value);
+		const { rows, nextCursor } = cutVersionPage(versions, page.value, listing);
 		const shown = rows.map(({ version, version_created_at: createdAt }) => ({
 			version,
 			createdAt,

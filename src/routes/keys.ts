@@ -67,7 +67,8 @@ export const listKeys = route(
 		query: schema.listKeysQuery,
 	},
 	async ({ services, caller, query }) => {
-		const page = readPage(query);
+		const listing = { of: "listKeys", tenant: caller.tenant, query };
+		const page = readPage(listing);
 		if (!page.ok) return page;
 		const tags = readTags(query.tag);
 		if (!tags.ok) return tags;
@@ -76,6 +77,7 @@ export const listKeys = route(
 		const { rows, nextCursor } = cutPage(
 			await keys.listKeys(services, caller, filter, page.value),
 			page.value,
+			listing,
 		);
 		return ok({ json: { keys: rows.map(toSummary), nextCursor } });
 	},

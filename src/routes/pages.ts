@@ -1,62 +1,98 @@
 import { firstId, lastId, type Page, type VersionPage } from "../db/columns.ts";
 import type { UsageQuery } from "../db/usage.ts";
-import { type Failure, fail } from "../errors.ts";
-import { fromBase64, toBase64Url, utf8 } from "../lib/bytes.ts";
+import { type Failure, failField } from "../errors.ts";
+import { concat, equalConstantTime, fromBase64Url, toBase64Url, utf8 } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
+import { sha256 } from "../lib/sha256.ts";
 import { isUuid } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
 import { day } from "../schemas/usage.ts";
 
-interface PageQuery {
-	readonly limit?: number | undefined;
-	readonly cursor?: string | undefined;
+/** A list as somebody asks for it. A cursor of another one, or of another filter, would skip what is in this one. */
+export interface Listing {
+	/** The operationId, and what else the path names. */
+	readonly of: string;
+	readonly tenant: string;
+	readonly query: { readonly limit?: number | undefined; readonly cursor?: string | undefined };
 }
 
 type DayPage = Pick<UsageQuery, "before" | "size">;
 
-/** Keyset pagination: the cursor is the last id of the page before, opaque to the caller. One row more is read than shown. */
-export function readPage(query: PageQuery, begin: string = firstId): Result<Page, Failure> {
-	const { cursor, size } = opened(query);
-	if (cursor === null) return ok({ after: begin, size });
-	return isUuid(cursor) ? ok({ after: cursor, size }) : badCursor();
+const markBytes = 8;
+
+/** A cursor, opaque to the caller: where the page before ended, behind a mark of its list. */
+export function cursorOf(listing: Listing, end: string): string {
+	return toBase64Url(concat(markOf(listing), utf8(end)));
+}
+
+/** Where the page before ended; null to begin. */
+export function readCursor(listing: Listing): Result<string | null, Failure> {
+	const { cursor } = listing.query;
+	if (cursor === undefined) return ok(null);
+	const bytes = fromBase64Url(cursor);
+	return bytes && equalConstantTime(bytes.subarray(0, markBytes), markOf(listing))
+		? ok(new TextDecoder().decode(bytes.subarray(markBytes)))
+		: badCursor();
+}
+
+function markOf({ of, tenant, query: { limit: _, cursor: __, ...filter } }: Listing) {
+	return sha256(utf8(JSON.stringify([of, tenant, filter]))).subarray(0, markBytes);
+}
+
+/** Whoever makes a cursor of their own is told the same. */
+export function badCursor() {
+	const detail = "Send the nextCursor of the page before, with the same filter.";
+	return failField("invalid_cursor", "/cursor", detail);
+}
+
+/** Keyset pagination: the next page begins behind the last id of the one before. One row more is read than shown. */
+export function readPage(listing: Listing, begin: string = firstId): Result<Page, Failure> {
+	return pageOf(listing, (end, size) => {
+		const after = end ?? begin;
+		return isUuid(after) ? { after, size } : null;
+	});
 }
 
 /** The rows to show, and the cursor of the next page if the row beyond them was there. */
 export function cutPage<Row extends { readonly id: string }>(
 	rows: readonly Row[],
 	page: Page,
-): { rows: readonly Row[]; nextCursor: string | null } {
-	return cut(rows, page, ({ id }) => id);
+	listing: Listing,
+) {
+	return cut(rows, page, listing, ({ id }) => id);
 }
 
-/** The same for versions, newest first: the cursor is the last version of the page before. */
-export function readVersionPage(query: PageQuery): Result<VersionPage, Failure> {
-	const { cursor, size } = opened(query);
-	if (cursor === null) return ok({ before: null, size });
-	const before = /^[1-9][0-9]{0,9}$/.test(cursor) ? Number(cursor) : Number.POSITIVE_INFINITY;
-	return before <= limits.configVersionMax ? ok({ before, size }) : badCursor();
+/** The same for versions, newest first. */
+export function readVersionPage(listing: Listing): Result<VersionPage, Failure> {
+	return pageOf(listing, (end, size) => {
+		if (end === null) return { before: null, size };
+		const before = /^[1-9][0-9]{0,9}$/.test(end) ? Number(end) : Number.POSITIVE_INFINITY;
+		return before <= limits.configVersionMax ? { before, size } : null;
+	});
 }
 
 export function cutVersionPage<Row extends { readonly version: number }>(
 	rows: readonly Row[],
 	page: VersionPage,
-): { rows: readonly Row[]; nextCursor: string | null } {
-	return cut(rows, page, ({ version }) => String(version));
+	listing: Listing,
+) {
+	return cut(rows, page, listing, ({ version }) => String(version));
 }
 
-/** The same for days, newest first, and what each has: the cursor is the last of both. */
-export function readDayPage(query: PageQuery): Result<DayPage, Failure> {
-	const { cursor, size } = opened(query);
-	if (cursor === null) return ok({ before: { day: "9999-12-31", targetId: lastId }, size });
-	const [day = "", targetId = ""] = cursor.split("/");
-	return isDay(day) && isUuid(targetId) ? ok({ before: { day, targetId }, size }) : badCursor();
+/** The same for days, newest first, and what each has. */
+export function readDayPage(listing: Listing): Result<DayPage, Failure> {
+	return pageOf(listing, (end, size) => {
+		const [day = "", targetId = ""] = (end ?? `9999-12-31/${lastId}`).split("/");
+		return isDay(day) && isUuid(targetId) ? { before: { day, targetId }, size } : null;
+	});
 }
 
 export function cutDayPage<Row extends { readonly day: string; readonly target_id: string }>(
 	rows: readonly Row[],
 	page: DayPage,
-): { rows: readonly Row[]; nextCursor: string | null } {
-	return cut(rows, page, (row) => `${row.day}/${row.target_id}`);
+	listing: Listing,
+) {
+	return cut(rows, page, listing, (row) => `${row.day}/${row.target_id}`);
 }
 
 /** Also of the year's length: Postgres refuses a 30th of February. */
@@ -64,25 +100,24 @@ function isDay(text: string): boolean {
 	return day.safeParse(text).success;
 }
 
-/** `cursor` is its text: null where none was sent, empty where it is none of ours. */
-function opened({ limit, cursor }: PageQuery): { cursor: string | null; size: number } {
-	const size = (limit ?? limits.pageSizeDefault) + 1;
-	if (cursor === undefined) return { cursor: null, size };
-	const bytes = fromBase64(cursor);
-	return { cursor: bytes ? new TextDecoder().decode(bytes) : "", size };
-}
-
-function badCursor() {
-	return fail("invalid_cursor", "Send the nextCursor of the page before.");
+function pageOf<T>(
+	listing: Listing,
+	page: (end: string | null, size: number) => T | null,
+): Result<T, Failure> {
+	const end = readCursor(listing);
+	if (!end.ok) return end;
+	const found = page(end.value, (listing.query.limit ?? limits.pageSizeDefault) + 1);
+	return found ? ok(found) : badCursor();
 }
 
 function cut<Row>(
 	rows: readonly Row[],
 	{ size }: { readonly size: number },
-	cursorOf: (row: Row) => string,
+	listing: Listing,
+	endOf: (row: Row) => string,
 ): { rows: readonly Row[]; nextCursor: string | null } {
 	const shown = rows.slice(0, size - 1);
 	const last = shown.at(-1);
 	const more = rows.length === size && last !== undefined;
-	return { rows: shown, nextCursor: more ? toBase64Url(utf8(cursorOf(last))) : null };
+	return { rows: shown, nextCursor: more ? cursorOf(listing, endOf(last)) : null };
 }

@@ -261,7 +261,7 @@ async function readInput(
 	const search = raw.url.indexOf("?");
 	const query =
 		route.query || search !== -1
-			? check(route.query ?? noQuery, search === -1 ? {} : queryOf(raw.url.slice(search)))
+			? checkQuery(route, search === -1 ? "" : raw.url.slice(search + 1))
 			: ok(undefined);
 	if (!query.ok) return query;
 	if (!readsBody(route))
@@ -299,15 +299,21 @@ function conditionOf(route: Route, { headers }: Request): string | null {
 }
 
 /** A parameter that stands there twice becomes a list, which the schema takes or refuses. */
-function queryOf(text: string): Record<string, unknown> {
+function checkQuery(route: Route, text: string): Result<unknown, Failure> {
+	try {
+		decodeURIComponent(text); // the platform's parser puts U+FFFD in the place of what is none
+	} catch {
+		return fail("invalid_request", "The query is not the percent-encoding of UTF-8.");
+	}
 	const search = new URLSearchParams(text);
 	const names = new Set(search.keys());
-	return Object.fromEntries(
+	const query = Object.fromEntries(
 		[...names].map((name) => {
 			const values = search.getAll(name);
 			return [name, values.length === 1 ? values[0] : values];
 		}),
 	);
+	return check(route.query ?? noQuery, query);
 }
 
 /** A route that takes no query, or no body, says so, rather than ignore what a caller meant. */

@@ -45,11 +45,12 @@ export const listTokens = route(
 		query: schema.listTokensQuery,
 	},
 	async ({ services, caller, query }) => {
-		const page = readPage(query);
+		const listing = { of: "listTokens", tenant: caller.tenant, query };
+		const page = readPage(listing);
 		if (!page.ok) return page;
 		const found = await list(services, caller, page.value);
 		if (!found.ok) return found;
-		const { rows, nextCursor } = cutPage(found.value, page.value);
+		const { rows, nextCursor } = cutPage(found.value, page.value, listing);
 		return ok({ json: { tokens: rows.map(toToken), nextCursor } });
 	},
 );

@@ -23,7 +23,8 @@ export const listUsage = route(
 	async ({ services, caller, query }) => {
 		const refusal = refuseScoped(caller, whole);
 		if (refusal) return refusal;
-		const page = readDayPage(query);
+		const listing = { of: "listUsage", tenant: caller.tenant, query };
+		const page = readDayPage(listing);
 		if (!page.ok) return page;
 		const dayAt = (time: number) => new Date(time).toISOString().slice(0, 10);
 		const {
@@ -33,9 +34,9 @@ export const listUsage = route(
 		} = query;
 		const targetId = query.target ?? (by === "target" ? null : allTargets);
 		const wanted = { from, to, targetId, ...page.value };
-		return rememberedResult(services, caller.tenant, ["listUsage", wanted], async () => {
+		return rememberedResult(services, caller.tenant, ["listUsage", wanted, query], async () => {
 			const found = await selectUsage(services.db, caller.tenant, wanted);
-			const { rows, nextCursor } = cutDayPage(found, page.value);
+			const { rows, nextCursor } = cutDayPage(found, page.value, listing);
 			return ok({ usage: rows.map(toUsage), nextCursor });
 		});
 	},
@@ -51,9 +52,14 @@ export const listUsedKeys = route(
 	async ({ services: { db }, caller, query }) => {
 		const refusal = refuseScoped(caller, whole);
 		if (refusal) return refusal;
-		const page = readPage(query);
+		const listing = { of: "listUsedKeys", tenant: caller.tenant, query };
+		const page = readPage(listing);
 		if (!page.ok) return page;
-		const { rows, nextCursor } = cutPage(await usedKeys(db, caller.tenant, page.value), page.value);
+		const { rows, nextCursor } = cutPage(
+			await usedKeys(db, caller.tenant, page.value),
+			page.value,
+			listing,
+		);
 		const keys = rows.map(({ current_version, rotated_at, last_used_on, ...key }) => ({
 			...key,
 			currentVersion: current_version,

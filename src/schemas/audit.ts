@@ -12,13 +12,23 @@ import {
 	timestamp,
 } from "./fields.ts";
 
-const time = z.pipe(
-	z.iso.datetime({
-		offset: true,
-		error: "must be a time with seconds and a zone, such as 2026-11-21T10:00:00Z",
-	}),
-	z.transform((value) => Date.parse(value)),
-);
+const firstTime = Date.parse("0001-01-01T00:00:00Z");
+const lastTime = Date.parse("9999-12-31T23:59:59.999Z");
+
+const time = z
+	.pipe(
+		z.iso.datetime({
+			offset: true,
+			error: "must be a time with seconds and a zone, such as 2026-11-21T10:00:00Z",
+		}),
+		z.transform((value) => Date.parse(value)),
+	)
+	.check(
+		z.refine(
+			(time) => time >= firstTime && time <= lastTime,
+			"must be in the years 1 to 9999 of UTC",
+		),
+	);
 
 const filter = {
 	key: meta(z.optional(keyRef), {

@@ -181,7 +181,7 @@ export const pageSize = meta(integerText(1, limits.pageSizeMax), {
 	description: `Entries a page, 1 to ${limits.pageSizeMax}; ${limits.pageSizeDefault} when it is left out.`,
 });
 
-export const cursor = meta(z.string().check(z.maxLength(64)), {
+export const cursor = meta(z.string().check(z.maxLength(limits.cursorChars)), {
 	description: "`nextCursor` of the page before.",
 });
 

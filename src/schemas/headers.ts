@@ -18,7 +18,7 @@ export const idempotencyHeaders = z.object({
 	"Idempotency-Key": meta(
 		z.optional(z.string().check(z.minLength(1), z.maxLength(limits.idempotencyKeyChars))),
 		{
-			description: `Makes the request safe to repeat: for ${hours} hours the same key of the same token gets the first answer again, with \`Idempotency-Replayed: true\`. Visible ASCII, with or without quotes; a UUID is fine.`,
+			description: `Makes the request safe to repeat: for ${hours} hours the same key of the same token gets the first answer again, with \`Idempotency-Replayed: true\`. Visible ASCII, with or without quotes; a UUID is fine. The request has to be the same, the order of its JSON's members too.`,
 			example: "8e03978e-40d5-43dd-bc93-6894a57f9324",
 		},
 	),

@@ -142,7 +142,14 @@ export const listKeysQuery = z.strictObject({
 	algorithm: z.optional(algorithm),
 	prefix: meta(z.optional(text(limits.keyNameChars)), { description: "How the name begins." }),
 	tag: meta(
-		z.optional(z.union([tagFilter, z.array(tagFilter).check(z.maxLength(limits.tagsPerKey))])),
+		z
+			.optional(z.union([tagFilter, z.array(tagFilter)]))
+			.check(
+				z.refine(
+					(tags) => !Array.isArray(tags) || tags.length <= limits.tagsPerKey,
+					`must stand there ${limits.tagsPerKey} times at the most`,
+				),
+			),
 		{ description: "`name:value`; may stand there several times, and all must hold." },
 	),
 	limit: z.optional(pageSize),

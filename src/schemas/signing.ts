@@ -96,7 +96,7 @@ function ambiguityIn(value: unknown, path: Path = []): Ambiguity | null {
 	if (typeof value === "number") {
 		const isSound = Number.isInteger(value) ? Number.isSafeInteger(value) : Number.isFinite(value);
 		const message =
-			"must be an integer up to 2^53, which all readers of JSON agree on, or a string";
+			"must be an integer below 2^53, which all readers of JSON agree on, or a string";
 		return isSound ? null : { path, message };
 	}
 	if (typeof value === "string") {

@@ -134,16 +134,24 @@ function readEcPrivateKey(der: Bytes, curve: Curve): EcKey | null {
 	if (!elements) return null;
 	const [version, scalar, ...rest] = elements;
 	if (readUnsigned(version)?.[0] !== 1 || scalar?.tag !== tags.octetString) return null;
-	if (scalar.body.length !== curve.coordinateBytes) return null;
+	const secret = toLength(scalar.body, curve.coordinateBytes);
+	if (!secret) return null;
 	const named = rest[0]?.tag === tags.context0 ? rest.shift() : undefined;
 	const curveOid = curve.algorithmId.subarray(idEcPublicKey.length);
 	if (named && !equalConstantTime(named.body, curveOid)) return null;
 	const carried = rest.shift();
 	if (rest.length > 0) return null;
-	if (!carried) return { scalar: scalar.body, point: null };
+	if (!carried) return { scalar: secret, point: null };
 	const bits = carried.tag === tags.context1 ? readOnly(carried.body, tags.bitString) : null;
 	const point = bits && readBits({ tag: tags.bitString, body: bits }, tags.bitString);
-	return point && { scalar: scalar.body, point };
+	return point && { scalar: secret, point };
+}
+
+/** A number of so many bytes: some writers leave out its zeros, against RFC 5915 section 3, or put one more before it. */
+function toLength(bytes: Bytes, length: number): Bytes | null {
+	const excess = bytes.length - length;
+	if (excess <= 0) return concat(new Uint8Array(-excess), bytes);
+	return bytes.subarray(0, excess).every((byte) => byte === 0) ? bytes.subarray(excess) : null;
 }
 
 /** Whether the bytes have the form of a point. Whether it is on the curve, the arithmetic says. */

@@ -1,5 +1,5 @@
 import type { Caller } from "../auth/tokens.ts";
-import { type Failure, fail } from "../errors.ts";
+import { type Failure, fail, failField } from "../errors.ts";
 import { toBase64Url, utf8 } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
 import type { PublicJwk } from "../model.ts";
@@ -71,7 +71,7 @@ export async function signJwt(
 	const header = { typ: "JWT", ...request.header, alg: algorithm.jose, kid };
 	const { claims: own, expiresIn } = request;
 	if (expiresIn !== undefined && Object.hasOwn(own, "exp")) {
-		return fail("invalid_request", "Send expiresIn or the claim exp, not both.");
+		return failField("invalid_request", "/expiresIn", "Send this or the claim exp, not both.");
 	}
 	const now = Math.floor(services.clock() / 1000);
 	const lifetime = expiresIn === undefined ? {} : { exp: now + expiresIn };

@@ -1,4 +1,4 @@
-import { type Failure, fail } from "../errors.ts";
+import { type Failure, failField } from "../errors.ts";
 import { fromBase64, fromBase64Url, toBase64, toBase64Url } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { fromDer, toDer } from "./der.ts";
@@ -23,22 +23,35 @@ export function decodeSignature(
 ): Result<Bytes, Failure> {
 	const { name, encodings, signatureBytes } = algorithm;
 	if (!encodings.includes(encoding)) {
-		return fail("encoding_unsupported", `${name} has ${encodings.join(", ")}, not "${encoding}".`);
+		return failField(
+			"encoding_unsupported",
+			"/encoding",
+			`${name} has ${encodings.join(", ")}, not "${encoding}".`,
+		);
 	}
 	const bytes = encoding === "jws" ? fromBase64Url(text) : fromBase64(text);
 	if (!bytes) {
 		const form = encoding === "jws" ? "base64url without padding" : "base64";
-		return fail("invalid_base64", `A signature encoded as ${encoding} is ${form}.`);
+		return failField(
+			"invalid_base64",
+			"/signature",
+			`A signature encoded as ${encoding} is ${form}.`,
+		);
 	}
 	if (encoding === "der") {
 		const rs = fromDer(bytes, (signatureBytes ?? 0) / 2);
 		return rs
 			? ok(rs)
-			: fail("malformed_signature", `The signature is not the DER of an ${name} ECDSA-Sig-Value.`);
+			: failField(
+					"malformed_signature",
+					"/signature",
+					`The signature is not the DER of an ${name} ECDSA-Sig-Value.`,
+				);
 	}
 	if (signatureBytes !== null && bytes.length !== signatureBytes) {
-		return fail(
+		return failField(
 			"malformed_signature",
+			"/signature",
 			`An ${name} signature is ${signatureBytes} bytes, not ${bytes.length}.`,
 		);
 	}

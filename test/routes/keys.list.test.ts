@@ -70,6 +70,14 @@ describe("GET /v1/keys by pages", () => {
 		expect(rest).toContain(late.name);
 	});
 
+	it.each(["prefix=%ff", "prefix=a%", "prefix=%ED%A0%80", "%ff=a"])(
+		"refuses %s, which is no text",
+		async (query) => {
+			const answer = await tenant.call("GET", `/v1/keys?${query}`);
+			expectProblem(answer, 400, "invalid_request", { says: ["percent-encoding of UTF-8"] });
+		},
+	);
+
 	it("is an empty page for a tenant without keys", async () => {
 		const answer = await (await newTenant()).call("GET", "/v1/keys");
 		expect(answer.json).toEqual({ keys: [], nextCursor: null });
@@ -93,7 +101,8 @@ describe("GET /v1/keys by pages", () => {
 		["limit=201", "/limit", ["whole number from 1 to 200", '"201"']],
 		["limit=1001", "/limit", ["whole number from 1 to 200", '"1001"']],
 		["limit=5&limit=6", "/limit", []],
-		[`cursor=${"A".repeat(65)}`, "/cursor", ["64"]],
+		[`cursor=${"A".repeat(97)}`, "/cursor", ["96"]],
+		[`${"tag=a:b&".repeat(32)}tag=c:d`, "/tag", ["32 times at the most"]],
 	])("refuses %s", async (query, pointer, says) => {
 		const answer = await tenant.call("GET", `/v1/keys?${query}`);
 		expectProblem(answer, 400, "invalid_request", { pointer, says });

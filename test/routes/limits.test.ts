@@ -281,8 +281,8 @@ describe("callers who are not signed in", () => {
 	});
 
 	/** Who are admitted by services of their own, and what an address has paid. */
-	function newAddress() {
-		const services = createServices(env, () => 0);
+	function newAddress(clock = () => 0) {
+		const services = createServices(env, clock);
 		const address = "203.0.113.8";
 		const admitWith = async (token: string) => {
 			const headers = { Authorization: `Bearer ${token}`, "CF-Connecting-IP": address };
@@ -326,6 +326,21 @@ describe("callers who are not signed in", () => {
 		services.reads.read = () => Promise.reject(new Error("Postgres is away"));
 		await expect(admitWith(await tenant.token("signer"))).rejects.toThrow("Postgres is away");
 		expect(paid()).toBe(0);
+	});
+
+	it("pay for a token that has expired each time, though it is remembered", async () => {
+		const tenant = await newTenant();
+		let now = 0;
+		const { admitWith, paid } = newAddress(() => now);
+		const json = { name: "ci", role: "signer", expiresIn: 3600 };
+		const { token } = (await tenant.call("POST", "/v1/tokens", { json })).json;
+		expect([await admitWith(token), paid()]).toEqual([true, low]);
+		now = Date.now() + 2 * 3_600_000;
+		const before = paid();
+		expect(await admitWith(token)).toBe(false);
+		const first = paid() - before;
+		expect(await admitWith(token)).toBe(false);
+		expect([first, paid() - before]).toEqual([1, 1 + high]);
 	});
 
 	it("pay again for a token that was good, once it is not", async () => {

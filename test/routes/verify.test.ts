@@ -106,7 +106,7 @@ describe("POST /v1/keys/{key}/verify", () => {
 		for (const wrong of [0, 1, length - 1, length + 1, 2 * length]) {
 			const answer = await verify(name, { message, signature: bytesOf(wrong) });
 			const says = [name, String(length), String(wrong)];
-			expectProblem(answer, 422, "malformed_signature", { says });
+			expectProblem(answer, 422, "malformed_signature", { pointer: "/signature", says });
 		}
 	});
 
@@ -141,7 +141,8 @@ describe("POST /v1/keys/{key}/verify", () => {
 		["no base64", "@@@@"],
 		["white space", `${"A".repeat(80)} ${"A".repeat(5)}`],
 	])("refuses a signature that is %s", async (_, signature) => {
-		expectProblem(await verify("Ed25519", { message, signature }), 400, "invalid_base64");
+		const answer = await verify("Ed25519", { message, signature });
+		expectProblem(answer, 400, "invalid_base64", { pointer: "/signature" });
 	});
 
 	it.each([

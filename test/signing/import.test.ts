@@ -315,6 +315,25 @@ describe.each(elliptic)("the numbers of $name", (algorithm) => {
 		}
 	});
 
+	it("are the number of a scalar that came without its zeros, or with one more", async () => {
+		const scalar = new Uint8Array(curve.coordinateBytes);
+		scalar.set([1, 2, 3], curve.coordinateBytes - 3);
+		const withScalar = (bytes: Bytes) => {
+			const version = writeElement(tags.integer, Uint8Array.of(1));
+			const key = writeElement(tags.sequence, version, writeElement(tags.octetString, bytes));
+			return pem("PRIVATE KEY", writePrivateKeyInfo(curve.algorithmId, key));
+		};
+		const whole = unwrap(await algorithm.importKey(withScalar(scalar)));
+		const longer = new Uint8Array([0, 0, ...scalar]);
+		for (const bytes of [scalar.slice(-3), scalar.slice(1), longer.slice(1), longer]) {
+			const imported = unwrap(await algorithm.importKey(withScalar(bytes)));
+			expect([imported.publicJwk, imported.secret]).toEqual([whole.publicJwk, whole.secret]);
+		}
+		for (const bytes of [new Uint8Array([1, ...scalar]), new Uint8Array(0), new Uint8Array(80)]) {
+			expect(await refusal(algorithm, withScalar(bytes))).not.toBe("");
+		}
+	});
+
 	it("may carry their curve and point in PKCS#8, which must fit", async () => {
 		const key = await keyOf(algorithm);
 		const jwk = await privateJwkOf(algorithm, key);
