@@ -11,7 +11,7 @@ export const limits = {
 	bodyBytesBatch: 4 * 1024 * 1024,
 	bodyTimeoutMs: 15_000,
 	/** How far ahead a request's one timer is set: as the shortest of what it waits for with it. */
-	requestTimerMs: 5_000,
+	requestTimerMs: auditLimits.auditTimeoutMs,
 	/** Of a batch that is read before it is known whether its tenant can pay for it. */
 	bodyBytesUnpaid: 16 * 1024,
 	/** A body that is too large and says so is read all the same up to here, so that its sender sees the refusal. */

@@ -18,32 +18,43 @@ export async function within<T>(call: Promise<T>, milliseconds: number, late: ()
 /**
  * The same for what one request waits for, one call after the other, with one timer for all of them: to set and to
  * clear a timer costs as much as hashing what is signed. It is never cleared, so that whoever waits for what
- * another request does has something of its own to wait beside.
+ * another request does has something of its own to wait beside. Timers tell how long a wait takes; the clock
+ * only how much of one is over when a wait begins, and may be off by no more than that.
  * @param ringMs how far ahead the timer is set; it is set again where a call is to have longer
  */
 export function withinOneTimer(clock: Clock, ringMs: number): Within {
-	let ringsAt: number | null = null;
-	let waiting: { readonly dueAt: number; readonly end: () => void } | null = null;
+	let timer: { readonly setAt: number; readonly ms: number } | null = null;
+	/** What is waited for, and how long it still has when the timer rings. */
+	let waiting: { leftMs: number; readonly end: () => void } | null = null;
+
+	function setTimer(milliseconds: number): number {
+		const own = { setAt: clock(), ms: Math.min(milliseconds, ringMs) };
+		timer = own;
+		setTimeout(() => {
+			if (timer === own) ring();
+		}, own.ms);
+		return own.ms;
+	}
 
 	function ring() {
-		ringsAt = null;
+		timer = null;
 		if (!waiting) return;
-		const left = waiting.dueAt - clock();
-		if (left > 0) setTimer(left);
+		if (waiting.leftMs > 0) waiting.leftMs -= setTimer(waiting.leftMs);
 		else waiting.end();
 	}
 
-	function setTimer(milliseconds: number) {
-		const ahead = Math.min(milliseconds, ringMs);
-		ringsAt = clock() + ahead;
-		setTimeout(ring, ahead);
+	/** How long until it rings, as far as the clock knows: where that was set back, rather too late than too early. */
+	function untilRing(milliseconds: number): number {
+		if (!timer) return setTimer(milliseconds);
+		const over = clock() - timer.setAt;
+		const left = over < 0 ? 0 : Math.max(0, timer.ms - over);
+		return left > milliseconds ? setTimer(milliseconds) : left;
 	}
 
 	return async (call, milliseconds, late) => {
 		if (waiting) return within(call, milliseconds, late); // beside another one
 		const { promise: over, resolve: end } = Promise.withResolvers<void>();
-		waiting = { dueAt: clock() + milliseconds, end };
-		if (ringsAt === null || ringsAt > waiting.dueAt) setTimer(milliseconds);
+		waiting = { leftMs: milliseconds - untilRing(milliseconds), end };
 		try {
 			return await Promise.race([call, over.then(late)]);
 		} finally {

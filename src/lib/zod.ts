@@ -10,7 +10,7 @@ function ruleOf(issue: z.core.$ZodRawIssue): string {
 			if (issue.input === undefined) return `is required: ${withArticle(issue.expected)}`;
 			return `must be ${withArticle(issue.expected)}`;
 		case "invalid_value":
-			return `must be ${issue.values.map((value) => JSON.stringify(value)).join(" or ")}`;
+			return `${issue.input === undefined ? "is required:" : "must be"} ${orOf(issue.values)}`;
 		case "too_big":
 			return `must ${sizeOf(issue.origin, "at most", issue.maximum)}`;
 		case "too_small":
@@ -23,7 +23,12 @@ function ruleOf(issue: z.core.$ZodRawIssue): string {
 	}
 }
 
+function orOf(values: readonly unknown[]): string {
+	return values.map((value) => JSON.stringify(value)).join(" or ");
+}
+
 function withArticle(type: string): string {
+	if (type === "int") return "a whole number";
 	return `${/^[aeiou]/.test(type) ? "an" : "a"} ${type}`;
 }
 

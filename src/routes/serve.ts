@@ -9,7 +9,6 @@ import { DatabaseUnavailable } from "../db/client.ts";
 import { tallied } from "../db/statistics.ts";
 import { type Failure, fail } from "../errors.ts";
 import { EntriesUnavailable } from "../idempotency/once.ts";
-import { steadyClock } from "../lib/clock.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { uuidv7 } from "../lib/uuid.ts";
 import { withinOneTimer } from "../lib/within.ts";
@@ -57,7 +56,7 @@ export async function serve(
 	background: Background,
 ): Promise<Response> {
 	const { db, repeated } = tallied(shared.db);
-	const within = withinOneTimer(steadyClock(shared.clock), limits.requestTimerMs);
+	const within = withinOneTimer(shared.clock, limits.requestTimerMs);
 	const services = { ...shared, db, within };
 	const requestId = uuidv7(services.clock, services.random);
 	const meter: Meter = { limit: null };
@@ -261,7 +260,7 @@ async function readInput(
 	const search = raw.url.indexOf("?");
 	const query =
 		route.query || search !== -1
-			? checkQuery(route, search === -1 ? "" : raw.url.slice(search + 1))
+			? checkQuery(route, search === -1 ? "" : raw.url.slice(search))
 			: ok(undefined);
 	if (!query.ok) return query;
 	if (!readsBody(route))
@@ -305,13 +304,14 @@ function checkQuery(route: Route, text: string): Result<unknown, Failure> {
 	} catch {
 		return fail("invalid_request", "The query is not the percent-encoding of UTF-8.");
 	}
-	const search = new URLSearchParams(text);
-	const names = new Set(search.keys());
+	const values = new Map<string, string[]>();
+	for (const [name, value] of new URLSearchParams(text)) {
+		const known = values.get(name);
+		if (known) known.push(value);
+		else values.set(name, [value]);
+	}
 	const query = Object.fromEntries(
-		[...names].map((name) => {
-			const values = search.getAll(name);
-			return [name, values.length === 1 ? values[0] : values];
-		}),
+		[...values].map(([name, all]) => [name, all.length === 1 ? all[0] : all]),
 	);
 	return check(route.query ?? noQuery, query);
 }

@@ -12,6 +12,7 @@ import { type Docs, route } from "./route.ts";
 const guarded = { tag: "Usage", permission: "usage:read", method: "get" } as const;
 const whole = "see the usage, which is of all keys";
 const dayMs = 24 * 3600 * 1000;
+const firstDay = "0001-01-01"; // Postgres has no year 0
 
 export const listUsage = route(
 	{
@@ -27,11 +28,9 @@ export const listUsage = route(
 		const page = readDayPage(listing);
 		if (!page.ok) return page;
 		const dayAt = (time: number) => new Date(time).toISOString().slice(0, 10);
-		const {
-			by,
-			from = dayAt(services.clock() - limits.usageShownDays * dayMs),
-			to = dayAt(services.clock()),
-		} = query;
+		const { by, to = dayAt(services.clock()) } = query;
+		const shownFrom = dayAt(Date.parse(to) - limits.usageShownDays * dayMs);
+		const from = query.from ?? (shownFrom < firstDay ? firstDay : shownFrom);
 		const targetId = query.target ?? (by === "target" ? null : allTargets);
 		const wanted = { from, to, targetId, ...page.value };
 		return rememberedResult(services, caller.tenant, ["listUsage", wanted, query], async () => {

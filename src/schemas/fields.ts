@@ -189,11 +189,15 @@ export const nextCursor = meta(z.nullable(z.string()), {
 	description: "Send it as `cursor` for the next page; null on the last one.",
 });
 
+type End = number | string | undefined;
+
 /** Of a query with both ends of a span: an empty page for one that ends before it begins would say that nothing was there. */
-export const spanInOrder = z.refine<{
-	from?: number | string | undefined;
-	to?: number | string | undefined;
-}>(({ from, to }) => from === undefined || to === undefined || from <= to, {
-	path: ["to"],
-	error: "must not be before `from`",
-});
+export const spanInOrder = z.refine<{ from?: End; to?: End }>(
+	// An end that is none is refused by itself.
+	({ from, to }) => !isEnd(from) || !isEnd(to) || typeof from !== typeof to || from <= to,
+	{ path: ["to"], error: "must not be before `from`" },
+);
+
+function isEnd(value: End): value is number | string {
+	return typeof value === "number" || (value !== undefined && /^\d{4}-\d\d-\d\d$/.test(value));
+}

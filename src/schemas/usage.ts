@@ -18,7 +18,7 @@ export const listUsageQuery = z
 		}),
 		target: meta(z.optional(id), { description: "Only of the key or token with this id." }),
 		from: meta(z.optional(day), {
-			description: "From this day (UTC) on; 30 days ago if left out.",
+			description: "From this day (UTC) on; 30 days before `to` if left out.",
 		}),
 		to: meta(z.optional(day), { description: "Up to this day (UTC); today if left out." }),
 		limit: z.optional(pageSize),

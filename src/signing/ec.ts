@@ -147,10 +147,11 @@ function readEcPrivateKey(der: Bytes, curve: Curve): EcKey | null {
 	return point && { scalar: secret, point };
 }
 
-/** A number of so many bytes: some writers leave out its zeros, against RFC 5915 section 3, or put one more before it. */
+/** A number of so many bytes: some writers leave out its zeros, or put more before it, against RFC 5915 section 3. */
 function toLength(bytes: Bytes, length: number): Bytes | null {
 	const excess = bytes.length - length;
-	if (excess <= 0) return concat(new Uint8Array(-excess), bytes);
+	if (excess === 0) return bytes; // and no copy of a secret, which nobody would wipe
+	if (excess < 0) return concat(new Uint8Array(-excess), bytes);
 	return bytes.subarray(0, excess).every((byte) => byte === 0) ? bytes.subarray(excess) : null;
 }
 

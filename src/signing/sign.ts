@@ -14,7 +14,7 @@ import {
 	verifierOf,
 } from "./loaded.ts";
 import { belowMinimum, publicOnly } from "./refusals.ts";
-import { decodeSignature, encodeSignature } from "./signature.ts";
+import { decodeSignature, encodeSignature, refuseEncoding } from "./signature.ts";
 import type { Algorithm, Bytes, Encoding, Input } from "./types.ts";
 
 export interface SignRequest {
@@ -259,9 +259,4 @@ export function refuseInput({ name, digestBytes }: Algorithm, input: Input) {
 		"invalid_digest_length",
 		`${name} takes a digest of ${digestBytes} bytes, not ${input.bytes.length}.`,
 	);
-}
-
-function refuseEncoding({ name, encodings }: Algorithm, encoding: Encoding) {
-	if (encodings.includes(encoding)) return null;
-	return fail("encoding_unsupported", `${name} has ${encodings.join(", ")}, not "${encoding}".`);
 }

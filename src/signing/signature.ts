@@ -6,6 +6,12 @@ import type { Algorithm, Bytes, Encoding } from "./types.ts";
 
 type Sized = Pick<Algorithm, "name" | "encodings" | "signatureBytes">;
 
+export function refuseEncoding({ name, encodings }: Sized, encoding: Encoding) {
+	if (encodings.includes(encoding)) return null;
+	const detail = `${name} has ${encodings.join(", ")}, not "${encoding}".`;
+	return failField("encoding_unsupported", "/encoding", detail);
+}
+
 /** The text of a signature in one of the algorithm's encodings. */
 export function encodeSignature(bytes: Bytes, encoding: Encoding): string {
 	if (encoding === "jws") return toBase64Url(bytes);
@@ -21,14 +27,9 @@ export function decodeSignature(
 	text: string,
 	encoding: Encoding,
 ): Result<Bytes, Failure> {
-	const { name, encodings, signatureBytes } = algorithm;
-	if (!encodings.includes(encoding)) {
-		return failField(
-			"encoding_unsupported",
-			"/encoding",
-			`${name} has ${encodings.join(", ")}, not "${encoding}".`,
-		);
-	}
+	const { name, signatureBytes } = algorithm;
+	const refused = refuseEncoding(algorithm, encoding);
+	if (refused) return refused;
 	const bytes = encoding === "jws" ? fromBase64Url(text) : fromBase64(text);
 	if (!bytes) {
 		const form = encoding === "jws" ? "base64url without padding" : "base64";

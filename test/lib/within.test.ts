@@ -103,4 +103,28 @@ describe("one timer for waits that follow each other", () => {
 		await vi.advanceTimersByTimeAsync(ringMs);
 		expect(vi.getTimerCount()).toBe(0);
 	});
+
+	it.each([
+		["stands still", () => 0],
+		["is set back by an hour, and by another one each time", hourEachTime(-1)],
+		["is set forward by an hour, and by another one each time", hourEachTime(1)],
+	])("is off by one ring at the most where the clock %s", async (_, clock) => {
+		const wait = withinOneTimer(clock, ringMs);
+		await wait(Promise.resolve("in time"), ringMs, late);
+		await vi.advanceTimersByTimeAsync(ringMs / 2);
+		const seen = watch(wait(never(), 3 * ringMs, late));
+		await vi.advanceTimersByTimeAsync(2 * ringMs - 1);
+		expect(seen.value).toBeNull();
+		await vi.advanceTimersByTimeAsync(2 * ringMs + 1);
+		expect(seen.value).toBe("late");
+	});
 });
+
+/** A clock that nobody can trust. */
+function hourEachTime(hours: number) {
+	let now = 1e12;
+	return () => {
+		now += hours * 3_600_000;
+		return now;
+	};
+}

@@ -70,6 +70,11 @@ describe("GET /v1/keys by pages", () => {
 		expect(rest).toContain(late.name);
 	});
 
+	it("refuses a second question mark, and takes no name behind it for another one", async () => {
+		const answer = await tenant.call("GET", "/v1/keys??limit=1");
+		expectProblem(answer, 400, "unknown_field", { pointer: "/?limit" });
+	});
+
 	it.each(["prefix=%ff", "prefix=a%", "prefix=%ED%A0%80", "%ff=a"])(
 		"refuses %s, which is no text",
 		async (query) => {

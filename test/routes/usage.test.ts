@@ -182,6 +182,22 @@ describe("GET /v1/usage", () => {
 		expectProblem(await tenant.call("GET", `/v1/usage?from=${day}`), 400, "invalid_request");
 	});
 
+	it("is of the 30 days before the day up to which it is asked for", async () => {
+		await move(
+			tenant,
+			[31, 45, 100].map((daysAgo) => ({ daysAgo })),
+		);
+		const { json } = await tenant.call("GET", `/v1/usage?to=${dayAgo(31)}`);
+		const days = json.usage.map(({ day }: { day: string }) => day);
+		expect(days).toEqual([dayAgo(31), dayAgo(45)]);
+		expect((await tenant.call("GET", "/v1/usage?to=0001-01-02")).json.usage).toEqual([]);
+	});
+
+	it("does not compare a day with what is none", async () => {
+		const { errors } = (await tenant.call("GET", "/v1/usage?from=yesterday&to=2026-11-20")).json;
+		expect(errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual(["/from"]);
+	});
+
 	it("refuses a span that ends before it begins", async () => {
 		const path = "/v1/usage?from=2026-11-21&to=2026-11-20";
 		const says = ["/to", "must not be before `from`"];
