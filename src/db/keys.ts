@@ -120,7 +120,7 @@ export const statements = {
 		target: keyTarget,
 		with: `k as (
 				update keys set current_version = $3, updated_at = now()
-				where tenant_id = $1 and id = $2 and current_version = $3 - 1 and state = $7
+				where tenant_id = $1 and id = $2 and current_version = $3 - 1 and state = $7 and name = $8
 				returning *
 			), v as (
 				insert into key_versions (tenant_id, key_id, version, public_jwk, kek_id, sealed)
@@ -139,7 +139,7 @@ export const statements = {
 				min_sign_version = coalesce($6, k.min_sign_version),
 				min_verify_version = coalesce($7, k.min_verify_version),
 				updated_at = now()
-			where k.tenant_id = $1 and k.id = $2 and k.state = $3 and k.current_version = $8
+			where k.tenant_id = $1 and k.id = $2 and k.state = $3 and k.current_version = $8 and k.name = $9
 			returning ${keyColumns}`,
 	},
 	move: {
@@ -150,7 +150,7 @@ export const statements = {
 				state = $4,
 				delete_at = case when $4 = 'pending_deletion' then now() + make_interval(days => $5) end,
 				updated_at = now()
-			where k.tenant_id = $1 and k.id = $2 and k.state = $3 and k.current_version = $6 and ${alive}
+			where k.tenant_id = $1 and k.id = $2 and k.state = $3 and k.current_version = $6 and k.name = $7 and ${alive}
 			returning ${keyColumns}`,
 	},
 	list: {
@@ -274,21 +274,20 @@ export async function insertKey(
 	return withVersions(rows);
 }
 
-/** null when the key was rotated meanwhile, or is no longer in `state`. */
+/** What a change was decided on, of a key. By its name it was found, and a token's patterns were held against that. */
+type Decided = Pick<KeyRow, "id" | "name" | "state" | "current_version">;
+
+/** null when the key is another one than was decided on; `next` is the version behind its current one. */
 export async function insertVersion(
 	db: Database,
 	tenant: string,
-	id: string,
-	state: KeyState,
+	{ id, name, state }: Decided,
 	next: NewVersion,
 ): Promise<KeyWithVersions | null> {
-	const params = [tenant, id, ...versionParams(next), state];
+	const params = [tenant, id, ...versionParams(next), state, name];
 	const rows = await db.query<KeyRow & VersionRow>(statements.rotate, params);
 	return rows.length > 0 ? withVersions(rows) : null;
 }
-
-/** What a change was decided on, of a key. */
-type Decided = Pick<KeyRow, "id" | "state" | "current_version">;
 
 /** null when the key is another one than was decided on. Throws the violations of `keys_by_name` and `keys_minimum_versions`. */
 export async function updateKey(
@@ -306,6 +305,7 @@ export async function updateKey(
 		change.minSignVersion ?? null,
 		change.minVerifyVersion ?? null,
 		key.current_version,
+		key.name,
 	]);
 	return rows[0] ?? null;
 }
@@ -317,7 +317,7 @@ export async function moveKey(
 	key: Decided,
 	{ to, days }: { readonly to: KeyState; readonly days: number },
 ): Promise<KeyRow | null> {
-	const params = [tenant, key.id, key.state, to, days, key.current_version];
+	const params = [tenant, key.id, key.state, to, days, key.current_version, key.name];
 	const rows = await db.query<KeyRow>(statements.move, params);
 	return rows[0] ?? null;
 }

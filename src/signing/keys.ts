@@ -168,7 +168,7 @@ export async function rotateKey(
 ): Promise<Result<DescribedKey, Failure>> {
 	// Made once, however often the change has to be tried: finding primes is dear.
 	let material: KeyMaterial | undefined;
-	return change(services, caller, ref, { move: "rotate", fence }, async (db, key, to) => {
+	return change(services, caller, ref, { move: "rotate", fence }, async (db, key) => {
 		if (!key.has_private) return publicOnly(key.name);
 		if (key.current_version >= limits.keyVersions) {
 			return fail("too_many_versions", `A key has at most ${limits.keyVersions} versions.`);
@@ -178,7 +178,7 @@ export async function rotateKey(
 		const next = { id: key.id, version: key.current_version + 1, algorithm: key.algorithm };
 		const secret = material.secret?.slice() ?? null; // sealing wipes it
 		const version = await seal(services, caller, next, { ...material, secret });
-		const rotated = await insertVersion(db, caller.tenant, key.id, to, version);
+		const rotated = await insertVersion(db, caller.tenant, key, version);
 		if (!rotated) return null;
 		material.secret?.fill(0);
 		return ok(describe(rotated));

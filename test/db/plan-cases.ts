@@ -42,7 +42,7 @@ function changing(db: Database): Database {
 	return withOutbox(withEffect(db, { id: newId(1), attempt: 1 }), note).db;
 }
 
-const decided = { id: keyIdOf(0), state: "enabled", current_version: 1 } as const;
+const decided = { id: keyIdOf(0), name: "key-0", state: "enabled", current_version: 1 } as const;
 const noKeyFilter: keys.KeyFilter = { tags: {}, namePatterns: null };
 const version = (n: number) => ({ version: n, publicJwk: null, kekId: "kek-2", sealed: "AAAA" });
 const newToken: tokens.NewToken = {
@@ -102,8 +102,7 @@ export const planCases: Readonly<Record<string, (db: Database) => Promise<unknow
 			...{ id: newId(3), name: "new", algorithm: "Ed25519", tags: { team: "a" } },
 			...{ createdBy: keyIdOf(0), first: version(1) },
 		}),
-	"keys.rotate": (db) =>
-		keys.insertVersion(changing(db), tenant, keyIdOf(0), "enabled", version(2)),
+	"keys.rotate": (db) => keys.insertVersion(changing(db), tenant, decided, version(2)),
 	"keys.update": (db) => keys.updateKey(changing(db), tenant, decided, { tags: {} }),
 	"keys.move": (db) => keys.moveKey(changing(db), tenant, decided, { to: "disabled", days: 0 }),
 	"keys.list": (db) => keys.selectKeys(db, tenant, noKeyFilter, page),
