@@ -88,6 +88,10 @@ describe("GET /v1/audit", () => {
 
 	it("refuses what is no time, and a filter that it does not know", async () => {
 		expectProblem(await get("/v1/audit?from=yesterday"), 400, "invalid_request");
+		for (const time of ["9999-12-31T23:59:59-23:59", "0000-12-31T23:59:59Z"]) {
+			const says = ["/from", "in the years 1 to 9999"];
+			expectProblem(await get(`/v1/audit?from=${time}`), 400, "invalid_request", { says });
+		}
 		expectProblem(await get("/v1/audit?limit=1001"), 400, "invalid_request", {
 			says: ["whole number from 1 to 200", '"1001"'],
 		});
