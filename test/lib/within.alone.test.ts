@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { systemClock } from "../../src/lib/clock.ts";
 import { type Within, within, withinOneTimer } from "../../src/lib/within.ts";
 
+// Alone: timers are counted here, and an object that another file left at work may set some in an isolate shared with it.
 beforeEach(() => {
 	vi.useFakeTimers();
 });

@@ -102,6 +102,7 @@ describe("a question to a coordinator", () => {
 	});
 });
 
+// Alone: timers are counted here, and an object that another file left at work may set some in an isolate shared with it.
 describe("a call that is not answered", () => {
 	beforeEach(() => {
 		vi.useFakeTimers();
