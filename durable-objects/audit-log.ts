@@ -1,11 +1,11 @@
 import { DurableObject } from "cloudflare:workers";
-import { buildBlock, endOf, splitBlock } from "../src/audit/block.ts";
+import { buildBlock, endOf, splitRecords } from "../src/audit/block.ts";
 import { type ChainHead, type ChainMark, type ChainName, chainStart } from "../src/audit/chain.ts";
 import { HeldLinks } from "../src/audit/held-links.ts";
 import { type Appended, type AuditLogRpc, readPlace } from "../src/audit/log.ts";
 import { moveBlocks } from "../src/audit/move.ts";
 import { MovePace } from "../src/audit/pace.ts";
-import { appendId, appendTime, countRecords } from "../src/audit/record.ts";
+import { type EncodedRecord, idOfHead, timeOfHead } from "../src/audit/record.ts";
 import type { RecordQuery, RecordSlice } from "../src/audit/source.ts";
 import { createDatabase, type Database } from "../src/db/client.ts";
 import { connectPool } from "../src/db/pooled.ts";
@@ -38,8 +38,8 @@ interface Moving {
 /** A call's appends, which wait to be written. */
 interface Waiting {
 	readonly appends: Bytes;
-	/** Of records. */
-	readonly count: number;
+	/** What is in them. */
+	readonly records: readonly EncodedRecord[];
 	/** Of the first append. */
 	readonly id: Bytes;
 	readonly isRepeated: boolean;
@@ -101,11 +101,12 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 
 	append(appends: Bytes, isRepeated: boolean): Promise<Appended> {
 		// Throws for what is no append, before it is among others.
-		const split = splitBlock(appends);
-		const count = split.reduce((sum, append) => sum + countRecords(append), 0);
-		const id = appendId(split[0] ?? appends);
+		const records = splitRecords(appends);
+		const [first] = records;
+		if (!first) throw new RangeError("an append has a record");
+		const id = idOfHead(first.head);
 		const { promise, resolve: tell, reject: fail } = Promise.withResolvers<Appended>();
-		this.#waiting.push({ appends, count, id, isRepeated, tell, fail });
+		this.#waiting.push({ appends, records, id, isRepeated, tell, fail });
 		if (!this.#isWriting) void this.#writeAll();
 		return promise;
 	}
@@ -172,13 +173,15 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 	}
 
 	#write(together: readonly Waiting[], now: number): Appended[] {
-		const taken: Bytes[] = [];
+		const taken: Waiting[] = [];
 		let { sequence, bytes } = this.#written;
-		const answers = together.map(({ appends, count, id, isRepeated }): Appended => {
+		const answers = together.map((one): Appended => {
+			const { appends, id, isRepeated } = one;
+			const { length: count } = one.records;
 			if (isRepeated && this.#isKnown(id)) return "kept";
 			if (sequence + count - this.#moved.sequence > limits.auditBacklogRecords) return "full";
 			if (bytes + appends.length - this.#moved.bytes > limits.auditBacklogBytes) return "full";
-			taken.push(appends);
+			taken.push(one);
 			sequence += count;
 			bytes += appends.length;
 			if (isRepeated) {
@@ -193,9 +196,11 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 		return answers;
 	}
 
-	#writeBlock(taken: readonly Bytes[], writtenBytes: number, now: number): void {
-		const block = buildBlock(this.#written, concat(...taken));
-		const times = splitBlock(block.bytes).map(appendTime);
+	#writeBlock(taken: readonly Waiting[], writtenBytes: number, now: number): void {
+		const records = taken.flatMap((one) => one.records);
+		const bytes = concat(...taken.map(({ appends }) => appends));
+		const block = buildBlock(this.#written, bytes, records);
+		const times = records.map(({ head }) => timeOfHead(head));
 		this.#sql.exec(
 			`insert into blocks (sequence, count, link, written_bytes, written_at, bytes, first_at, last_at)
 			values (?, ?, ?, ?, ?, ?, ?, ?)`,

@@ -1,7 +1,7 @@
 import { limits } from "../limits.ts";
-import { type Block, readBlock, splitBlock } from "./block.ts";
+import { type Block, readBlock, splitRecords } from "./block.ts";
 import type { ChainHead } from "./chain.ts";
-import { type AuditRecord, decodeRecord, splitAppend, timeOf } from "./record.ts";
+import { type AuditRecord, decodeRecord, timeOf } from "./record.ts";
 import {
 	firstIdAt,
 	isWanted,
@@ -70,7 +70,7 @@ function matchesOf(
 	chain: string,
 	headBefore: (sequence: number) => ChainHead,
 ): SourcedRecord[] {
-	const records = splitBlock(block.bytes).flatMap(splitAppend).map(decodeRecord);
+	const records = splitRecords(block.bytes).map(decodeRecord);
 	if (!records.some((record) => isWanted(record, query))) return [];
 	// The links are made anew only where they are asked for.
 	const places = readBlock(headBefore(block.sequence), block);

@@ -21,6 +21,8 @@ export interface LinkedRecord extends EncodedRecord {
 }
 
 const lengthBytes = 4;
+/** Of a link. */
+export const linkBytes = 32;
 
 /** Appends as a block has them. */
 export function joinAppends(appends: readonly Bytes[]): Bytes {
@@ -54,37 +56,45 @@ export function endOf({ sequence, count, link }: Block): ChainHead {
 	return { sequence: sequence + count - 1, link };
 }
 
-/** A block as it is made, with what it took to make it. */
-export interface NewBlock extends Block {
-	/** Of each of its records. */
-	readonly links: readonly Bytes[];
+/** The records of a block's bytes. Throws a RangeError where they are none. */
+export function splitRecords(bytes: Bytes): EncodedRecord[] {
+	return splitBlock(bytes).flatMap(splitAppend);
 }
 
-/** Puts a block's bytes behind the head of a chain. */
-export function buildBlock(head: ChainHead, bytes: Bytes): NewBlock {
-	const links: Bytes[] = [];
+/** A block as it is made, with what it took to make it. */
+export interface NewBlock extends Block {
+	/** Of each of its records, one behind the other. */
+	readonly links: Bytes;
+}
+
+/**
+ * Puts a block's bytes behind the head of a chain.
+ * @param records of the bytes, where they are known
+ */
+export function buildBlock(
+	head: ChainHead,
+	bytes: Bytes,
+	records: readonly EncodedRecord[] = splitRecords(bytes),
+): NewBlock {
+	const links = new Uint8Array(linkBytes * records.length);
 	let last = head;
-	for (const record of splitBlock(bytes).flatMap(splitAppend)) {
+	for (const [index, record] of records.entries()) {
 		last = linked(last, leafOf(record));
-		links.push(last.link);
+		links.set(last.link, linkBytes * index);
 	}
 	const { sequence } = head;
-	return { sequence: sequence + 1, count: links.length, link: last.link, bytes, links };
+	return { sequence: sequence + 1, count: records.length, link: last.link, bytes, links };
 }
 
 /**
  * The records of a block, linked to what is before it. Throws when they do not end in the block's link.
- * @param links of its records, where they are known: then nothing is hashed
+ * @param links of its records (of NewBlock), where they are known: then nothing is hashed
  */
-export function readBlock(
-	before: ChainHead,
-	block: Block,
-	links?: readonly Bytes[],
-): LinkedRecord[] {
+export function readBlock(before: ChainHead, block: Block, links?: Bytes): LinkedRecord[] {
 	const records: LinkedRecord[] = [];
 	let last = before;
-	for (const [index, { head, item }] of splitBlock(block.bytes).flatMap(splitAppend).entries()) {
-		const link = links?.[index];
+	for (const [index, { head, item }] of splitRecords(block.bytes).entries()) {
+		const link = links?.subarray(linkBytes * index, linkBytes * (index + 1));
 		last = link ? { sequence: last.sequence + 1, link } : linked(last, leafOf({ head, item }));
 		records.push({ head, item, sequence: last.sequence, link: last.link });
 	}

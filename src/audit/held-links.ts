@@ -1,5 +1,5 @@
 import { limits } from "../limits.ts";
-import type { NewBlock } from "./block.ts";
+import { linkBytes, type NewBlock } from "./block.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -8,7 +8,7 @@ type Bytes = Uint8Array<ArrayBuffer>;
  * A block that is not here, for want of room or because the object was evicted, is hashed.
  */
 export class HeldLinks {
-	readonly #bySequence = new Map<number, readonly Bytes[]>();
+	readonly #bySequence = new Map<number, Bytes>();
 	#records = 0;
 
 	hold({ sequence, count, links }: NewBlock): void {
@@ -17,7 +17,7 @@ export class HeldLinks {
 		this.#records += count;
 	}
 
-	of(sequence: number): readonly Bytes[] | undefined {
+	of(sequence: number): Bytes | undefined {
 		return this.#bySequence.get(sequence);
 	}
 
@@ -26,7 +26,7 @@ export class HeldLinks {
 		for (const [sequence, { length }] of this.#bySequence) {
 			if (sequence > until) break;
 			this.#bySequence.delete(sequence);
-			this.#records -= length;
+			this.#records -= length / linkBytes;
 		}
 	}
 }

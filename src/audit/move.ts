@@ -17,7 +17,7 @@ export async function moveBlocks(
 	db: Database,
 	chain: ChainName,
 	moved: ChainHead,
-	blocks: readonly (Block & { readonly links?: readonly Bytes[] | undefined })[],
+	blocks: readonly (Block & { readonly links?: Bytes | undefined })[],
 	most: number,
 ): Promise<void> {
 	let head = moved;

@@ -1,6 +1,6 @@
 import { type EventKind, type PackedEvents, packedEventBytes } from "../db/audit-events.ts";
 import type { LinkedRecord } from "./block.ts";
-import { decodeRecord, headLayout, itemLayout } from "./record.ts";
+import { decodeRecord, headLayout, itemLayout, timeOfHead } from "./record.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -20,7 +20,7 @@ export function packRecords(records: readonly LinkedRecord[]): PackedEvents {
 		bytes.set(item.subarray(itemLayout.digests, itemLayout.cost), at + 32);
 		bytes.set(link, at + 96);
 		kindOf.push(kinds.of(record));
-		times.push(timeAt(head));
+		times.push(timeOfHead(head));
 	}
 	return { bytes, kinds: kinds.all, kindOf, times, firstSequence: records[0]?.sequence ?? 0 };
 }
@@ -66,10 +66,4 @@ function isSame(a: Bytes, b: Bytes, from: number): boolean {
 	if (a.length !== b.length) return false;
 	for (let at = from; at < a.length; at++) if (a[at] !== b[at]) return false;
 	return true;
-}
-
-/** Milliseconds since the epoch: the first 48 bits of a UUIDv7. */
-function timeAt(head: Bytes): number {
-	const view = new DataView(head.buffer, head.byteOffset + headLayout.id, 6);
-	return view.getUint16(0) * 2 ** 32 + view.getUint32(2);
 }

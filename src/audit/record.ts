@@ -1,4 +1,5 @@
-import { uuidBytes } from "../lib/uuid.ts";
+import { utf8 } from "../lib/bytes.ts";
+import { uuidLength } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
 import { Reader, Writer } from "./wire.ts";
 
@@ -57,8 +58,10 @@ export interface EncodedRecord {
 
 const format = 1;
 const inputKinds = [null, "message", "digest"] as const;
-const headCapacity = 320;
-const itemCapacity = 80;
+/** Of what heads have in common: the usual one. */
+const commonCapacity = 320;
+/** Of an append: how long its head is. */
+const headLengthBytes = 2;
 /** What an item has before its outcome. */
 const itemFixedBytes = 2 + 1 + 32 + 32 + 4;
 
@@ -72,21 +75,26 @@ export const itemLayout = { kind: 2, digests: 3, cost: 67 } as const;
  * canonical bytes are its head and its item behind each other (docs/storage.md).
  */
 export function encodeAppend(head: RecordHead, items: readonly RecordItem[]): Bytes {
-	const headBytes = encodeHead(head, rememberedBytes(head, ofRequests));
-	const writer = new Writer(2 + headBytes.length + items.length * itemCapacity);
-	writer.uint16(headBytes.length);
-	writer.bytes(headBytes);
+	const common = rememberedBytes(head, ofRequests);
+	const headLength = headLayout.common + common.length;
+	const writer = new Writer(
+		items.reduce((sum, item) => sum + itemLengthOf(item), headLengthBytes + headLength),
+	);
+	writer.uint16(headLength);
+	writeHead(writer, head, common);
 	for (const item of items) writeItem(writer, item);
 	return writer.done();
 }
 
-function encodeHead(head: Pick<RecordHead, "id" | "requestId">, common: Bytes): Bytes {
-	const bytes = new Uint8Array(headLayout.common + common.length);
-	bytes[0] = format;
-	bytes.set(uuidBytes(head.id), headLayout.id);
-	bytes.set(uuidBytes(head.requestId), headLayout.id + 16);
-	bytes.set(common, headLayout.common);
-	return bytes;
+function writeHead(
+	writer: Writer,
+	{ id, requestId }: Pick<RecordHead, "id" | "requestId">,
+	common: Bytes,
+): void {
+	writer.uint8(format);
+	writer.uuid(id);
+	writer.uuid(requestId);
+	writer.bytes(common);
 }
 
 /** What heads have in common, by its text: who signs with one key again and again has one. */
@@ -100,16 +108,17 @@ function rememberedBytes(head: RecordHead, known: CommonHeads): Bytes {
 	const { id, version, name, algorithm } = target;
 	// A line feed is in none of the parts before the last two, and tells those two apart by their length.
 	const text = `${tokenId}\n${id}\n${version}\n${tenant}\n${action}\n${algorithm}\n${name.length}\n${name}${address}`;
-	const found = known.get(text);
-	if (found) return found;
+	return known.get(text) ?? remember(known, text, commonBytes(head));
+}
+
+function remember(known: Map<string, Bytes>, text: string, bytes: Bytes): Bytes {
 	if (known.size >= limits.auditHeadsRemembered) known.clear();
-	const bytes = commonBytes(head);
 	known.set(text, bytes);
 	return bytes;
 }
 
 function commonBytes({ target, tokenId, tenant, action, address }: RecordHead): Bytes {
-	const writer = new Writer(headCapacity);
+	const writer = new Writer(commonCapacity);
 	writer.uuid(tokenId);
 	writer.uuid(target.id);
 	writer.uint32(target.version);
@@ -123,7 +132,20 @@ function writeItem(writer: Writer, item: RecordItem): void {
 	writer.digest(item.input);
 	writer.digest(item.signature);
 	writer.uint32(item.cost);
-	writer.text(item.outcome);
+	const outcome = outcomeBytes(item);
+	writer.uint16(outcome.length);
+	writer.bytes(outcome);
+}
+
+/** There are few of them. */
+const outcomes = new Map<string, Bytes>();
+
+function outcomeBytes({ outcome }: RecordItem): Bytes {
+	return outcomes.get(outcome) ?? remember(outcomes, outcome, utf8(outcome));
+}
+
+function itemLengthOf(item: RecordItem): number {
+	return itemFixedBytes + 2 + outcomeBytes(item).length;
 }
 
 /** The records of an append, each in its bytes, in their order. Throws where the bytes are no append. */
@@ -133,30 +155,24 @@ export function splitAppend(append: Bytes): EncodedRecord[] {
 	const records: EncodedRecord[] = [];
 	while (!reader.isAtEnd) {
 		const from = reader.at;
-		reader.bytes(itemFixedBytes);
-		reader.bytes(reader.uint16());
+		reader.skip(itemFixedBytes);
+		reader.skip(reader.uint16());
 		records.push({ head, item: reader.since(from) });
 	}
 	return records;
 }
 
-export function countRecords(append: Bytes): number {
-	return splitAppend(append).length;
-}
-
 /** The id of an append: that of its record number 0. Nothing else of it is read. */
-export function appendId(append: Bytes): Bytes {
-	return append.subarray(idAt, idAt + 16);
+export function idOfHead(head: Bytes): Bytes {
+	return head.subarray(headLayout.id, headLayout.id + uuidLength);
 }
 
 /** When an append was made, in milliseconds since the epoch: the time of all its records. */
-export function appendTime(append: Bytes): number {
+export function timeOfHead(head: Bytes): number {
 	let time = 0;
-	for (const byte of appendId(append).subarray(0, 6)) time = 256 * time + byte;
+	for (let at = 0; at < 6; at++) time = 256 * time + (head[headLayout.id + at] ?? 0);
 	return time;
 }
-
-const idAt = 2 + 1;
 
 export function decodeRecord({ head, item }: EncodedRecord): AuditRecord {
 	const common = decodeHead(head);
@@ -216,16 +232,12 @@ export function numberOf(id: string): number {
 
 /** A record's own bytes, as they are hashed. */
 export function canonicalRecord(record: AuditRecord): EncodedRecord {
-	const { requestId } = record;
-	const writer = new Writer(itemCapacity);
-	writeItem(writer, record);
-	return {
-		head: encodeHead(
-			{ id: firstRecordId(record.id), requestId },
-			rememberedBytes(record, ofRecords),
-		),
-		item: writer.done(),
-	};
+	const common = rememberedBytes(record, ofRecords);
+	const head = new Writer(headLayout.common + common.length);
+	writeHead(head, { id: firstRecordId(record.id), requestId: record.requestId }, common);
+	const item = new Writer(itemLengthOf(record));
+	writeItem(item, record);
+	return { head: head.done(), item: item.done() };
 }
 
 /** When it was done, in milliseconds since the epoch. */

@@ -1,4 +1,4 @@
-import { uuidBytes, uuidText } from "../lib/uuid.ts";
+import { uuidLength, uuidText, writeUuid } from "../lib/uuid.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -12,30 +12,26 @@ const lengthBytes = 2;
 /** Writes the fields of a record behind each other. Numbers are big-endian; a text is behind its length in bytes (2). */
 export class Writer {
 	#bytes: Bytes;
-	#view: DataView;
 	#length = 0;
 
+	/** With the right capacity nothing is copied in the end. */
 	constructor(capacity: number) {
 		this.#bytes = new Uint8Array(capacity);
-		this.#view = new DataView(this.#bytes.buffer);
 	}
 
 	uint8(value: number): void {
 		this.#reserve(1);
-		this.#view.setUint8(this.#length, value);
-		this.#length += 1;
+		this.#bytes[this.#length++] = value;
 	}
 
 	uint16(value: number): void {
-		this.#reserve(2);
-		this.#view.setUint16(this.#length, value);
-		this.#length += 2;
+		this.uint8(value >>> 8);
+		this.uint8(value);
 	}
 
 	uint32(value: number): void {
-		this.#reserve(4);
-		this.#view.setUint32(this.#length, value);
-		this.#length += 4;
+		this.uint16(value >>> 16);
+		this.uint16(value);
 	}
 
 	bytes(value: Uint8Array): void {
@@ -46,8 +42,9 @@ export class Writer {
 
 	/** Zeros stand for none. */
 	uuid(value: string | null): void {
-		if (value !== null) this.bytes(uuidBytes(value));
-		else this.#skip(16);
+		this.#reserve(uuidLength);
+		if (value !== null) writeUuid(value, this.#bytes, this.#length);
+		this.#length += uuidLength;
 	}
 
 	/** 32 bytes; zeros stand for none. */
@@ -60,12 +57,13 @@ export class Writer {
 		this.#reserve(lengthBytes + bytesPerUnit * value.length);
 		const from = this.#length + lengthBytes;
 		const { written } = encoder.encodeInto(value, this.#bytes.subarray(from));
-		this.#view.setUint16(this.#length, written);
+		this.uint16(written);
 		this.#length = from + written;
 	}
 
 	done(): Bytes {
-		return this.#bytes.slice(0, this.#length);
+		const { length } = this.#bytes;
+		return this.#length === length ? this.#bytes : this.#bytes.slice(0, this.#length);
 	}
 
 	#skip(count: number): void {
@@ -79,19 +77,16 @@ export class Writer {
 		const larger = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
 		larger.set(this.#bytes);
 		this.#bytes = larger;
-		this.#view = new DataView(larger.buffer);
 	}
 }
 
 /** Reads what a Writer wrote. Throws a RangeError where the bytes end too early. */
 export class Reader {
 	readonly #bytes: Bytes;
-	readonly #view: DataView;
 	#at = 0;
 
 	constructor(bytes: Bytes) {
 		this.#bytes = bytes;
-		this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 	}
 
 	get at(): number {
@@ -103,19 +98,19 @@ export class Reader {
 	}
 
 	uint8(): number {
-		return this.#view.getUint8(this.#skip(1));
+		return this.#bytes[this.skip(1)] ?? 0;
 	}
 
 	uint16(): number {
-		return this.#view.getUint16(this.#skip(2));
+		return this.uint8() * 2 ** 8 + this.uint8();
 	}
 
 	uint32(): number {
-		return this.#view.getUint32(this.#skip(4));
+		return this.uint16() * 2 ** 16 + this.uint16();
 	}
 
 	bytes(count: number): Bytes {
-		const from = this.#skip(count);
+		const from = this.skip(count);
 		return this.#bytes.subarray(from, from + count);
 	}
 
@@ -138,7 +133,8 @@ export class Reader {
 		return decoder.decode(this.bytes(this.uint16()));
 	}
 
-	#skip(count: number): number {
+	/** Where it was before. */
+	skip(count: number): number {
 		const from = this.#at;
 		if (from + count > this.#bytes.length) throw new RangeError("the bytes end too early");
 		this.#at += count;

@@ -33,6 +33,8 @@ export function uuidText(bytes: Uint8Array): string {
 	return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
+/** In bytes. */
+export const uuidLength = 16;
 const textLength = 36;
 const hyphen = 0x2d;
 const hyphensAt = [8, 13, 18, 23];
@@ -45,10 +47,16 @@ for (let value = 0; value < 16; value++) digits[value.toString(16).charCodeAt(0)
  * @throws RangeError where it is not well formed
  */
 export function uuidBytes(text: string): Bytes {
+	const bytes = new Uint8Array(uuidLength);
+	writeUuid(text, bytes, 0);
+	return bytes;
+}
+
+/** The same, written into other bytes from a place on. */
+export function writeUuid(text: string, bytes: Bytes, at: number): void {
 	const isSound = hyphensAt.every((at) => text.charCodeAt(at) === hyphen);
 	if (text.length !== textLength || !isSound) throw noUuid();
-	const bytes = new Uint8Array(16);
-	let to = 0;
+	let to = at;
 	for (let from = 0; from < textLength; from += 2) {
 		if (text.charCodeAt(from) === hyphen) from++;
 		const high = digits[text.charCodeAt(from)] ?? none;
@@ -56,7 +64,6 @@ export function uuidBytes(text: string): Bytes {
 		if (high === none || low === none) throw noUuid();
 		bytes[to++] = (high << 4) | low;
 	}
-	return bytes;
 }
 
 function noUuid() {
