@@ -7,7 +7,7 @@ import {
 import { permissions } from "../src/auth/roles.ts";
 import { type ErrorCode, errorTable } from "../src/errors.ts";
 import { type Answer, changes, type Route, readsBody } from "../src/routes/route.ts";
-import { problem } from "../src/schemas/service.ts";
+import { problem } from "../src/schemas/answers/service.ts";
 import { signItem, verifyItem } from "../src/schemas/signing.ts";
 import { answerHeaders, headers, requestHeaders, takesKey } from "./headers.ts";
 import type { DocumentedRoute } from "./routes.ts";

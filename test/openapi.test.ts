@@ -3,7 +3,7 @@ import { openApi } from "../openapi/document.ts";
 import { headers } from "../openapi/headers.ts";
 import { documentedRoutes as routes } from "../openapi/routes.ts";
 import { errorTable } from "../src/errors.ts";
-import { problem } from "../src/schemas/service.ts";
+import { problem } from "../src/schemas/answers/service.ts";
 import { exampleTenant, pathOf } from "./support/fixtures.ts";
 import { type Answer, call } from "./support/tenant.ts";
 

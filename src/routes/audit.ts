@@ -16,6 +16,7 @@ import { sleep } from "../lib/sleep.ts";
 import { isUuid, uuidv7 } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
 import { describeError } from "../observe/log.ts";
+import * as answers from "../schemas/answers/audit.ts";
 import * as schema from "../schemas/audit.ts";
 import type { Services } from "../services.ts";
 import { readmit } from "./admission.ts";
@@ -329,13 +330,13 @@ export function auditDocs() {
 			summary: "What was done, the newest first",
 			description:
 				"Every record once, wherever it is on its way. A page may have fewer records than `limit`, or none, and yet a `nextCursor`: each is a bounded piece of work, whatever the filter. Records that are older than the page and come in late are not shown by later pages that are past them.",
-			answer: { description: "A page of records", schema: schema.recordPage },
+			answer: { description: "A page of records", schema: answers.recordPage },
 			failures: ["invalid_cursor", "scoped_token_forbidden"],
 			examples: [{ query: { action: "createKey", limit: "20" } }],
 		},
 		getAuditRecord: {
 			summary: "One record",
-			answer: { description: "The record", schema: schema.oneRecord },
+			answer: { description: "The record", schema: answers.oneRecord },
 			failures: ["audit_record_not_found", "scoped_token_forbidden"],
 			examples: [{ params: { record: "01900000-0000-7000-8000-000000000002" } }],
 		},
@@ -343,7 +344,7 @@ export function auditDocs() {
 			summary: "One record, proved",
 			description:
 				"The record's bytes and leaf, and a statement under the service's own key that it stands at its place of its chain, where it and those that follow lead to what is not in Postgres (the head of the chain, or a link that its object kept); else `signed` is null. Where the chain's head is no more than 1,000 records away, also the hashes that lead to a signed checkpoint; where it is archived, those that lead to the signed manifest of its day. All of it is verified offline.",
-			answer: { description: "The record and the statement", schema: schema.proof },
+			answer: { description: "The record and the statement", schema: answers.proof },
 			failures: ["audit_record_not_found", "scoped_token_forbidden", "audit_chain_broken"],
 			examples: [{ params: { record: "01900000-0000-7000-8000-000000000002" } }],
 		},
@@ -351,7 +352,7 @@ export function auditDocs() {
 			summary: "Where every chain of the log ends now, signed",
 			description:
 				"Keep it elsewhere: an export that is made later must have every record up to it.",
-			answer: { description: "The checkpoint", schema: schema.checkpoint },
+			answer: { description: "The checkpoint", schema: answers.checkpoint },
 			failures: ["scoped_token_forbidden"],
 			examples: [{}],
 		},
@@ -376,7 +377,7 @@ export function auditDocs() {
 				"The service's own, the newest first (RFC 7517). Keep those that you have relied on.",
 			answer: {
 				description: "The JWK Set",
-				schema: schema.auditKeys,
+				schema: answers.auditKeys,
 				contentType: "application/jwk-set+json",
 			},
 			otherAnswers: [notModified],

@@ -7,6 +7,7 @@ import type { Database } from "../db/client.ts";
 import { lastId } from "../db/columns.ts";
 import { ok } from "../lib/result.ts";
 import { limits } from "../limits.ts";
+import * as answers from "../schemas/answers/benchmarks.ts";
 import * as schema from "../schemas/benchmarks.ts";
 import { cutPage, readPage } from "./pages.ts";
 import { rememberedResult } from "./results.ts";
@@ -104,7 +105,7 @@ export function benchmarksDocs() {
 			summary: "What the service measured of itself, the newest first",
 			description:
 				"Runs, and how each figure has gone over the newest 100 of them. They are made on a schedule where `benchmarking_config.enable_benchmarks` is on, and by `POST /v1/benchmarks/run`; they are kept for 30 days. An answer can be five seconds old, which `Age` tells.",
-			answer: { description: "A page of runs, and the trends", schema: schema.runPage },
+			answer: { description: "A page of runs, and the trends", schema: answers.runPage },
 			failures: ["invalid_cursor", "scoped_token_forbidden"],
 			examples: [{ query: { limit: "20" } }],
 		},
@@ -112,7 +113,7 @@ export function benchmarksDocs() {
 			summary: "Measure the service now",
 			description:
 				"Takes a second or a few, and 40 at the most. One measurement goes on at a time: whoever asks meanwhile gets the same figures, each as a run of their own.",
-			answer: { description: "The run, and the open alerts", schema: schema.runReport },
+			answer: { description: "The run, and the open alerts", schema: answers.runReport },
 			failures: ["scoped_token_forbidden"],
 			examples: [{}],
 		},
@@ -120,7 +121,7 @@ export function benchmarksDocs() {
 			summary: "Alerts that runs raised, the newest first",
 			description:
 				"One for each condition, from the run that found it until one that finds that it has ended.",
-			answer: { description: "A page of alerts", schema: schema.alertPage },
+			answer: { description: "A page of alerts", schema: answers.alertPage },
 			failures: ["invalid_cursor", "scoped_token_forbidden"],
 			examples: [{ query: { open: "true" } }],
 		},

@@ -6,6 +6,7 @@ import type { KeyWithVersions } from "../db/keys.ts";
 import { noteCaches } from "../db/tenants.ts";
 import type { Failure } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";
+import * as answers from "../schemas/answers/cache.ts";
 import * as schema from "../schemas/cache.ts";
 import { rememberKey } from "../signing/loaded.ts";
 import { lapsed } from "./admission.ts";
@@ -136,7 +137,7 @@ export function cacheDocs() {
 			summary: "What the caches do",
 			description:
 				"Of the isolate that answers, for all of its tenants together, since it began: counts, how names are read, what caches of other sizes would miss, and advice. No names are in it. Another request may be answered by another isolate.",
-			answer: { description: "The caches and the memory", schema: schema.cacheReport },
+			answer: { description: "The caches and the memory", schema: answers.cacheReport },
 			failures: ["scoped_token_forbidden"],
 			examples: [{}],
 		},
@@ -144,7 +145,7 @@ export function cacheDocs() {
 			summary: "Forget what is cached of the tenant",
 			description:
 				"In this isolate at once, in every other one within a lease: as if something of the tenant had been changed. For changes that were made by hand in the database.",
-			answer: { description: "It is forgotten", schema: schema.purged },
+			answer: { description: "It is forgotten", schema: answers.purged },
 			failures: ["scoped_token_forbidden"],
 			examples: [{}, { query: { fence: "true" } }],
 		},
@@ -152,7 +153,7 @@ export function cacheDocs() {
 			summary: "Load keys before they are asked for",
 			description:
 				"Into the memory of the isolate that answers: the keys that are named, or those of the tenant that are used most. Only keys: a token is read together with the first key that it is used for.",
-			answer: { description: "Those that are there are loaded", schema: schema.warmed },
+			answer: { description: "Those that are there are loaded", schema: answers.warmed },
 			failures: ["scoped_token_forbidden", "lease_lapsed"],
 			examples: [{ body: { keys: ["payments"] } }, { body: {} }],
 		},

@@ -12,9 +12,11 @@ import { changing } from "../coordination/change.ts";
 import type { ConfigVersionRow } from "../db/config.ts";
 import { type Failure, fail } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";
+import * as answers from "../schemas/answers/config.ts";
 import * as schema from "../schemas/config.ts";
 import { ifMatchHeaders } from "../schemas/headers.ts";
 import { cutVersionPage, readVersionPage } from "./pages.ts";
+import { isUnchanged, notModified } from "./published.ts";
 import { type Docs, type GuardedRequest, type Reply, route } from "./route.ts";
 
 const whole = "touch the configuration, which is for all of them";
@@ -28,12 +30,16 @@ export const getConfig = route(
 		permission: "config:read",
 		query: schema.getConfigQuery,
 	},
-	async ({ services: { db }, caller, query }) => {
+	async ({ services: { db }, caller, query, raw }) => {
 		const refusal = refuseScoped(caller, whole);
 		if (refusal) return refusal;
 		const { version } = query;
-		if (version === undefined) return shown(ok(await readConfig(db, caller.tenant)));
-		return shown(await readConfigVersion(db, caller.tenant, version));
+		const found =
+			version === undefined
+				? ok(await readConfig(db, caller.tenant))
+				: await readConfigVersion(db, caller.tenant, version);
+		if (!found.ok || !isUnchanged(raw, etagOf(found.value))) return shown(found);
+		return ok(new Response(null, { status: 304, headers: { ETag: etagOf(found.value) } }));
 	},
 );
 
@@ -160,8 +166,12 @@ async function shownChange(
 
 function shown(result: Result<VersionedConfig, Failure>): Result<Reply, Failure> {
 	if (!result.ok) return result;
-	const headers = { ETag: `"${result.value.version}"` };
+	const headers = { ETag: etagOf(result.value) };
 	return ok(Response.json(result.value, { headers }));
+}
+
+function etagOf({ version }: VersionedConfig): string {
+	return `"${version}"`;
 }
 
 function toVersion(row: ConfigVersionRow) {
@@ -177,7 +187,7 @@ function toVersion(row: ConfigVersionRow) {
 export function configDocs() {
 	const configurationAnswer = {
 		description: "The configuration",
-		schema: schema.configuration,
+		schema: answers.configuration,
 		hasEtag: true,
 	} as const;
 	return {
@@ -186,6 +196,7 @@ export function configDocs() {
 			description:
 				"The current version, or another one. The `ETag` is its version, in quotes. Reading and changing the configuration draw from the limit `configure` alone, so that an admin can raise limits that are used up.",
 			answer: configurationAnswer,
+			otherAnswers: [notModified],
 			failures: ["config_version_not_found", "scoped_token_forbidden"],
 			examples: [{}, { query: { version: "1" } }],
 		},
@@ -207,7 +218,7 @@ export function configDocs() {
 			summary: "List the versions of the configuration",
 			description:
 				"Newest first: who wrote each, when and why. What is in one, `GET /v1/config` shows.",
-			answer: { description: "A page of versions", schema: schema.versionPage },
+			answer: { description: "A page of versions", schema: answers.versionPage },
 			failures: ["invalid_cursor", "scoped_token_forbidden"],
 			examples: [{ query: { limit: "20" } }],
 		},

@@ -1,5 +1,6 @@
 import { fail } from "../errors.ts";
 import { ok } from "../lib/result.ts";
+import * as answers from "../schemas/answers/keys.ts";
 import * as schema from "../schemas/keys.ts";
 import * as keys from "../signing/keys.ts";
 import { unreachable } from "./keys.ts";
@@ -69,7 +70,7 @@ export function keyVersionsDocs() {
 	return {
 		listKeyVersions: {
 			summary: "List a key's versions, the newest first",
-			answer: { description: "A page of versions", schema: schema.versionPage },
+			answer: { description: "A page of versions", schema: answers.versionPage },
 			failures: [...unreachable, "invalid_cursor"],
 			examples: [{ params: { key: "payments" }, query: { limit: "20" } }],
 		},
@@ -79,7 +80,7 @@ export function keyVersionsDocs() {
 				"`jwk` is JSON, `pem` a text, `raw` the bytes themselves: 32 for Ed25519 and BIP340, an uncompressed point for ECDSA.",
 			answer: {
 				description: "The public key",
-				schema: schema.publicJwk,
+				schema: answers.publicJwk,
 				otherContentTypes: ["text/plain", "application/octet-stream"],
 			},
 			otherAnswers: [notModified],

@@ -4,6 +4,7 @@ import { ok, type Result } from "../lib/result.ts";
 import { limits } from "../limits.ts";
 import type { AlgorithmName } from "../model.ts";
 import { tokenParts } from "../ratelimit/policy.ts";
+import * as answers from "../schemas/answers/keys.ts";
 import * as schema from "../schemas/keys.ts";
 import { algorithms } from "../signing/algorithms.ts";
 import * as keys from "../signing/keys.ts";
@@ -244,7 +245,7 @@ export function keysDocs() {
 		createKey: {
 			summary: "Create a key",
 			description: "The private half is made in the service and never leaves it.",
-			answer: { description: "The key", schema: schema.key },
+			answer: { description: "The key", schema: answers.key },
 			failures: ["key_name_taken", "algorithm_unsupported", "key_out_of_scope"],
 			examples: [
 				{ body: { name: "releases", algorithm: "Ed25519", tags: { team: "build" } } },
@@ -255,7 +256,7 @@ export function keysDocs() {
 			summary: "Import a key",
 			description:
 				"A JWK or a PEM with PKCS#8 or SPKI. A key imported without its private half verifies and does not sign.",
-			answer: { description: "The key", schema: schema.key },
+			answer: { description: "The key", schema: answers.key },
 			failures: ["key_name_taken", "invalid_key_material", "key_out_of_scope"],
 			examples: [
 				{
@@ -270,19 +271,19 @@ export function keysDocs() {
 		listKeys: {
 			summary: "List keys",
 			description: "In the order of their making. Only the keys that the token is for.",
-			answer: { description: "A page of keys", schema: schema.keyPage },
+			answer: { description: "A page of keys", schema: answers.keyPage },
 			failures: ["invalid_cursor"],
 			examples: [{ query: { state: "enabled", algorithm: "Ed25519", limit: "20" } }],
 		},
 		getKey: {
 			summary: "Describe a key",
-			answer: { description: "The key", schema: schema.key },
+			answer: { description: "The key", schema: answers.key },
 			failures: unreachable,
 			examples: [{ params: { key: "payments" } }],
 		},
 		updateKey: {
 			summary: "Change a key's name, tags or minimum versions",
-			answer: { description: "The key", schema: schema.key },
+			answer: { description: "The key", schema: answers.key },
 			failures: [
 				...unreachable,
 				"key_name_taken",
@@ -301,7 +302,7 @@ export function keyLifeDocs() {
 		rotateKey: {
 			summary: "Make a new version that signs from now on",
 			description: "Older versions go on verifying until the minimum version is raised.",
-			answer: { description: "The key", schema: schema.key },
+			answer: { description: "The key", schema: answers.key },
 			failures: [
 				...unreachable,
 				"key_pending_deletion",
@@ -313,20 +314,20 @@ export function keyLifeDocs() {
 		},
 		enableKey: {
 			summary: "Let a key sign and verify",
-			answer: { description: "The key", schema: schema.key },
+			answer: { description: "The key", schema: answers.key },
 			failures: [...unreachable, "key_pending_deletion", "concurrent_change"],
 			examples: [{ params: { key: "payments" } }],
 		},
 		disableKey: {
 			summary: "Stop a key from signing and verifying",
-			answer: { description: "The key", schema: schema.key },
+			answer: { description: "The key", schema: answers.key },
 			failures: [...unreachable, "key_pending_deletion", "concurrent_change"],
 			examples: [{ params: { key: "legacy" } }],
 		},
 		restoreKey: {
 			summary: "Take back a scheduled deletion",
 			description: "The key is disabled afterwards: enable it when it should sign again.",
-			answer: { description: "The key", schema: schema.key },
+			answer: { description: "The key", schema: answers.key },
 			failures: [...unreachable, "key_not_pending_deletion", "concurrent_change"],
 			examples: [{ params: { key: "restorable" } }],
 		},
@@ -334,7 +335,7 @@ export function keyLifeDocs() {
 			summary: "Schedule a key's deletion",
 			description:
 				"It stops signing and verifying at once, and can be restored until its day comes.",
-			answer: { description: "The key, with `deleteAt`", schema: schema.key },
+			answer: { description: "The key, with `deleteAt`", schema: answers.key },
 			failures: [...unreachable, "key_pending_deletion", "concurrent_change"],
 			examples: [{ params: { key: "retired" }, query: { days: "7" } }],
 		},

@@ -5,8 +5,8 @@ import { ok, type Result } from "../lib/result.ts";
 import { meta } from "../lib/zod.ts";
 import { limits } from "../limits.ts";
 import { addressOf } from "../ratelimit/address.ts";
+import { jwks } from "../schemas/answers/keys.ts";
 import { text } from "../schemas/fields.ts";
-import { jwks } from "../schemas/keys.ts";
 import type { PublicDocument, Services } from "../services.ts";
 import { algorithms } from "../signing/algorithms.ts";
 import { keyIdOf, toJwksKey } from "../signing/jwt.ts";
@@ -15,6 +15,13 @@ import { answerPublic, documentOf, notModified } from "./published.ts";
 import { type Docs, publicRoute } from "./route.ts";
 
 const contentType = "application/jwk-set+json";
+
+/** The algorithms whose public keys JOSE knows, by its names for them. */
+const published = Object.fromEntries(
+	Object.values(algorithms).flatMap(({ name, jose, symmetric }) =>
+		jose && !symmetric ? [[jose, name]] : [],
+	),
+);
 
 export const getJwks = publicRoute(
 	{
@@ -29,16 +36,27 @@ export const getJwks = publicRoute(
 				example: "main",
 			}),
 		}),
+		query: z.strictObject({
+			alg: meta(z.optional(z.enum(Object.keys(published))), {
+				description:
+					"Only those of this algorithm, for readers that refuse a set with a key that they do not know.",
+				example: "ES256",
+			}),
+		}),
 	},
-	async ({ services, params, raw }) => {
+	async ({ services, params, query: { alg }, raw }) => {
 		const found = await jwksOf(services, raw, params.tenant);
 		if (!found.ok) return found;
-		return answerPublic(raw, found.value, contentType, limits.jwksMaxAgeSeconds);
+		const document = alg === undefined ? found.value : onlyOf(alg, found.value);
+		return answerPublic(raw, document, contentType, limits.jwksMaxAgeSeconds);
 	},
 );
 
-/** The algorithms that JOSE knows. */
-const published = Object.values(algorithms).flatMap(({ name, jose }) => (jose ? [name] : []));
+/** The keys of one algorithm, out of a JWK Set. */
+function onlyOf(wanted: string, { body }: PublicDocument): PublicDocument {
+	const { keys } = JSON.parse(body) as { readonly keys: readonly { readonly alg: string }[] };
+	return documentOf(JSON.stringify({ keys: keys.filter(({ alg }) => alg === wanted) }));
+}
 
 /** Who asks for a tenant that there is not pays as for a token that there is not: names can be made up. */
 async function jwksOf(
@@ -55,7 +73,7 @@ async function jwksOf(
 	const since = documentCache.now();
 	let rows: PublishedRow[] | null | undefined;
 	try {
-		rows = await publishedKeys(db, tenant, published);
+		rows = await publishedKeys(db, tenant, Object.values(published));
 	} finally {
 		// Also where Postgres is away: who asks meanwhile must not be shut out after it.
 		const back = limits.addressUnknownTokenCost - limits.addressLookUpCost;
@@ -89,7 +107,10 @@ export function publicDocs() {
 			},
 			otherAnswers: [notModified],
 			failures: ["tenant_not_found"],
-			examples: [{ params: { tenant: "main" } }],
+			examples: [
+				{ params: { tenant: "main" } },
+				{ params: { tenant: "main" }, query: { alg: "ES256" } },
+			],
 		},
 	} as const satisfies Docs;
 }

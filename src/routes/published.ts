@@ -45,15 +45,16 @@ function answerDocument(
 	contentType: string,
 	headers: Record<string, string>,
 ): Result<Reply, never> {
-	if (matches(raw.headers.get("if-none-match"), ETag)) {
+	if (isUnchanged(raw, ETag)) {
 		return ok(new Response(null, { status: 304, headers: { ...headers, ETag } }));
 	}
 	const typed = { ...headers, ETag, "Content-Type": contentType };
 	return ok(new Response(body, { headers: typed }));
 }
 
-/** RFC 9110 section 13.1.2: weak comparison over a list, or any. */
-function matches(ifNoneMatch: string | null, etag: string): boolean {
+/** Whether the caller has it (RFC 9110 section 13.1.2): weak comparison over a list, or any. */
+export function isUnchanged({ headers }: Request, etag: string): boolean {
+	const ifNoneMatch = headers.get("if-none-match");
 	if (ifNoneMatch === null) return false;
 	if (ifNoneMatch.trim() === "*") return true;
 	return ifNoneMatch.match(/"[^"]*"/g)?.includes(etag) ?? false;

@@ -1,7 +1,7 @@
 import { ping } from "../db/client.ts";
 import { ok } from "../lib/result.ts";
 import { limits } from "../limits.ts";
-import * as schema from "../schemas/service.ts";
+import * as answers from "../schemas/answers/service.ts";
 import type { Services } from "../services.ts";
 import { type Docs, publicRoute } from "./route.ts";
 
@@ -52,15 +52,15 @@ export function serviceDocs() {
 	return {
 		healthz: {
 			summary: "Whether the worker answers",
-			answer: { description: "It does", schema: schema.health },
+			answer: { description: "It does", schema: answers.health },
 			failures: [],
 			examples: [{}],
 		},
 		readyz: {
 			summary: "Whether Postgres and Redis answer",
-			answer: { description: "Both do", schema: schema.readiness },
+			answer: { description: "Both do", schema: answers.readiness },
 			otherAnswers: [
-				{ status: 503, description: "One of them does not", schema: schema.readiness },
+				{ status: 503, description: "One of them does not", schema: answers.readiness },
 			],
 			failures: [],
 			examples: [{}],

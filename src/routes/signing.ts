@@ -5,6 +5,7 @@ import { type ErrorCode, type Failure, fail } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { limits } from "../limits.ts";
 import { operations } from "../ratelimit/policy.ts";
+import * as answers from "../schemas/answers/signing.ts";
 import { keyParams } from "../schemas/keys.ts";
 import * as schema from "../schemas/signing.ts";
 import { reservedHeader, signJwt as signToken } from "../signing/jwt.ts";
@@ -274,7 +275,7 @@ export function signingDocs() {
 	return {
 		sign: {
 			summary: "Sign a message or a digest",
-			answer: { description: "The signature", schema: schema.signAnswer },
+			answer: { description: "The signature", schema: answers.signAnswer },
 			failures: [...inputFailures, ...useFailures, "key_public_only"],
 			examples: [
 				{ params: { key: "payments" }, body: { message: hello } },
@@ -285,7 +286,7 @@ export function signingDocs() {
 			summary: "Verify a signature",
 			description:
 				"A well-formed signature that is wrong is an answer, `valid: false`, not an error.",
-			answer: { description: "Whether it is valid", schema: schema.verifyAnswer },
+			answer: { description: "Whether it is valid", schema: answers.verifyAnswer },
 			failures: [...inputFailures, ...useFailures, "malformed_signature"],
 			examples: [
 				{ params: { key: "payments" }, body: { message: hello, signature: someSignature } },
@@ -301,7 +302,7 @@ export function batchDocs() {
 			summary: "Sign up to 1,000 items",
 			description:
 				"Answers stand in the order of the items. An item that can not be signed has an error in its place.",
-			answer: { description: "The signatures", schema: schema.signBatchAnswer },
+			answer: { description: "The signatures", schema: answers.signBatchAnswer },
 			failures: [...useFailures, "encoding_unsupported", "key_public_only"],
 			examples: [
 				{
@@ -317,7 +318,7 @@ export function batchDocs() {
 		},
 		verifyBatch: {
 			summary: "Verify up to 1,000 items",
-			answer: { description: "Which are valid", schema: schema.verifyBatchAnswer },
+			answer: { description: "Which are valid", schema: answers.verifyBatchAnswer },
 			failures: [...useFailures, "encoding_unsupported", "too_many_verifications"],
 			examples: [
 				{
@@ -336,7 +337,7 @@ export function furtherSigningDocs() {
 			summary: "Sign claims as a JWT",
 			description:
 				"A compact JWS whose `kid` is in the tenant's JWKS, but for HS256: a secret is not published.",
-			answer: { description: "The token", schema: schema.jwtAnswer },
+			answer: { description: "The token", schema: answers.jwtAnswer },
 			failures: [...useFailures, "key_public_only", "algorithm_unsupported"],
 			examples: [
 				{
@@ -351,7 +352,7 @@ export function furtherSigningDocs() {
 				"Nothing of the key is kept. What does not verify is on record, as with a key that is kept.",
 			answer: {
 				description: "Whether it is valid",
-				schema: schema.statelessVerifyAnswer,
+				schema: answers.statelessVerifyAnswer,
 			},
 			failures: [
 				...inputFailures,

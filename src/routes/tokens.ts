@@ -8,6 +8,7 @@ import {
 import { rateLimitOf, type TokenRow } from "../db/tokens.ts";
 import type { Failure } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";
+import * as answers from "../schemas/answers/tokens.ts";
 import * as schema from "../schemas/tokens.ts";
 import { cutPage, readPage } from "./pages.ts";
 import { type Docs, type Reply, route } from "./route.ts";
@@ -102,7 +103,7 @@ export function tokensDocs() {
 			summary: "Make a bearer token",
 			description:
 				"The answer shows the token; it is stored only as a hash and can not be read again, but by the same request with the same Idempotency-Key.",
-			answer: { description: "The token", schema: schema.newToken },
+			answer: { description: "The token", schema: answers.newToken },
 			failures: ["scoped_token_forbidden"],
 			examples: [
 				{ body: { name: "ci", role: "signer", keys: ["releases-*"], expiresIn: 86400 } },
@@ -111,7 +112,7 @@ export function tokensDocs() {
 		},
 		listTokens: {
 			summary: "List tokens",
-			answer: { description: "A page of tokens", schema: schema.tokenPage },
+			answer: { description: "A page of tokens", schema: answers.tokenPage },
 			failures: ["invalid_cursor", "scoped_token_forbidden"],
 			examples: [{ query: { limit: "20" } }],
 		},

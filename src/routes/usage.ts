@@ -4,6 +4,7 @@ import { allTargets, selectUsage, type UsageRow, usedKeys } from "../db/usage.ts
 import { ok } from "../lib/result.ts";
 import { limits } from "../limits.ts";
 import { tokenParts } from "../ratelimit/policy.ts";
+import * as answers from "../schemas/answers/usage.ts";
 import * as schema from "../schemas/usage.ts";
 import { cutDayPage, cutPage, readDayPage, readPage } from "./pages.ts";
 import { rememberedResult } from "./results.ts";
@@ -81,13 +82,13 @@ export function usageDocs() {
 			summary: "What was done, counted by day and key, the newest first",
 			description:
 				"Counts of the audit log's records, each once, some seconds after it was made: when it has come to Postgres. They are kept for 400 days. An answer can be five seconds old, which `Age` tells.",
-			answer: { description: "A page of counts", schema: schema.usagePage },
+			answer: { description: "A page of counts", schema: answers.usagePage },
 			failures: ["invalid_cursor", "scoped_token_forbidden"],
 			examples: [{}, { query: { by: "target", from: "2026-11-01", limit: "20" } }],
 		},
 		listUsedKeys: {
 			summary: "Keys with their latest version and last use",
-			answer: { description: "A page of keys", schema: schema.usedKeyPage },
+			answer: { description: "A page of keys", schema: answers.usedKeyPage },
 			failures: ["invalid_cursor", "scoped_token_forbidden"],
 			examples: [{ query: { limit: "20" } }],
 		},

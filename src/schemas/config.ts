@@ -2,9 +2,9 @@ import * as z from "zod/mini";
 import { tenantConfig } from "../config/schema.ts";
 import { integer, meta } from "../lib/zod.ts";
 import { limits } from "../limits.ts";
-import { cursor, fence, id, integerText, nextCursor, pageSize, text, timestamp } from "./fields.ts";
+import { cursor, fence, integerText, pageSize, text } from "./fields.ts";
 
-const version = meta(integer(0, limits.configVersionMax), {
+export const version = meta(integer(0, limits.configVersionMax), {
 	description: "A version of the configuration. 0 is the defaults, before anything was set.",
 });
 
@@ -30,25 +30,3 @@ export const listVersionsQuery = z.strictObject({
 	limit: z.optional(pageSize),
 	cursor: z.optional(cursor),
 });
-
-const createdBy = meta(z.nullable(id), { description: "The id of the token that wrote it." });
-const note = z.nullable(z.string());
-
-export const configuration = meta(
-	z.object({
-		version,
-		config: tenantConfig,
-		createdAt: meta(z.nullable(timestamp), { description: "null with version 0." }),
-		createdBy,
-		note,
-	}),
-	{ id: "Configuration" },
-);
-
-export const versionPage = meta(
-	z.object({
-		versions: z.array(z.object({ version, createdAt: timestamp, createdBy, note })),
-		nextCursor,
-	}),
-	{ id: "ConfigurationVersionPage" },
-);

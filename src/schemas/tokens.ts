@@ -2,7 +2,7 @@ import * as z from "zod/mini";
 import { integer, meta } from "../lib/zod.ts";
 import { limits } from "../limits.ts";
 import { roles } from "../model.ts";
-import { cursor, fence, id, nextCursor, pageSize, text, timestamp } from "./fields.ts";
+import { cursor, fence, id, pageSize, text } from "./fields.ts";
 
 const pattern = meta(
 	z
@@ -15,9 +15,9 @@ const pattern = meta(
 	{ description: "A glob over key names: `*` stands for any characters." },
 );
 
-const patterns = z.array(pattern).check(z.minLength(1), z.maxLength(limits.tokenPatterns));
+export const patterns = z.array(pattern).check(z.minLength(1), z.maxLength(limits.tokenPatterns));
 
-const rateLimit = meta(
+export const rateLimit = meta(
 	z.strictObject({
 		quota: meta(integer(1, limits.quotaMax), {
 			description: "Operations.",
@@ -52,31 +52,4 @@ export const tokenParams = z.strictObject({ token: id });
 export const listTokensQuery = z.strictObject({
 	limit: z.optional(pageSize),
 	cursor: z.optional(cursor),
-});
-
-const token = meta(
-	z.object({
-		id,
-		name: z.string(),
-		role: z.enum(roles),
-		keys: z.nullable(patterns),
-		rateLimit: z.nullable(rateLimit),
-		createdAt: timestamp,
-		expiresAt: z.nullable(timestamp),
-		revokedAt: z.nullable(timestamp),
-	}),
-	{ id: "Token" },
-);
-
-export const newToken = meta(
-	z.extend(token, {
-		token: meta(z.string(), {
-			description: "The bearer token itself. It is shown here once: keep it.",
-		}),
-	}),
-	{ id: "NewToken" },
-);
-
-export const tokenPage = meta(z.object({ tokens: z.array(token), nextCursor }), {
-	id: "TokenPage",
 });

@@ -58,6 +58,28 @@ describe("GET /t/{tenant}/.well-known/jwks.json", () => {
 		expect(await keysOf(tenant)).toEqual(expected.reverse());
 	});
 
+	it("has the keys of one algorithm alone for who asks for it", async () => {
+		const tenant = await newTenant();
+		for (const name of ["Ed25519", "ES256", "ES256K", "ES256"] as const) await newKey(tenant, name);
+		const all = await keysOf(tenant);
+		for (const alg of Object.values(algs)) {
+			const { json, headers } = await call("GET", `${pathOf(tenant)}?alg=${alg}`, { token: null });
+			expect(json).toEqual({ keys: all.filter((key) => key.alg === alg) });
+			const [etag, whole] = [headers.get("etag"), (await call("GET", pathOf(tenant))).headers];
+			expect(etag).not.toBe(whole.get("etag"));
+			const headersOf = (tag: string | null) => ({ "If-None-Match": tag ?? "" });
+			const again = await call("GET", `${pathOf(tenant)}?alg=${alg}`, { headers: headersOf(etag) });
+			expect([again.status, again.text]).toEqual([304, ""]);
+		}
+		for (const query of ["alg=HS256", "alg=Ed25519", "alg=", "alg=ES256&alg=EdDSA", "kty=EC"]) {
+			expectProblem(
+				await call("GET", `${pathOf(tenant)}?${query}`),
+				400,
+				query.startsWith("alg") ? "invalid_request" : "unknown_field",
+			);
+		}
+	});
+
 	it("is readable by anyone, from any page, as a JWK Set", async () => {
 		const tenant = await newTenant();
 		const answer = await call("GET", pathOf(tenant), { token: null });

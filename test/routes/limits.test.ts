@@ -5,7 +5,7 @@ import { limits } from "../../src/limits.ts";
 import { admit } from "../../src/routes/admission.ts";
 import { serve } from "../../src/routes/serve.ts";
 import { signBatch } from "../../src/routes/signing.ts";
-import { problem } from "../../src/schemas/service.ts";
+import { problem } from "../../src/schemas/answers/service.ts";
 import { createServices, type Services } from "../../src/services.ts";
 import { expectProblem } from "../support/answers.ts";
 import { inBackground } from "../support/background.ts";

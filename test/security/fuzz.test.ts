@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { openApi } from "../../openapi/document.ts";
 import { type DocumentedRoute, documentedRoutes as routes } from "../../openapi/routes.ts";
 import type { Example } from "../../src/routes/route.ts";
-import { problem } from "../../src/schemas/service.ts";
+import { problem } from "../../src/schemas/answers/service.ts";
 import { exampleTenant } from "../support/fixtures.ts";
 import type { Answer, Tenant } from "../support/tenant.ts";
 

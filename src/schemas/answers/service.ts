@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
-import { errorTable } from "../errors.ts";
-import { meta } from "../lib/zod.ts";
+import { errorTable } from "../../errors.ts";
+import { meta } from "../../lib/zod.ts";
 
 const code = z.enum(Object.keys(errorTable) as [string, ...string[]]);
 
