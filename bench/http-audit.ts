@@ -10,7 +10,8 @@ import { untilStill } from "./still.ts";
 import type { Filled } from "./worker/moving/messages.ts";
 import type { BenchWorker } from "./workers.ts";
 
-const connections = 32;
+/** As many as it takes until neither side has time left: with 32 the one with a log waits for the disk, 8 % of it. */
+const connections = 64;
 const blockMs = 1_500;
 const warmUpMs = 1_500; // until records move at the pace at which they come
 const roundsMin = 6; // fewer can not give an interval of 95 %
