@@ -65,6 +65,12 @@ export function readBits(element: Element | undefined, tag: number): Bytes | nul
 	return element?.tag === tag && element.body[0] === 0 ? element.body.subarray(1) : null;
 }
 
+/** The same behind a tag of its own, [1] EXPLICIT. */
+export function readExplicitBits({ tag, body }: Element): Bytes | null {
+	const bits = tag === tags.context1 ? readOnly(body, tags.bitString) : null;
+	return bits && readBits({ tag: tags.bitString, body: bits }, tags.bitString);
+}
+
 export function writeElement(tag: number, ...parts: readonly Uint8Array[]): Bytes {
 	let length = 0;
 	for (const part of parts) length += part.length;

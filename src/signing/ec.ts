@@ -2,7 +2,7 @@ import type { Failure } from "../errors.ts";
 import { concat, equalConstantTime, fromBase64Url } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
 import type { AlgorithmName, EcCurve, PublicJwk } from "../model.ts";
-import { readBits, readOnly, readSequence, readUnsigned, tags, writeElement } from "./asn1.ts";
+import { readExplicitBits, readSequence, readUnsigned, tags, writeElement } from "./asn1.ts";
 import { hasSecret, type Jwk, type JwkKind, readMember, refuseJwk, toMembers } from "./jwk.ts";
 import {
 	type KeyInfo,
@@ -142,8 +142,7 @@ function readEcPrivateKey(der: Bytes, curve: Curve): EcKey | null {
 	const carried = rest.shift();
 	if (rest.length > 0) return null;
 	if (!carried) return { scalar: secret, point: null };
-	const bits = carried.tag === tags.context1 ? readOnly(carried.body, tags.bitString) : null;
-	const point = bits && readBits({ tag: tags.bitString, body: bits }, tags.bitString);
+	const point = readExplicitBits(carried);
 	return point && { scalar: secret, point };
 }
 

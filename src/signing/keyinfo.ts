@@ -1,7 +1,16 @@
 import { type Failure, fail } from "../errors.ts";
 import { fromBase64, toBase64 } from "../lib/bytes.ts";
 import { type Err, ok, type Result } from "../lib/result.ts";
-import { readBits, readSequence, readUnsigned, tags, writeBits, writeElement } from "./asn1.ts";
+import {
+	type Element,
+	readBits,
+	readExplicitBits,
+	readSequence,
+	readUnsigned,
+	tags,
+	writeBits,
+	writeElement,
+} from "./asn1.ts";
 import type { Bytes } from "./types.ts";
 
 /** What a PKCS#8 or SPKI structure says, before the algorithm has looked at the key in it. */
@@ -96,9 +105,14 @@ export function readPrivateKeyInfo(der: Bytes): KeyInfo | null {
 	const attributes = rest[0]?.tag === tags.context0 ? 1 : 0;
 	const publicKey = rest[attributes];
 	if (rest.length > attributes + (versionNumber === 1 ? 1 : 0)) return null;
-	const publicBits = publicKey ? readBits(publicKey, tags.context1Primitive) : null;
+	const publicBits = publicKey ? readCarried(publicKey) : null;
 	if (publicKey && !publicBits) return null;
 	return { half: "private", algorithmId: algorithm.body, key: key.body, publicKey: publicBits };
+}
+
+/** IMPLICIT, as RFC 5958 has it; EXPLICIT, as Rust's ring wrote it up to 0.16, and many keys are of it. */
+function readCarried(publicKey: Element): Bytes | null {
+	return readBits(publicKey, tags.context1Primitive) ?? readExplicitBits(publicKey);
 }
 
 export function writePrivateKeyInfo(algorithmId: Bytes, key: Bytes): Bytes {

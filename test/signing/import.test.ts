@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { fromBase64Url, toBase64, toBase64Url, toHex } from "../../src/lib/bytes.ts";
+import { concat, fromBase64Url, toBase64, toBase64Url, toHex } from "../../src/lib/bytes.ts";
 import type { AlgorithmName } from "../../src/model.ts";
 import { algorithms } from "../../src/signing/algorithms.ts";
 import { tags, writeBits, writeElement } from "../../src/signing/asn1.ts";
@@ -411,25 +411,55 @@ describe("Ed25519", () => {
 		expect(await refusal(algorithms.Ed25519, jwk)).toContain("not a point");
 	});
 
-	it("takes a version 2 private key with its public half, which must fit", async () => {
-		const key = await keyOf(algorithms.Ed25519);
-		const seed = secretOf(key).slice(-32);
-		const version2 = (point: Bytes) =>
-			writeElement(
+	it.each([
+		["implicit, as RFC 5958 has it", (bits: Bytes) => writeElement(tags.context1Primitive, bits)],
+		[
+			"explicit, as ring wrote it",
+			(bits: Bytes) => writeElement(tags.context1, writeElement(tags.bitString, bits)),
+		],
+	])(
+		"takes a version 2 private key with its public half, which must fit: %s",
+		async (_, carried) => {
+			const key = await keyOf(algorithms.Ed25519);
+			const seed = secretOf(key).slice(-32);
+			const version2 = (point: Bytes) =>
+				writeElement(
+					tags.sequence,
+					writeElement(tags.integer, Uint8Array.of(1)),
+					writeElement(tags.sequence, fromHex("06032b6570")),
+					writeElement(tags.octetString, writeElement(tags.octetString, seed)),
+					carried(concat(Uint8Array.of(0), point)),
+				);
+			const point = algorithms.Ed25519.exportRaw(publicOf(key)) ?? new Uint8Array();
+			const imported = await algorithms.Ed25519.importKey(pem("PRIVATE KEY", version2(point)));
+			expect(unwrap(imported).publicJwk).toEqual(key.publicJwk);
+			const other = algorithms.Ed25519.exportRaw(publicOf(await algorithms.Ed25519.generate()));
+			const mixed = pem("PRIVATE KEY", version2(other ?? new Uint8Array()));
+			expect(await refusal(algorithms.Ed25519, mixed)).toContain("belong together");
+			const short = pem("PRIVATE KEY", version2(point.slice(1)));
+			expect(await refusal(algorithms.Ed25519, short)).toContain("32 bytes");
+		},
+	);
+
+	it("refuses a public half under any other tag", async () => {
+		const seed = secretOf(await keyOf(algorithms.Ed25519)).slice(-32);
+		const point = algorithms.Ed25519.exportRaw(publicOf(await keyOf(algorithms.Ed25519)));
+		const bits = concat(Uint8Array.of(0), point ?? new Uint8Array());
+		for (const carried of [
+			writeElement(0xa2, writeElement(tags.bitString, bits)),
+			writeElement(tags.context1, writeElement(tags.octetString, bits)),
+			writeElement(tags.context1, bits),
+			writeElement(tags.bitString, bits),
+		]) {
+			const der = writeElement(
 				tags.sequence,
 				writeElement(tags.integer, Uint8Array.of(1)),
 				writeElement(tags.sequence, fromHex("06032b6570")),
 				writeElement(tags.octetString, writeElement(tags.octetString, seed)),
-				writeElement(tags.context1Primitive, Uint8Array.of(0), point),
+				carried,
 			);
-		const point = algorithms.Ed25519.exportRaw(publicOf(key)) ?? new Uint8Array();
-		const imported = await algorithms.Ed25519.importKey(pem("PRIVATE KEY", version2(point)));
-		expect(unwrap(imported).publicJwk).toEqual(key.publicJwk);
-		const other = algorithms.Ed25519.exportRaw(publicOf(await algorithms.Ed25519.generate()));
-		const mixed = pem("PRIVATE KEY", version2(other ?? new Uint8Array()));
-		expect(await refusal(algorithms.Ed25519, mixed)).toContain("belong together");
-		const short = pem("PRIVATE KEY", version2(point.slice(1)));
-		expect(await refusal(algorithms.Ed25519, short)).toContain("32 bytes");
+			expect(await refusal(algorithms.Ed25519, pem("PRIVATE KEY", der))).toContain("not the DER");
+		}
 	});
 });
 
