@@ -1,3 +1,4 @@
+import { equalConstantTime } from "../lib/bytes.ts";
 import { type ChainHead, leafOf, linked } from "./chain.ts";
 import { type EncodedRecord, splitAppend } from "./record.ts";
 
@@ -101,7 +102,7 @@ export function readBlock(before: ChainHead, block: Block, links?: Bytes): Linke
 	const isWhole =
 		block.sequence === before.sequence + 1 &&
 		records.length === block.count &&
-		last.link.every((byte, at) => byte === block.link[at]);
+		equalConstantTime(last.link, block.link);
 	if (!isWhole) throw new Error(`the block at ${block.sequence} does not follow its chain`);
 	return records;
 }

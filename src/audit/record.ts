@@ -137,10 +137,11 @@ function writeItem(writer: Writer, item: RecordItem): void {
 	writer.bytes(outcome);
 }
 
-/** There are few of them. */
+/** `ok`, `invalid` and codes of refusals: there are few of them. */
 const outcomes = new Map<string, Bytes>();
 
 function outcomeBytes({ outcome }: RecordItem): Bytes {
+	if (outcome.length > limits.auditOutcomeChars) return utf8(outcome); // none of ours
 	return outcomes.get(outcome) ?? remember(outcomes, outcome, utf8(outcome));
 }
 
@@ -162,7 +163,7 @@ export function splitAppend(append: Bytes): EncodedRecord[] {
 	return records;
 }
 
-/** The id of an append: that of its record number 0. Nothing else of it is read. */
+/** The id of an append, of its head: that of its record number 0. */
 export function idOfHead(head: Bytes): Bytes {
 	return head.subarray(headLayout.id, headLayout.id + uuidLength);
 }

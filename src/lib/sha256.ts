@@ -6,7 +6,7 @@ type Bytes = Uint8Array<ArrayBuffer>;
 /** From here on the platform is quicker: it takes as long for ten bytes as for a thousand. */
 const longFromBytes = 512;
 
-/** One for all: it is empty between two messages. */
+/** One for all, which begins anew with each message. */
 const short = new SHA256();
 
 /**
@@ -17,6 +17,7 @@ export function sha256(...parts: readonly Uint8Array[]): Bytes {
 	let length = 0;
 	for (const part of parts) length += part.length;
 	if (length < longFromBytes) {
+		short.reset(); // should the one before have been broken off, by a stack that was full
 		for (const part of parts) short.update(part);
 		const digest = short.digest() as Bytes; // never over shared memory
 		short.clean(); // what was hashed may be a secret

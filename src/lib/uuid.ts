@@ -54,7 +54,7 @@ export function uuidBytes(text: string): Bytes {
 
 /** The same, written into other bytes from a place on. */
 export function writeUuid(text: string, bytes: Bytes, at: number): void {
-	const isSound = hyphensAt.every((at) => text.charCodeAt(at) === hyphen);
+	const isSound = hyphensAt.every((place) => text.charCodeAt(place) === hyphen);
 	if (text.length !== textLength || !isSound) throw noUuid();
 	let to = at;
 	for (let from = 0; from < textLength; from += 2) {

@@ -50,6 +50,8 @@ export const auditLimits = {
 	auditAddressChars: 64,
 	/** What records have in common with others, kept encoded by an isolate: some 500 bytes each. */
 	auditHeadsRemembered: 2_000,
+	/** Of an outcome that is kept so: a code of a refusal is no longer. */
+	auditOutcomeChars: 64,
 
 	// The audit log's archive
 	auditHotDaysDefault: 30,

@@ -16,7 +16,6 @@ import * as answers from "../schemas/answers/config.ts";
 import * as schema from "../schemas/config.ts";
 import { ifMatchHeaders } from "../schemas/headers.ts";
 import { cutVersionPage, readVersionPage } from "./pages.ts";
-import { isUnchanged, notModified } from "./published.ts";
 import { type Docs, type GuardedRequest, type Reply, route } from "./route.ts";
 
 const whole = "touch the configuration, which is for all of them";
@@ -30,16 +29,12 @@ export const getConfig = route(
 		permission: "config:read",
 		query: schema.getConfigQuery,
 	},
-	async ({ services: { db }, caller, query, raw }) => {
+	async ({ services: { db }, caller, query }) => {
 		const refusal = refuseScoped(caller, whole);
 		if (refusal) return refusal;
 		const { version } = query;
-		const found =
-			version === undefined
-				? ok(await readConfig(db, caller.tenant))
-				: await readConfigVersion(db, caller.tenant, version);
-		if (!found.ok || !isUnchanged(raw, etagOf(found.value))) return shown(found);
-		return ok(new Response(null, { status: 304, headers: { ETag: etagOf(found.value) } }));
+		if (version === undefined) return shown(ok(await readConfig(db, caller.tenant)));
+		return shown(await readConfigVersion(db, caller.tenant, version));
 	},
 );
 
@@ -166,12 +161,8 @@ async function shownChange(
 
 function shown(result: Result<VersionedConfig, Failure>): Result<Reply, Failure> {
 	if (!result.ok) return result;
-	const headers = { ETag: etagOf(result.value) };
+	const headers = { ETag: `"${result.value.version}"` };
 	return ok(Response.json(result.value, { headers }));
-}
-
-function etagOf({ version }: VersionedConfig): string {
-	return `"${version}"`;
 }
 
 function toVersion(row: ConfigVersionRow) {
@@ -196,7 +187,6 @@ export function configDocs() {
 			description:
 				"The current version, or another one. The `ETag` is its version, in quotes. Reading and changing the configuration draw from the limit `configure` alone, so that an admin can raise limits that are used up.",
 			answer: configurationAnswer,
-			otherAnswers: [notModified],
 			failures: ["config_version_not_found", "scoped_token_forbidden"],
 			examples: [{}, { query: { version: "1" } }],
 		},

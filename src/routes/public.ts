@@ -4,6 +4,7 @@ import { type Failure, fail } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { meta } from "../lib/zod.ts";
 import { limits } from "../limits.ts";
+import type { AlgorithmName } from "../model.ts";
 import { addressOf } from "../ratelimit/address.ts";
 import { jwks } from "../schemas/answers/keys.ts";
 import { text } from "../schemas/fields.ts";
@@ -17,11 +18,10 @@ import { type Docs, publicRoute } from "./route.ts";
 const contentType = "application/jwk-set+json";
 
 /** The algorithms whose public keys JOSE knows, by its names for them. */
-const published = Object.fromEntries(
-	Object.values(algorithms).flatMap(({ name, jose, symmetric }) =>
-		jose && !symmetric ? [[jose, name]] : [],
-	),
-);
+const published = new Map<string, AlgorithmName>();
+for (const { name, jose, symmetric } of Object.values(algorithms)) {
+	if (jose && !symmetric) published.set(jose, name);
+}
 
 export const getJwks = publicRoute(
 	{
@@ -37,7 +37,7 @@ export const getJwks = publicRoute(
 			}),
 		}),
 		query: z.strictObject({
-			alg: meta(z.optional(z.enum(Object.keys(published))), {
+			alg: meta(z.optional(z.enum([...published.keys()])), {
 				description:
 					"Only those of this algorithm, for readers that refuse a set with a key that they do not know.",
 				example: "ES256",
@@ -45,42 +45,39 @@ export const getJwks = publicRoute(
 		}),
 	},
 	async ({ services, params, query: { alg }, raw }) => {
-		const found = await jwksOf(services, raw, params.tenant);
+		const found = await jwksOf(services, raw, params.tenant, alg);
 		if (!found.ok) return found;
-		const document = alg === undefined ? found.value : onlyOf(alg, found.value);
-		return answerPublic(raw, document, contentType, limits.jwksMaxAgeSeconds);
+		return answerPublic(raw, found.value, contentType, limits.jwksMaxAgeSeconds);
 	},
 );
-
-/** The keys of one algorithm, out of a JWK Set. */
-function onlyOf(wanted: string, { body }: PublicDocument): PublicDocument {
-	const { keys } = JSON.parse(body) as { readonly keys: readonly { readonly alg: string }[] };
-	return documentOf(JSON.stringify({ keys: keys.filter(({ alg }) => alg === wanted) }));
-}
 
 /** Who asks for a tenant that there is not pays as for a token that there is not: names can be made up. */
 async function jwksOf(
 	services: Services,
 	raw: Request,
 	tenant: string,
+	alg: string | undefined,
 ): Promise<Result<PublicDocument, Failure>> {
 	const { db, documentCache, addresses } = services;
 	const nobody = fail("tenant_not_found", `There is no tenant "${tenant}".`);
-	const cached = documentCache.get(tenant, "jwks");
+	const name = alg === undefined ? "jwks" : `jwks ${alg}`;
+	const cached = documentCache.get(tenant, name);
 	if (cached !== undefined) return cached ? ok(cached) : nobody;
 	const refusal = await limitLookUp(services, raw, limits.addressUnknownTokenCost);
 	if (refusal) return refusal;
 	const since = documentCache.now();
 	let rows: PublishedRow[] | null | undefined;
 	try {
-		rows = await publishedKeys(db, tenant, Object.values(published));
+		const wanted = [...published].filter(([jose]) => alg === undefined || jose === alg);
+		const names = wanted.map(([, algorithm]) => algorithm);
+		rows = await publishedKeys(db, tenant, names);
 	} finally {
 		// Also where Postgres is away: who asks meanwhile must not be shut out after it.
 		const back = limits.addressUnknownTokenCost - limits.addressLookUpCost;
 		if (rows !== null) addresses.giveBack(addressOf(raw), back);
 	}
 	if (!rows) {
-		documentCache.setMissing(tenant, "jwks", since);
+		documentCache.setMissing(tenant, name, since);
 		return nobody;
 	}
 	const keys = rows.flatMap((row) => {
@@ -89,7 +86,7 @@ async function jwksOf(
 	});
 	const body = JSON.stringify({ keys });
 	const document = documentOf(body);
-	documentCache.set(tenant, "jwks", document, 2 * body.length, since);
+	documentCache.set(tenant, name, document, 2 * body.length, since);
 	return ok(document);
 }
 
@@ -99,7 +96,7 @@ export function publicDocs() {
 		getJwks: {
 			summary: "The public keys that verify a tenant's signatures",
 			description:
-				"A JWK Set (RFC 7517 section 5): every version that verifies of every enabled key, the newest first, up to 1,000. Without those that were imported with their public half alone: others sign with them.",
+				"A JWK Set (RFC 7517 section 5): every version that verifies of every enabled key, the newest first, up to 1,000; those of one algorithm with `alg`. Without those that were imported with their public half alone: others sign with them.",
 			answer: {
 				description: "The JWK Set",
 				schema: jwks,

@@ -45,16 +45,15 @@ function answerDocument(
 	contentType: string,
 	headers: Record<string, string>,
 ): Result<Reply, never> {
-	if (isUnchanged(raw, ETag)) {
+	if (matches(raw.headers.get("if-none-match"), ETag)) {
 		return ok(new Response(null, { status: 304, headers: { ...headers, ETag } }));
 	}
 	const typed = { ...headers, ETag, "Content-Type": contentType };
 	return ok(new Response(body, { headers: typed }));
 }
 
-/** Whether the caller has it (RFC 9110 section 13.1.2): weak comparison over a list, or any. */
-export function isUnchanged({ headers }: Request, etag: string): boolean {
-	const ifNoneMatch = headers.get("if-none-match");
+/** RFC 9110 section 13.1.2: weak comparison over a list, or any. */
+function matches(ifNoneMatch: string | null, etag: string): boolean {
 	if (ifNoneMatch === null) return false;
 	if (ifNoneMatch.trim() === "*") return true;
 	return ifNoneMatch.match(/"[^"]*"/g)?.includes(etag) ?? false;

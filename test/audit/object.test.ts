@@ -120,6 +120,18 @@ describe("an append", () => {
 		expect(await idsThatWait()).toEqual(idsOf(good));
 	});
 
+	it("without a record is refused, alone and beside others", async () => {
+		const good = newAppend(place);
+		const headAlone = good.subarray(0, 2 + (((good[0] ?? 0) << 8) | (good[1] ?? 0)));
+		const nothing = (appends: Uint8Array<ArrayBuffer>) =>
+			runInDurableObject(objectAt(place), (object) => object.append(appends, false));
+		for (const appends of [new Uint8Array(0), joinAppends([headAlone])]) {
+			await expect(nothing(appends)).rejects.toThrow("an append has a record");
+		}
+		expect(await append(good)).toBe("kept");
+		expect(await idsThatWait()).toEqual(idsOf(good));
+	});
+
 	it("shares no row with more than a row may hold, unless it has as much by itself", async () => {
 		const large = Array.from({ length: 6 }, () => newAppend(place, 2_000));
 		const small = Array.from({ length: 6 }, () => newAppend(place));

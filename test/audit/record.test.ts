@@ -255,6 +255,7 @@ describe("a block", () => {
 				);
 				expect(records.at(-1)?.link).toEqual(block.link);
 				expect(readBlock(start, block, block.links)).toEqual(records);
+				expect(() => readBlock(start, block, block.links.subarray(32))).toThrow("does not follow");
 				const next = { sequence: block.count, link: block.link };
 				const more = buildBlock(next, joinAppends(appends));
 				expect(more.sequence).toBe(block.count + 1);

@@ -31,6 +31,17 @@ it("is of the parts behind each other, however they are cut", () => {
 	expect(sha256()).toEqual(sha256(new Uint8Array(0)));
 });
 
+it("is right after one that was broken off", () => {
+	const part = Object.defineProperty({ length: 70 }, "0", {
+		get() {
+			throw new Error("broken off");
+		},
+	});
+	const expected = toHex(sha256(bytesOf(40)));
+	expect(() => sha256(bytesOf(64), part as Uint8Array)).toThrow("broken off");
+	expect(toHex(sha256(bytesOf(40)))).toBe(expected);
+});
+
 it("answers bytes of its own, which may be kept and cut", () => {
 	const first = sha256(bytesOf(32));
 	const before = toHex(first);

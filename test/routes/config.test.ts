@@ -1,6 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { defaultConfig } from "../../src/config/schema.ts";
-import { expectProblem } from "../support/answers.ts";
 import { call, newTenant, ownerSql, type Tenant } from "../support/tenant.ts";
 
 let tenant: Tenant;
@@ -40,29 +39,6 @@ describe("GET /v1/config", () => {
 		expect(answer.headers.get("cache-control")).toBe("no-store");
 		const nothing = { createdAt: null, createdBy: null, note: null };
 		expect(answer.json).toEqual({ version: 0, config: defaultConfig, ...nothing });
-	});
-
-	it("answers 304 to whoever has the version", async () => {
-		await put(quota(7));
-		const ask = (query: string, tags: string) =>
-			tenant.call("GET", `/v1/config${query}`, { headers: { "If-None-Match": tags } });
-		for (const [query, tags] of [
-			["", '"1"'],
-			["", '"0", W/"1"'],
-			["", "*"],
-			["?version=0", '"0"'],
-		] as const) {
-			const { status, text, headers } = await ask(query, tags);
-			const etag = query ? '"0"' : '"1"';
-			expect([status, text, headers.get("etag")], tags).toEqual([304, "", etag]);
-		}
-		for (const [query, tags] of [
-			["", '"0"'],
-			["?version=0", '"1"'],
-		] as const) {
-			expect((await ask(query, tags)).status).toBe(200);
-		}
-		expectProblem(await ask("?version=2", "*"), 404, "config_version_not_found");
 	});
 
 	it("has the defaults that were asked for, by their names", async () => {

@@ -11,7 +11,7 @@ import { createServices, type Services } from "../../src/services.ts";
 import { expectProblem } from "../support/answers.ts";
 import { inBackground } from "../support/background.ts";
 import { deletionIsDue, newKey, newKeyIn } from "../support/keys.ts";
-import { call, newTenant, type Tenant } from "../support/tenant.ts";
+import { call, newTenant, ownerSql, type Tenant } from "../support/tenant.ts";
 
 interface JwksKey {
 	readonly kid: string;
@@ -78,6 +78,25 @@ describe("GET /t/{tenant}/.well-known/jwks.json", () => {
 				query.startsWith("alg") ? "invalid_request" : "unknown_field",
 			);
 		}
+	});
+
+	it("has the keys of one algorithm though there are as many newer ones of another as it may have", async () => {
+		const tenant = await newTenant();
+		const old = await newKey(tenant, "ES256");
+		const many = await newKey(tenant, "Ed25519");
+		await ownerSql().query(
+			`insert into key_versions (tenant_id, key_id, version, public_jwk, kek_id, sealed)
+			select tenant_id, key_id, n, public_jwk, kek_id, sealed
+			from key_versions, generate_series(2, $3::int) n where tenant_id = $1 and key_id = $2`,
+			[tenant.id, many.id, limits.jwksKeys],
+		);
+		await ownerSql().query(
+			"update keys set current_version = $3 where tenant_id = $1 and id = $2",
+			[tenant.id, many.id, limits.jwksKeys],
+		);
+		expect(await keysOf(tenant)).toHaveLength(limits.jwksKeys);
+		const { json } = await call("GET", `${pathOf(tenant)}?alg=ES256`);
+		expect(json.keys.map(({ kid }: JwksKey) => kid)).toEqual([`${old.id}.1`]);
 	});
 
 	it("is readable by anyone, from any page, as a JWK Set", async () => {
