@@ -10,6 +10,8 @@ import { inOneLine, Problem, runCommand } from "./problem.ts";
 const migrationsFolder = join(import.meta.dirname, "..", "migrations");
 /** Any number, the same in every run: one migration at a time per database. */
 const lockId = 7_203_114_551;
+/** Of who makes and drops partitions of the audit log (migration 010): what that has begun, a migration does not see. */
+const partitionsLockId = 7_203_114_552;
 const lockTimeoutMs = 60_000;
 
 export interface AppliedMigration {
@@ -41,13 +43,15 @@ export async function migrate(
 		await client.query("begin");
 		await client.query(`set local lock_timeout = ${lockTimeoutMs}`);
 		await client.query("select pg_advisory_xact_lock($1)", [lockId]);
+		await client.query("select pg_advisory_xact_lock($1)", [partitionsLockId]);
 		const runner = runnerFor(client, folder);
 		const newest = await runner.getMaxVersion();
 		if (to !== "max" && to > newest)
 			throw new Problem(`there is no version ${to}: the newest is ${newest}`);
 		const current = await requireKnown(client, runner, newest);
-		const mayLose = to !== "max" && to < current && !dropRows;
-		const full = mayLose ? await tablesWithRows(client) : [];
+		const isDown = to !== "max" && to < current;
+		if (isDown) await lockLog(client);
+		const full = isDown && !dropRows ? await tablesWithRows(client) : [];
 		let running = "";
 		runner.on("migration-started", ({ filename }) => {
 			running = ` in ${filename}`;
@@ -62,6 +66,14 @@ export async function migrate(
 			throw new Problem(`the migration failed${running}: ${inOneLine(error)}`, { cause: error });
 		}
 	});
+}
+
+/** Migrations down lock its parts in an order of their own, against who reads and adds meanwhile. */
+async function lockLog(client: pg.Client): Promise<void> {
+	const { rows } = await client.query<{ name: string | null }>(
+		"select to_regclass('public.audit_events')::text as name",
+	);
+	if (rows[0]?.name) await client.query("lock table audit_events in access exclusive mode");
 }
 
 /**

@@ -79,8 +79,9 @@ const dayMs = 24 * 3600 * 1000;
 /**
  * Brings the next records from days that are over for longer than `hotDays` to R2; how many. A day is
  * closed, each tenant's part of it is written, read back and compared, and then its partition is
- * dropped. Where it ends, at whatever step, the next run goes on. What fails for one tenant keeps that
- * day's partition, and neither other tenants nor later days: it is logged, and thrown when the run is over.
+ * dropped. Where it ends, at whatever step, the next run goes on. What fails for one tenant, or at closing or dropping
+ * the day, keeps that day's partition, and neither other tenants nor later days: it is logged, and thrown when the
+ * run is over.
  */
 export async function archiveSlice(
 	services: ArchiveServices,
@@ -94,18 +95,28 @@ export async function archiveSlice(
 	for (let kept: string | null = null; hasLeft(run, clock); ) {
 		const day = await oldestDay(db, before, kept);
 		if (day === null) break;
-		await closeDay(db, day);
 		const failed = run.failures.length;
-		records += await archiveDay(services, day, run, bounds);
-		if (!hasLeft(run, clock)) break;
-		if (run.failures.length > failed) kept = day;
-		else {
-			run.files--;
-			await dropDay(db, day);
+		try {
+			await closeDay(db, day);
+			records += await archiveDay(services, day, run, bounds);
+			if (!hasLeft(run, clock)) break;
+			if (run.failures.length === failed) {
+				run.files--;
+				await dropDay(db, day);
+			}
+		} catch (error) {
+			noteFailure(services, run, day, error); // somebody may have it locked for long
 		}
+		if (run.failures.length > failed) kept = day;
 	}
 	if (run.failures.length > 0) throw run.failures[0];
 	return records;
+}
+
+function noteFailure({ log }: ArchiveServices, run: Run, of: string, error: unknown): void {
+	const described = `${of}: ${describeError(error)}`;
+	log({ event: "job_failed", job: "archiveAudit", error: described });
+	run.failures.push(error);
 }
 
 function hasLeft({ files, until }: Run, clock: Clock): boolean {
@@ -127,10 +138,8 @@ async function archiveDay(
 		try {
 			records += await archiveTenant(services, { tenant, day }, run, bounds);
 		} catch (error) {
-			const described = `${tenant} ${day}: ${describeError(error)}`;
-			services.log({ event: "job_failed", job: "archiveAudit", error: described });
+			noteFailure(services, run, `${tenant} ${day}`, error);
 			stuck.push(tenant);
-			run.failures.push(error);
 		}
 	} while (hasLeft(run, services.clock));
 	return records;

@@ -178,11 +178,11 @@ export function labelled({ name, with: steps, text }: Statement): string {
 
 /**
  * Classes 08 (connection), 53 (resources), 57 (shutdown, cancelled), 58 (its system, its disk), the time-outs of
- * transactions, and 25006, which a primary answers that is becoming a standby: no statement of ours asks for a
+ * transactions, 40P01, a deadlock that was ended at this statement's cost, and 25006, which a primary answers that is becoming a standby: no statement of ours asks for a
  * transaction that only reads. The server could not, rather than would not. Not 40001 (db/replica.ts) or 55P03,
  * which say whose turn it is.
  */
-const unavailableStates = /^(08|53|57|58|25006|25P03|25P04)/;
+const unavailableStates = /^(08|53|57|58|25006|25P03|25P04|40P01)/;
 
 /** What the driver threw, over HTTP or a WebSocket, in our own words. */
 export function translate(name: string, error: unknown): DatabaseUnavailable | DatabaseError {

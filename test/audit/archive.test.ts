@@ -240,6 +240,33 @@ describe("a tenant whose records can not be archived", () => {
 		},
 	);
 
+	it.each(["archives.close", "archives.drop"])(
+		"that somebody holds, so that %s fails, is left for the next run, and later ones are archived",
+		async (held) => {
+			const days = [await newDay(), await newDay()].sort() as [string, string];
+			const [first, second] = [await newTenantDay(days[0]), await newTenantDay(days[1])];
+			const records = [await fill(first, 11), await fill(second, 11)];
+			const events: LogEvent[] = [];
+			const db: Database = {
+				...services.db,
+				query: (statement, params) =>
+					statement.name === held && params[0] === first.day
+						? Promise.reject(new Error("canceling statement due to lock timeout"))
+						: services.db.query(statement, params),
+			};
+			const using = { ...services, db, log: (event: LogEvent) => void events.push(event) };
+			await expect(archiveSlice(using, hotDays, small)).rejects.toThrow("lock timeout");
+			expect([await isThere(first.day), await isThere(second.day)]).toEqual([true, false]);
+			expect(await archived(second)).toEqual(records[1]);
+			expect(events).toMatchObject([
+				{ event: "job_failed", error: expect.stringMatching(`^${first.day}: .*lock timeout`) },
+			]);
+			await archiveAll();
+			expect(await isThere(first.day)).toBe(false);
+			expect(await archived(first)).toEqual(records[0]);
+		},
+	);
+
 	it("is one of whose records one was changed in Postgres, which gets no manifest", async () => {
 		const of = await newTenantDay();
 		const records = await fill(of, 11);

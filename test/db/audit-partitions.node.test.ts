@@ -83,10 +83,11 @@ function unlessMade(error: unknown): void {
 }
 
 /** How long partitions wait for a lock. */
-async function patience(time: string): Promise<void> {
-	await owner.query(
-		`alter function audit_ensure_partitions(integer, integer) set lock_timeout = '${time}'`,
-	);
+async function patience(
+	time: string,
+	of = "audit_ensure_partitions(integer, integer)",
+): Promise<void> {
+	await owner.query(`alter function ${of} set lock_timeout = '${time}'`);
 }
 
 describe("partitions of the audit log", () => {
@@ -516,6 +517,23 @@ describe("records that wait for the partition of their day", () => {
 		expect(await seen(-70)).toEqual(once(250));
 	});
 
+	it("are not lost when the schema goes back while somebody begins to copy them", async () => {
+		await fill(-81, 300);
+		await worker.query("begin");
+		expect(await step(100)).toBe(null);
+		const going = migrate(postgres.url, 9, { dropRows: true });
+		await expect.poll(waits).toBe(1);
+		await worker.query("commit");
+		await going;
+		const { rows } = await owner.query(
+			"select 1 from pg_trigger where tgrelid = 'audit_events_default'::regclass",
+		);
+		expect(rows).toEqual([]);
+		await migrate(postgres.url);
+		expect(await ensureAll(100)).toBe(1);
+		expect(await seen(-81)).toEqual(once(300));
+	});
+
 	it("are not lost when the schema goes back while they are copied", async () => {
 		await fill(-80, 300);
 		expect([await step(100), await step(100)]).toEqual([null, null]);
@@ -540,4 +558,78 @@ describe("records that wait for the partition of their day", () => {
 			await worker.query("rollback");
 		},
 	);
+});
+
+describe("a day that is dropped", () => {
+	/** Of so many days ago, with a record in R2 by its state, and the note of that record; its table. */
+	async function archivedDay(day: number): Promise<{ date: string; table: string }> {
+		const { rows } = await owner.query("select ($1::date + $2::int)::text as date", [today, day]);
+		const { date } = rows[0];
+		const table = `audit_events_${date.replaceAll("-", "")}`;
+		await owner.query(
+			`create table ${table} partition of audit_events
+			for values from ('${date}Z') to ('${date}Z'::timestamptz + interval '1 day')`,
+		);
+		await insert(worker, day);
+		await owner.query(
+			`insert into audit_outbox (tenant_id, id, at, place, request_id, token_id, action, address, cost)
+			select tenant_id, id, at, '', request_id, gen_random_uuid(), action, '', 0 from ${table}`,
+		);
+		await worker.query("select audit_close_partition($1)", [date]);
+		await worker.query(
+			"insert into audit_archives (tenant_id, day, state) values ('main', $1, 'archived')",
+			[date],
+		);
+		return { date, table };
+	}
+
+	const drop = async (client: pg.Client, date: string): Promise<boolean> =>
+		(await client.query("select audit_drop_partition($1) as done", [date])).rows[0].done;
+
+	/** Runs it with connections of its own. */
+	async function withClients(
+		run: (keeper: pg.Client, caller: pg.Client) => Promise<void>,
+	): Promise<void> {
+		const clients = [new pg.Client(postgres.url), new pg.Client(postgres.workerUrl)] as const;
+		await patience("60s", "audit_drop_partition(date)"); // on a busy machine a look takes long
+		try {
+			await Promise.all(clients.map((client) => client.connect()));
+			await run(...clients);
+		} finally {
+			await Promise.all(clients.map((client) => client.end()));
+			await patience("1500ms", "audit_drop_partition(date)");
+		}
+	}
+
+	it("is dropped while others are to be made, and neither is waited for by the other", async () => {
+		const { date } = await archivedDay(-90);
+		await withClients(async (keeper, caller) => {
+			await keeper.query("begin");
+			await keeper.query("select 1 from audit_outbox for update");
+			const dropping = drop(worker, date);
+			await expect.poll(waits).toBe(1);
+			expect(await ensure(25, caller)).toBe(0); // the next minute makes it
+			const second = drop(caller, date);
+			await expect.poll(waits).toBe(2);
+			await keeper.query("commit");
+			expect(await Promise.all([dropping, second])).toEqual([true, false]);
+		});
+		expect(await seen(-90)).toEqual(once(0));
+		expect(await countOf("audit_outbox")).toBe(0);
+	});
+
+	it("holds up nobody who reads or adds while an upkeep of it is waited for", async () => {
+		const { date, table } = await archivedDay(-91);
+		await withClients(async (keeper, caller) => {
+			await keeper.query("begin");
+			await keeper.query(`lock table ${table} in share update exclusive mode`); // as vacuum does
+			const dropping = drop(caller, date);
+			await expect.poll(waits).toBe(1);
+			await insert(worker, 0);
+			expect(await seen(-91)).toEqual(once(1));
+			await keeper.query("rollback");
+			expect(await dropping).toBe(true);
+		});
+		expect(await seen(-91)).toEqual(once(0));
+	});
 });

@@ -16,6 +16,7 @@ describe("what Postgres answers in place of rows", () => {
 		["a disk that does not read", "58030"],
 		["a primary that is becoming a standby", "25006"],
 		["a transaction that took too long", "25P04"],
+		["a deadlock", "40P01"],
 	])("of %s is that it could not", (_, state) => {
 		expect(translate("keys.insert", refusal(state))).toMatchObject({
 			name: "DatabaseUnavailable",
