@@ -74,33 +74,7 @@ begin
 end
 $$;
 
-create or replace function audit_close_partition(closing date) returns boolean
-language plpgsql security definer set search_path = public, pg_temp set lock_timeout = '1s' as $$
-declare
-	partition text := audit_partition_of(closing);
-begin
-	if closing is null or closing >= (now() at time zone 'utc')::date - 1 then
-		raise exception 'only a day before yesterday can be closed';
-	end if;
-	if partition is null then
-		return false;
-	end if;
-	perform pg_advisory_xact_lock(7203114553);
-	-- Of such a partition R2 has nothing, and to write the day anew would delete what R2 has of it.
-	if exists (select from audit_archive_days d where d.day = closing and d.dropped_at is not null) then
-		raise exception 'the day was dropped before';
-	end if;
-	if exists (select from audit_archive_days d where d.day = closing) then
-		return true;
-	end if;
-	-- Waits for those who are adding rows, so that whoever reads afterwards sees them.
-	execute format(
-		'create trigger audit_late after insert on %I for each row execute function audit_note_late()',
-		partition);
-	insert into audit_archive_days (day) values (closing);
-	return true;
-end
-$$;
+alter function audit_close_partition(date) set lock_timeout = '1s';
 
 create or replace function audit_drop_partition(dropping date) returns boolean
 language plpgsql security definer set search_path = public, pg_temp set lock_timeout = '1s' as $$
