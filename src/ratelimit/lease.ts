@@ -74,8 +74,9 @@ export interface Term {
 	readonly config: TenantConfig;
 }
 
-/** About: its configuration, and the lanes of the operations and roles that most tenants use. */
-const tenantBytes = 4 * 1024;
+/** About: what is known of a tenant, its configuration too; and of each lane. */
+const tenantBytes = 2 * 1024;
+const laneBytes = 512;
 
 /**
  * The isolate's side of leases: spends from memory, asks the coordinator when that does not do, and
@@ -85,6 +86,8 @@ export class LeaseBook {
 	readonly #options: LeaseBookOptions;
 	readonly #tenants = new Map<string, TenantState>();
 	#lives = 0;
+	/** Of all tenants. */
+	#laneCount = 0;
 
 	constructor(options: LeaseBookOptions) {
 		this.#options = options;
@@ -92,7 +95,7 @@ export class LeaseBook {
 
 	/** About what it holds. */
 	get bytes(): number {
-		return tenantBytes * this.#tenants.size;
+		return tenantBytes * this.#tenants.size + laneBytes * this.#laneCount;
 	}
 
 	/** The living lease of a tenant, without a question to anyone. */
@@ -200,6 +203,7 @@ export class LeaseBook {
 			if (decided !== null) return decided;
 			const now = clock();
 			if (state.failedUntil > now || now >= giveUpAt) break;
+			if (this.#tenants.get(tenant) !== state) break; // it had to make room: no answer is taken for it
 			if (state.asking && now - state.asking.since < limits.leaseFollowMs) {
 				await sleep(limits.leasePollMs);
 				continue;
@@ -354,24 +358,41 @@ export class LeaseBook {
 	#laneOf(state: TenantState, lane: Lane): LaneState {
 		const known = state.lanes.get(lane.id);
 		if (known) return known;
-		if (state.lanes.size >= limits.lanesPerTenant) dropIdle(state, this.#options.clock());
-		const fresh = freshLane(lane, ++state.lanesMade, this.#options.clock());
+		const now = this.#options.clock();
+		const { size: before } = state.lanes;
+		if (before >= limits.lanesPerTenant) dropIdle(state, now);
+		const fresh = freshLane(lane, ++state.lanesMade, now);
 		state.lanes.set(lane.id, fresh);
+		this.#laneCount += state.lanes.size - before;
+		if (this.bytes > limits.memoryLeasesBytes) this.#makeRoom(state);
 		return fresh;
 	}
 
 	#stateOf(tenant: string): TenantState {
 		const known = this.#tenants.get(tenant);
 		if (known) return known;
-		const [oldest] = this.#tenants.keys();
-		if (oldest !== undefined && this.#tenants.size >= limits.leaseTenants) this.#forget(oldest);
+		if (this.#tenants.size >= limits.leaseTenants) this.#makeRoom();
 		const fresh = freshTenant(toHex(this.#options.random(8)), ++this.#lives);
 		this.#tenants.set(tenant, fresh);
 		return fresh;
 	}
 
+	/** One goes that has no lease and asks for none, else the one that is here for longest; never `but`. */
+	#makeRoom(but?: TenantState): void {
+		const now = this.#options.clock();
+		let chosen: string | undefined;
+		for (const [tenant, state] of this.#tenants) {
+			if (state === but) continue;
+			const isIdle = state.endsAt <= now && !this.#isAsking(state, now);
+			if (isIdle || chosen === undefined) chosen = tenant;
+			if (isIdle) break;
+		}
+		if (chosen !== undefined) this.#forget(chosen);
+	}
+
 	/** With the lease goes what was read under it: nobody would hear that it is old. */
 	#forget(tenant: string): void {
+		this.#laneCount -= this.#tenants.get(tenant)?.lanes.size ?? 0;
 		this.#tenants.delete(tenant);
 		this.#options.forgetTenant(tenant);
 	}

@@ -5,7 +5,6 @@ import {
 	type Drawing,
 	freeOf,
 	type Grant,
-	leaseMs,
 	limitOf,
 	pause,
 	recentOf,
@@ -93,7 +92,6 @@ export class Ledger {
 		now: number,
 	): LaneAnswer[] {
 		this.#release(now);
-		if (this.#accounts.size > limits.bucketsPerTenant) this.#dropFull(now);
 		// One that was overtaken tells what held once, and is asked again where it still matters.
 		if (number <= (this.#latest.get(holder)?.number ?? 0)) return [];
 		this.#latest.delete(holder);
@@ -135,7 +133,7 @@ export class Ledger {
 	#grant(question: LaneQuestion, now: number): void {
 		const { grant, drawings, ask } = question;
 		this.#want(grant, Math.max(ask.need, ask.want + ask.held));
-		grant.endsAt = now + leaseMs;
+		grant.endsAt = now + limits.leaseMs;
 		const free = Math.min(...drawings.map(freeOf));
 		const share = Math.min(...drawings.map((of) => shareOf(of, grant, now)));
 		const granted = free < ask.need ? 0 : Math.min(wantedBy(ask), free, Math.max(ask.need, share));
@@ -321,6 +319,7 @@ export class Ledger {
 			if (at + limits.leaseReportMs > now) break;
 			this.#latest.delete(holder);
 		}
+		if (this.#accounts.size > limits.bucketsPerTenant) this.#dropFull(now);
 	}
 }
 

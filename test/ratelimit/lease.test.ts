@@ -137,12 +137,38 @@ describe("an isolate's leases", () => {
 		const { book, spend, questions, forgotten } = isolate();
 		const outcomes: string[] = [];
 		void spend().then((kind) => outcomes.push(kind));
-		for (let nth = 0; nth < limits.leaseTenants; nth++) book.end(`other-${nth}`);
+		for (let nth = 0; nth < limits.leaseTenants; nth++) void book.term(`other-${nth}`);
 		expect(forgotten).toEqual([tenant]);
 		await asked(questions, 0).answer(300);
-		expect(outcomes).toEqual([]);
+		expect(outcomes).toEqual(["unavailable"]);
+		expect(questions).toHaveLength(1 + limits.leaseTenants); // nor is asked for what nobody would take
 		expect(book.epochOf(tenant)).toBeNull();
 		expect(forgotten).toEqual([tenant]);
+	});
+
+	it("make room for others where they have ended, before one that lives", async () => {
+		const { book, spend, questions, forgotten } = isolate();
+		const first = spend();
+		await asked(questions, 0).answer(300);
+		expect(await first).toBe("spent");
+		for (let nth = 0; nth < limits.leaseTenants; nth++) book.end(`other-${nth}`);
+		expect(forgotten).toEqual([tenant, "other-0"]); // its own was at its first epoch
+		expect(book.termNow(tenant)).toMatchObject({ epoch: 7 });
+	});
+
+	it("are no more than an isolate has memory for, however many lanes they have", () => {
+		const { book, questions, forgotten } = isolate();
+		const token = (nth: number) => ({ id: `t${nth}`, quota: 10, windowSeconds: 60 });
+		for (let of = 0; of < 120; of++) {
+			book.end(`other-${of}`);
+			for (let nth = 0; nth < limits.lanesPerTenant; nth++) {
+				const lane = laneOf("sign", "signer", token(nth));
+				void book.spend(`other-${of}`, lane, price, inBackground);
+			}
+		}
+		expect(book.bytes).toBeLessThanOrEqual(limits.memoryLeasesBytes);
+		expect(forgotten.length).toBeGreaterThan(0);
+		expect(questions.length).toBeGreaterThan(0);
 	});
 
 	it("bring nothing once the coordinator was told that their answer can not come any more", async () => {
