@@ -1,5 +1,10 @@
 import { auditLimits } from "./limits/audit.ts";
 
+/** How long a lease lasts: the bound of a revocation. */
+const leaseTtlMs = 2_000;
+/** The coordinator counts leases this much longer than isolates do. */
+const leaseGraceMs = 100;
+
 /**
  * Every bound, time to live and timeout of the service, with its unit in its name.
  * A loop, buffer or wait that is not bounded here is a defect.
@@ -87,10 +92,10 @@ export const limits = {
 	quotaPerShardMin: 1_000,
 	/** The least that each shard has for reading and changing the configuration. */
 	configureQuotaMin: 10,
-	/** How long a lease lasts: the bound of a revocation. */
-	leaseTtlMs: 2_000,
-	/** The coordinator counts leases this much longer than isolates do. */
-	leaseGraceMs: 100,
+	leaseTtlMs,
+	leaseGraceMs,
+	/** How long a lease lasts as the coordinator counts it, and a change with `fence` waits at the most. */
+	leaseMs: leaseTtlMs + leaseGraceMs,
 	/** How often an answer is made anew because something of the tenant changed meanwhile. */
 	answerRenewals: 3,
 	/** From this age on a lease is renewed in the background. */
@@ -162,8 +167,6 @@ export const limits = {
 	changeWriteMs: 10_000,
 	/** An announced change that nobody confirms ends in a new epoch after this: longer than any commit takes. */
 	changeTimeoutMs: 15_000,
-	/** The most that a fenced change waits after its commit: a lease's life and its grace. */
-	fenceWaitMs: 2_100,
 
 	// Idempotency-Key
 	idempotencyKeyChars: 255,
@@ -258,6 +261,8 @@ export const limits = {
 	hotNamesHeld: 64,
 	/** Tenants that an isolate counts for, and knows whether it has read anything of. */
 	hotTenantsHeld: 200,
+	/** How often an isolate that misses something tells its tenant's object what it used. */
+	hotToldMs: 10_000,
 	/** After this time a use counts half. */
 	hotHalfLifeMs: 60_000,
 	/** Of a call that asks an object to read; longer than databaseTimeoutMs. */
@@ -348,8 +353,8 @@ export const limits = {
 	poolLeakMs: 10_000,
 
 	// Jobs: work per run, so that one run stays inside the platform's CPU time
-	/** Each of another tenant at the worst, with three calls: the platform allows 1,000 a run. */
-	purgeKeysPerRun: 250,
+	/** Each of another tenant at the worst, with three calls: the platform allows 1,000 for all jobs of a run. */
+	purgeKeysPerRun: 150,
 	purgeEffectsPerRun: 10_000,
 	usageShownDays: 30,
 	usageKeptDays: 400,

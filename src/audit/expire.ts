@@ -1,4 +1,10 @@
-import { expirableDays, expireDay, isStillPast, noteExpired } from "../db/audit-archives.ts";
+import {
+	type ExpirableRow,
+	expirableDays,
+	expireDay,
+	isStillPast,
+	noteExpired,
+} from "../db/audit-archives.ts";
 import { withOutbox } from "../db/audit-outbox.ts";
 import type { Database } from "../db/client.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -25,19 +31,36 @@ export interface ExpireServices {
  * the word, keeps all of them. The manifests stay: they say what was there, and where its chains went on.
  */
 export async function expireSlice(services: ExpireServices): Promise<number> {
-	const { db, archive, auditSigner, clock } = services;
+	const { db, clock } = services;
 	const today = new Date(clock()).toISOString().slice(0, 10);
-	const recorded = (tenant: string) => withOutbox(db, ownNote(services, tenant, "audit.expire")).db;
+	const failures: unknown[] = [];
 	let expired = 0;
-	for (const { state, ...of } of await expirableDays(db, today, limits.auditExpiredDaysPerRun)) {
-		if (state === "archived" && !(await expireDay(recorded(of.tenant), of, today))) continue;
-		const said = { ...of, at: new Date(clock()).toISOString() };
-		const word = await auditSigner.sign("edgesign-audit-deletion+jwt", said);
-		if (!(await isStillPast(db, of, today))) continue;
-		await archive.put(deletionKey(of), word);
-		await deleteUnder(archive, dayPrefix(of), (key) => key.endsWith(".parquet"));
-		await noteExpired(db, of);
-		expired++;
+	for (const day of await expirableDays(db, today, limits.auditExpiredDaysPerRun)) {
+		try {
+			if (await expire(services, day, today)) expired++;
+		} catch (error) {
+			failures.push(error); // of one day: what others keep is not decided by it
+			if (failures.length >= limits.auditExpiredFailuresPerRun) break;
+		}
 	}
+	if (failures.length > 0) throw failures[0];
 	return expired;
+}
+
+/** Whether it is gone now. */
+async function expire(
+	services: ExpireServices,
+	{ state, ...of }: ExpirableRow,
+	today: string,
+): Promise<boolean> {
+	const { db, archive, auditSigner, clock } = services;
+	const recorded = withOutbox(db, ownNote(services, of.tenant, "audit.expire")).db;
+	if (state === "archived" && !(await expireDay(recorded, of, today))) return false;
+	const said = { ...of, at: new Date(clock()).toISOString() };
+	const word = await auditSigner.sign("edgesign-audit-deletion+jwt", said);
+	if (!(await isStillPast(db, of, today))) return false;
+	await archive.put(deletionKey(of), word);
+	await deleteUnder(archive, dayPrefix(of), (key) => key.endsWith(".parquet"));
+	await noteExpired(db, of);
+	return true;
 }

@@ -146,7 +146,8 @@ export const statements = {
 				and day >= $2::date and day <= $3::date and ($4::date is null or day < $4::date)
 			order by day desc limit $5`,
 	},
-	// Also of what has begun: a legal hold keeps what is not gone yet.
+	// Also of what has begun: a legal hold keeps what is not gone yet. In any order: days that fail each time must not
+	// stand before the others for ever.
 	expirable: {
 		name: "archives.expirable",
 		text: `select a.tenant_id as tenant, a.day::text, a.state from tenants t
@@ -154,7 +155,7 @@ export const statements = {
 				select a.tenant_id, a.day, a.state from audit_archives a
 				where a.tenant_id = t.id and a.state in ('archived', 'expiring') order by a.day limit $2) a
 			where ${isPast("$1")}
-			order by a.day, a.tenant_id limit $2`,
+			order by random() limit $2`,
 	},
 	// The deletion and its record: neither is there without the other. It waits for nobody: it would decide by what
 	// was configured before the wait.
@@ -308,7 +309,7 @@ export async function expiredDays(
 
 export interface ExpirableRow extends TenantDay, Pick<ArchiveRow, "state"> {}
 
-/** Days that are in R2 alone and older than their tenant keeps them, before `today`. The oldest first. */
+/** Days that are in R2 alone and older than their tenant keeps them, before `today`. */
 export async function expirableDays(
 	db: Database,
 	today: string,

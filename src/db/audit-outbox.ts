@@ -32,13 +32,15 @@ export interface OutboxRow extends ChangedRow, Omit<OutboxNote, "requestId" | "t
 
 export const statements = {
 	// The record is in Postgres: nothing of it can be lost any more. Asked note by note, for a join might
-	// read all of the log for a few of them.
+	// read all of the log for a few of them; and not all at once, or after a pause of the cron it would never end.
 	settle: {
 		name: "outbox.settle",
-		text: `delete from audit_outbox o where (
-				select true from audit_events e
-				where e.tenant_id = o.tenant_id and e.at = o.at and e.id = o.id)
-			returning o.id`,
+		text: `delete from audit_outbox where ctid = any(array(
+				select o.ctid from audit_outbox o where (
+					select true from audit_events e
+					where e.tenant_id = o.tenant_id and e.at = o.at and e.id = o.id)
+				order by o.created_at limit $1))
+			returning id`,
 	},
 	// In any order: those whose object does not answer must not stand before the others for ever.
 	due: {
@@ -93,9 +95,9 @@ export function withOutbox(db: Database, note: OutboxNote): Outbox {
 	};
 }
 
-/** Takes away the notes whose records Postgres has; how many. */
-export async function settleOutbox(db: Database): Promise<number> {
-	return (await db.query(statements.settle, [])).length;
+/** Takes away the oldest notes whose records Postgres has; how many. */
+export async function settleOutbox(db: Database, atMost: number): Promise<number> {
+	return (await db.query(statements.settle, [atMost])).length;
 }
 
 /** Notes that wait for longer than their request took. */

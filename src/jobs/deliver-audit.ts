@@ -15,10 +15,11 @@ export async function deliverAudit({
 	readonly db: Database;
 	readonly audit: AuditLogs;
 }): Promise<number> {
-	await settleOutbox(db);
+	const failures: unknown[] = [];
+	// What is settled is only in the way: it must not keep what is not from its log.
+	await settleOutbox(db, limits.auditOutboxSettledPerRun).catch((error) => failures.push(error));
 	const due = await dueOutbox(db, limits.auditOutboxWaitSeconds, limits.auditOutboxPerRun);
 	let delivered = 0;
-	const failures: unknown[] = [];
 	for (const row of due) {
 		const note = { ...row, requestId: row.request_id, tokenId: row.token_id };
 		try {

@@ -9,6 +9,8 @@ export const auditLimits = {
 	auditTimeoutMs: 5_000,
 	/** How long appends of an isolate gather at the most, while the ones before them are written. */
 	auditGroupMs: 10,
+	/** One that is open for longer has lost its sender, or its isolate stood still: nobody joins it. */
+	auditGroupStaleMs: 200,
 	/** Appends that are written together; one that is larger is written alone. */
 	auditBlockBytes: 256 * 1024,
 	/** Links of records that an object keeps in memory until these have moved: some 3 MB. */
@@ -33,7 +35,10 @@ export const auditLimits = {
 	auditRepeatedDeletedPerAlarm: 5_000,
 	/** A change that was made has this long to bring its record to the log by itself. */
 	auditOutboxWaitSeconds: 60,
-	auditOutboxPerRun: 500,
+	/** A call each, of the 1,000 that a run of all jobs has (test/jobs/schedule.test.ts). */
+	auditOutboxPerRun: 300,
+	/** By one statement: some 0.3 s, of the three that it has. */
+	auditOutboxSettledPerRun: 10_000,
 	/** Each takes the time-out of a call. */
 	auditOutboxFailuresPerRun: 5,
 	/** An object keeps the link of one of so many records that have moved, and so many of them: some 300 MB. */
@@ -94,6 +99,8 @@ export const auditLimits = {
 	auditArchiveFilesPerRead: 32,
 	auditArchiveDaysPerRead: 31,
 	auditExpiredDaysPerRun: 20,
+	/** Each may take the time-out of a call. */
+	auditExpiredFailuresPerRun: 5,
 	/** Named by one call of R2. */
 	auditArchiveKeysPerCall: 1000,
 

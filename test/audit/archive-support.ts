@@ -51,10 +51,9 @@ async function inOwn<Row>(statement: Statement, params: readonly Param[]): Promi
 /** The services, for a clock of which the days of all tenants but this one are not over: tests share a database. */
 export function expiringOnly<Some extends ArchiveServices>(tenant: string, using: Some): Some {
 	const query = async (statement: Statement, params: readonly Param[]) => {
-		const rows = await using.db.query<{ readonly tenant?: string }>(statement, params);
-		return statement.name === "archives.expirable"
-			? rows.filter((row) => row.tenant === tenant)
-			: rows;
+		if (statement.name !== "archives.expirable") return using.db.query(statement, params);
+		const rows = await using.db.query<TenantDay>(statement, [params[0] ?? null, 10_000]);
+		return rows.filter((row) => row.tenant === tenant);
 	};
 	return { ...using, db: { ...using.db, query: query as Database["query"] } };
 }

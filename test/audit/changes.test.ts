@@ -159,6 +159,20 @@ describe("a change", () => {
 		expect(await recordsFor(tenant, "rotateKey")).toMatchObject([{ target: { version: 2 } }]);
 	});
 
+	it("is delivered though what is settled can not be taken away", async () => {
+		const json = { name: "one", algorithm: "Ed25519" };
+		await ask(withoutLog(), { id: "createKey", json, token: await tenant.token("admin") });
+		await letNotesWait(tenant.id);
+		const services = createServices(env);
+		const query: typeof services.db.query = (statement, params) =>
+			statement.name === "outbox.settle"
+				? Promise.reject(new DatabaseUnavailable("outbox.settle"))
+				: services.db.query(statement, params);
+		const failing = { ...services, db: { ...services.db, query } };
+		await expect(deliverAudit(failing)).rejects.toThrow("outbox.settle");
+		expect(await recordsFor(tenant, "createKey")).toHaveLength(1);
+	});
+
 	it("is delivered though the object of another one does not answer", async () => {
 		const other = await newTenant();
 		for (const one of [other, tenant]) {

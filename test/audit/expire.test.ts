@@ -49,6 +49,17 @@ async function beginDeletion(): Promise<void> {
 	await expect(expireAfter(500, using)).rejects.toThrow("R2 is away");
 }
 
+/** The bucket, with one of its functions in the place of its own. */
+function withInPlace(replaced: string, own: (...args: never[]) => Promise<unknown>): R2Bucket {
+	return new Proxy(env.ARCHIVE, {
+		get(target, name) {
+			if (name === replaced) return own;
+			const value: unknown = Reflect.get(target, name);
+			return typeof value === "function" ? value.bind(target) : value;
+		},
+	});
+}
+
 async function files(): Promise<string[]> {
 	return (await keysUnder(`audit/${tenant.id}/`)).filter((key) => key.endsWith(".parquet"));
 }
@@ -241,17 +252,28 @@ describe("a deletion", () => {
 		expect(await files()).toEqual([]);
 	});
 
+	it("that fails keeps no other day from being deleted", async () => {
+		const next = { tenant: tenant.id, day: await newDay(1994) };
+		await fill(next, 20);
+		await archiveAll();
+		await configure({ retention_days: 1 });
+		const put = async (key: string, value: string) => {
+			if (key.includes(of.day)) throw new Error("locked");
+			return env.ARCHIVE.put(key, value);
+		};
+		const using = { ...services, archive: withInPlace("put", put) };
+		await expect(expireAfter(500, using)).rejects.toThrow("locked");
+		expect(await stateOf(next)).toMatchObject({ state: "expired" });
+		expect(await stateOf(of)).toMatchObject({ state: "expiring" });
+		await expireAfter(500);
+		expect(await stateOf(of)).toMatchObject({ state: "expired" });
+	});
+
 	it.each(["put", "list", "delete", "archives.expired"])(
 		"goes on when it was stopped at %s",
 		async (step) => {
 			await configure({ retention_days: 1 });
-			const archive = new Proxy(env.ARCHIVE, {
-				get(target, name) {
-					if (name === step) return () => Promise.reject(new Error("killed"));
-					const value: unknown = Reflect.get(target, name);
-					return typeof value === "function" ? value.bind(target) : value;
-				},
-			});
+			const archive = withInPlace(step, () => Promise.reject(new Error("killed")));
 			const query: typeof services.db.query = (statement, params) =>
 				statement.name === step
 					? Promise.reject(new Error("killed"))

@@ -8,7 +8,7 @@ import { archivePage, unarchivedTenant } from "../../src/db/audit-archives.ts";
 import { insertEvents } from "../../src/db/audit-events.ts";
 import { settleOutbox } from "../../src/db/audit-outbox.ts";
 import { type EventQuery, selectEvents } from "../../src/db/audit-reads.ts";
-import type { Database } from "../../src/db/client.ts";
+import type { Database, Param, Statement } from "../../src/db/client.ts";
 import { newDataDir } from "../support/node/data-dir.ts";
 
 const dayMs = 24 * 3600 * 1000;
@@ -167,11 +167,29 @@ it("notes of changes are looked for by their records' own index, each in its day
 		where tenant_id = $1 and at >= $2 order by at limit 20`,
 		[tenant, new Date(noon)],
 	);
-	const nodes = await planOf(settleOutbox);
+	const nodes = await planOf((db) => settleOutbox(db, 100));
 	const used = ofLog(nodes).filter((node) => node["Actual Loops"] > 0);
 	expect(partitions(used)).toEqual([partitionOf(noon)]);
 	expect(ways(used)).toEqual(["Index Only Scan"]);
 	expect((await owner.query("select 1 from audit_outbox")).rowCount).toBe(0);
+});
+
+it("notes of changes are taken away so many at once, the oldest first", async () => {
+	await owner.query(
+		`insert into audit_outbox (tenant_id, id, at, place, request_id, action, address, cost, created_at)
+		select tenant_id, id, at, 'main/enam/0', request_id, action, '', 0,
+			now() - make_interval(secs => row_number() over (order by at))
+		from audit_events where tenant_id = $1 and at >= $2 order by at limit 7`,
+		[tenant, new Date(noon)],
+	);
+	const left = "select id from audit_outbox order by created_at desc";
+	const query = async (statement: Statement, params: readonly Param[]) =>
+		(await owner.query(statement.text, [...params])).rows;
+	const database = { query } as unknown as Database;
+	const { rows: before } = await owner.query(left);
+	expect(await settleOutbox(database, 5)).toBe(5);
+	expect((await owner.query(left)).rows).toEqual(before.slice(0, 2));
+	expect(await settleOutbox(database, 5)).toBe(2);
 });
 
 it("a move of records that all differ writes no temporary file", async () => {

@@ -159,7 +159,7 @@ export const planCases: Readonly<Record<string, (db: Database) => Promise<unknow
 	"audit.slice/behind a cursor": (db) =>
 		selectEvents(db, tenant, { ...anyEvent, before: { at: noon, id: keyIdOf(0) } }),
 	"audit.chains": (db) => storedChains(db, tenant),
-	"outbox.settle": settleOutbox,
+	"outbox.settle": (db) => settleOutbox(db, 100),
 	"outbox.due": (db) => dueOutbox(db, limits.auditOutboxWaitSeconds, limits.auditOutboxPerRun),
 
 	"archives.oldest": (db) => archives.oldestDay(db, dayAgo(1)),

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { runScheduled } from "../../src/jobs/run.ts";
 import { schedule } from "../../src/jobs/schedule.ts";
+import { limits } from "../../src/limits.ts";
 import type { LogEvent } from "../../src/observe/log.ts";
 import type { Services } from "../../src/services.ts";
 import { type OwnSchema, ownSchema } from "../support/schema.ts";
@@ -21,7 +22,7 @@ beforeAll(async () => {
 
 function logging(): { services: Services; events: LogEvent[] } {
 	const events: LogEvent[] = [];
-	let now = 0;
+	let now = Date.now();
 	const clock = () => (now += 5);
 	return { services: { ...schema.services, clock, log: (event) => events.push(event) }, events };
 }
@@ -73,6 +74,17 @@ describe("the schedule", () => {
 		const found = await schema.query(noted);
 		expect(found).toHaveLength(expected.length);
 		expect(found).toEqual(expect.arrayContaining(expected));
+	});
+
+	it("asks others no more often, all jobs together, than the platform lets one run", () => {
+		// A claim and its answer around each tenant's purge; the history of a run of benchmarks, and storing it.
+		const calls =
+			3 * limits.purgeKeysPerRun +
+			limits.auditOutboxPerRun +
+			limits.auditPartitionCallsPerRun +
+			2 * limits.benchmarkTenantsPerRun +
+			2 * limits.spareRsaKeysMadePerRun;
+		expect(calls).toBeLessThan(1_000 - 50); // what each job asks for once
 	});
 
 	it("goes on with the other jobs when one fails, and logs the failure", async () => {
