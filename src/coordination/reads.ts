@@ -43,22 +43,24 @@ export interface Reads {
  */
 export function createReads(services: ReadServices): Reads {
 	const { db, shared, clock, epochNow, load, rememberer } = services;
-	/** The epoch of each tenant under which something was read already. */
-	const epochs = new Map<string, number>();
-	/** What was used of each tenant since its object was told. */
+	/** The epoch of each tenant under which something was read already, and when its object was last told of uses. */
+	const told = new Map<string, { readonly epoch: number; readonly at: number }>();
+	/** What was used of each tenant since then. */
 	const uses = new Map<string, HotNames>();
 
-	async function ask(tenant: string, epoch: number, wanted: readonly Wanted[], isFirst: boolean) {
+	/** Tells what was used, with `isFirst` to hear what is used most: of several objects always the same one. */
+	async function tell(tenant: string, epoch: number, isFirst: boolean) {
 		const used = uses.get(tenant)?.take(limits.warmKeys) ?? [];
 		const remember = rememberer(tenant);
-		const reply = await load(tenant, { epoch, wanted, used, isFirst });
-		remember(reply.warmed);
-		return reply;
+		const { warmed } = await load(tenant, { epoch, wanted: [], used, isFirst });
+		remember(warmed);
+		return warmed;
 	}
 
 	/** null where the object does not answer. */
 	async function answersOf(tenant: string, epoch: number, wanted: readonly Wanted[]) {
-		const reply = await ask(tenant, epoch, wanted, false).catch(() => null);
+		const ask = { epoch, wanted, used: [], isFirst: false };
+		const reply = await load(tenant, ask).catch(() => null);
 		return reply?.answers ?? null;
 	}
 
@@ -71,11 +73,13 @@ export function createReads(services: ReadServices): Reads {
 		async read(tenant, wanted, background) {
 			const epoch = epochNow(tenant);
 			if (epoch === null) return readTogether(db, tenant, wanted);
-			const isFirst = background !== undefined && epochs.get(tenant) !== epoch;
+			const before = told.get(tenant);
+			const isFirst = background !== undefined && before?.epoch !== epoch;
 			const first = isFirst ? answersOf(tenant, epoch, wanted) : null;
-			if (isFirst) {
-				put(epochs, tenant, epoch, limits.leaseTenants);
-				background(ask(tenant, epoch, [], true).catch(() => {}));
+			const at = clock();
+			if (background && (isFirst || !before || at - before.at >= limits.hotToldMs)) {
+				put(told, tenant, { epoch, at }, limits.leaseTenants);
+				background(tell(tenant, epoch, isFirst).catch(() => {}));
 			}
 			const found = await sharedRows(tenant, epoch, wanted);
 			const missing = wanted.filter((_, index) => !found[index]);
@@ -95,8 +99,7 @@ export function createReads(services: ReadServices): Reads {
 		async warm(tenant) {
 			const epoch = epochNow(tenant);
 			if (epoch === null) return null;
-			const { warmed } = await ask(tenant, epoch, [], true);
-			return warmed.map(({ name }) => name);
+			return (await tell(tenant, epoch, true)).map(({ name }) => name);
 		},
 		used(tenant, name) {
 			const known = uses.get(tenant) ?? new HotNames(clock());

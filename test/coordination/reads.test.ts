@@ -4,6 +4,8 @@ import { createReads, type ReadServices } from "../../src/coordination/reads.ts"
 import { type Database, DatabaseUnavailable } from "../../src/db/client.ts";
 import type { KeyWithVersions } from "../../src/db/keys.ts";
 import type { Found, LoadAnswer, Wanted, Warmed } from "../../src/db/together.ts";
+import { limits } from "../../src/limits.ts";
+import { inBackground } from "../support/background.ts";
 
 const token = { kind: "token", name: "ab" } as const;
 const key = { kind: "key", name: "payments" } as const;
@@ -51,9 +53,9 @@ function newReads(parts: {
 	const remembered: string[] = [];
 	const rememberer = () => (warmed: readonly Warmed[]) =>
 		void remembered.push(...warmed.map(({ name }) => name));
-	const time = { epoch: parts.epoch === undefined ? 7 : parts.epoch };
+	const time = { epoch: parts.epoch === undefined ? 7 : parts.epoch, now: 0 };
 	const epochNow = () => time.epoch;
-	const services = { db, shared, clock: () => 0, epochNow, load, rememberer };
+	const services = { db, shared, clock: () => time.now, epochNow, load, rememberer };
 	return { reads: createReads(services), asked, told, remembered, time };
 }
 
@@ -178,16 +180,26 @@ describe("warming", () => {
 	});
 });
 
-it("tells the object once what was used, the most used first", async () => {
-	const { reads, told } = await newSettledReads({});
+it("tells what was used once, the most used first, now and then and where nothing else is wanted", async () => {
+	const { reads, told, asked, time } = newReads({});
+	await reads.read("acme", [token], inBackground);
+	told.length = 0;
+	asked.length = 0;
 	for (const name of ["payments", "ops", "payments"]) reads.used("acme", name);
-	await reads.read("acme", [token]);
-	await reads.read("acme", [token]);
-	expect(told).toEqual([
-		[
-			["payments", 2],
-			["ops", 1],
-		],
-		[],
-	]);
+	await reads.read("acme", [token], inBackground);
+	expect(told).toEqual([[]]); // of one that was wanted, which may be another object's
+	time.now = limits.hotToldMs;
+	await reads.read("acme", [token], inBackground);
+	await reads.read("acme", [token], inBackground);
+	const used = [
+		["payments", 2],
+		["ops", 1],
+	];
+	expect(told).toEqual([[], used, [], []]);
+	expect(asked.filter((what) => what.startsWith("object"))[1]).toBe("object 7 ");
+	time.epoch = 8;
+	reads.used("acme", "payments");
+	await reads.read("acme", [token], inBackground);
+	expect(told.slice(4)).toContainEqual([["payments", 1]]);
+	expect(asked).toContain("object 8  first");
 });
