@@ -173,7 +173,7 @@ export function createServices(
 		// The binding does not know its class; durable-objects/idempotency.ts has these methods.
 		entries: (object) => env.IDEMPOTENCY.getByName(object) as unknown as EntryObject,
 		entrySeals: createEntrySeals(config.keyEncryptionKeys, random),
-		audit: createAuditLogs(env.AUDIT_LOG, shedder),
+		audit: createAuditLogs(env.AUDIT_LOG, shedder, clock),
 		auditShard: (tenant) =>
 			draw % (leases.termNow(tenant)?.config.scaling_config.audit_shards ?? 1),
 		auditReader: createAuditReader({ namespace: env.AUDIT_LOG, coordinator, db }),

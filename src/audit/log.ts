@@ -1,3 +1,4 @@
+import type { Clock } from "../lib/clock.ts";
 import { sleep } from "../lib/sleep.ts";
 import { type Within, within } from "../lib/within.ts";
 import { limits } from "../limits.ts";
@@ -66,6 +67,7 @@ type Background = (work: Promise<unknown>) => void;
 
 /** Appends of requests that came at the same time to one object. */
 interface Group {
+	readonly openedAt: number;
 	readonly appends: Bytes[];
 	bytes: number;
 	/** What all of them are told; null until it is known. */
@@ -78,8 +80,9 @@ interface Group {
 export function createAuditLogs(
 	namespace: DurableObjectNamespace,
 	requests: { readonly inFlight: number },
+	clock: Clock,
 ): AuditLogs {
-	/** Those that still take members, by place; none is open for longer than `auditGroupMs`. */
+	/** Those that still take members, by place: for `auditGroupMs`, or for ever where their sender was cut off. */
 	const open = new Map<string, Group>();
 	/** The newest group of a place that is not heard of yet. */
 	const newest = new Map<string, Group>();
@@ -102,17 +105,23 @@ export function createAuditLogs(
 		if (newest.get(place) === group) newest.delete(place);
 	}
 
+	/** The group that takes so many bytes more, if there is one. */
+	function joinable(place: string, bytes: number, now: number): Group | null {
+		const group = open.get(place);
+		if (!group || group.bytes + bytes > limits.auditBlockBytes) return null;
+		return now - group.openedAt <= limits.auditGroupStaleMs ? group : null;
+	}
+
 	return {
 		appendOnce: ({ place, records }) => inTime(send(place, [records], true)),
 		async append({ place, records }, background, waiting = within) {
-			const joined = open.get(place);
-			const fits = joined && joined.bytes + records.length <= limits.auditBlockBytes;
-			const group: Group = fits
-				? joined
-				: { appends: [], bytes: 0, heard: null, sent: Promise.resolve() };
+			const openedAt = clock();
+			const joined = joinable(place, records.length, openedAt);
+			const sent = Promise.resolve();
+			const group: Group = joined ?? { openedAt, appends: [], bytes: 0, heard: null, sent };
 			group.appends.push(records);
 			group.bytes += records.length;
-			if (!fits) {
+			if (!joined) {
 				open.set(place, group);
 				const before = newest.get(place);
 				newest.set(place, group);

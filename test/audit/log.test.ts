@@ -25,8 +25,10 @@ function logOf(answer: (appends: Bytes[]) => Promise<Appended>, inFlight = 4) {
 			return answer(appends);
 		},
 	});
-	const log = createAuditLogs({ getByName } as unknown as DurableObjectNamespace, { inFlight });
-	return { log, calls };
+	const namespace = { getByName } as unknown as DurableObjectNamespace;
+	let late = 0;
+	const log = createAuditLogs(namespace, { inFlight }, () => Date.now() + late);
+	return { log, calls, pass: (milliseconds: number) => (late += milliseconds) };
 }
 
 const appendOf = (first: number, length = 200) => new Uint8Array(length).fill(first);
@@ -86,6 +88,18 @@ describe("appends that come at the same time", () => {
 		);
 		resolve("kept");
 		expect(await slow).toBe("kept");
+	});
+
+	it("do not join those whose sender was cut off before it sent them", async () => {
+		const { log, calls, pass } = logOf(async () => "kept");
+		const append = (first: number) =>
+			log.append({ place: "a/weur/0", records: appendOf(first) }, inBackground);
+		const timer = vi.spyOn(globalThis, "setTimeout").mockReturnValue(0 as never);
+		void append(1).catch(() => {}); // no timer of its request rings any more
+		timer.mockRestore();
+		pass(limits.auditGroupStaleMs + 1);
+		expect(await append(2)).toBe("kept");
+		expect(calls.map(({ appends }) => appends)).toEqual([[2]]);
 	});
 
 	it("are sent by work that the platform is asked to finish, one for each call", async () => {
