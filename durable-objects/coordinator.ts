@@ -109,7 +109,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 		// None when the alarm was faster. The commit may be younger than that epoch, so it moves again.
 		const epoch = await this.#moveOn(tenant, [change], row?.kind !== "state");
 		const lastLeaseAt = Number(this.#kept("lastLeaseAt") ?? 0);
-		const endsAt = lastLeaseAt + limits.leaseTtlMs + limits.leaseGraceMs;
+		const endsAt = lastLeaseAt + limits.leaseMs;
 		return { epoch, oldLeasesMs: Math.max(0, endsAt - this.#clock()) };
 	}
 
@@ -262,7 +262,7 @@ export class Coordinator extends DurableObject<Env> implements CoordinatorRpc {
 			};
 		});
 		const lastLeaseAt = Number(this.#kept("lastLeaseAt") ?? 0);
-		const noneHeldFrom = lastLeaseAt + limits.leaseTtlMs + limits.leaseGraceMs;
+		const noneHeldFrom = lastLeaseAt + limits.leaseMs;
 		this.#ledger = new Ledger(stored, noneHeldFrom);
 		return this.#ledger;
 	}

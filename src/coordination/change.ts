@@ -60,6 +60,6 @@ export async function changing<T, E>(
 		.confirm(tenant, change)
 		.catch(() => coordinator.confirm(tenant, change));
 	forgetTenant(tenant, epoch); // what was read between the commit and the new epoch
-	if (fence) await sleep(Math.min(oldLeasesMs, limits.fenceWaitMs));
+	if (fence) await sleep(Math.min(oldLeasesMs, limits.leaseMs));
 	return ok(written.value);
 }

@@ -4,9 +4,6 @@ import type { LaneLimit, Refusal } from "./messages.ts";
 import { type BucketRule, type Shard, tokenParts } from "./policy.ts";
 import { fairShare } from "./share.ts";
 
-/** How long a lease lasts, as the coordinator counts it. */
-export const leaseMs = limits.leaseTtlMs + limits.leaseGraceMs;
-
 /** What an isolate has of a lane, as far as the coordinator knows: it may hold `granted - done`. */
 export interface Grant {
 	/** Of which holder's lane: with a change of the limits it gets another grant. */
@@ -109,7 +106,7 @@ export function refusal(drawings: readonly Drawing[], need: number, shard: Shard
 		// While others hold most of a small bucket it does not fill: their leases end first.
 		const room = rule.policy.quota - account.held - account.heldBefore - reserve;
 		const isBlocked = wait > 0 && room < need;
-		return { limit, waitMs: isBlocked ? Math.max(wait, leaseMs) : wait };
+		return { limit, waitMs: isBlocked ? Math.max(wait, limits.leaseMs) : wait };
 	});
 	const never = refusals.find((of) => of.waitMs < 0);
 	return never ?? refusals.reduce((longest, of) => (of.waitMs > longest.waitMs ? of : longest));

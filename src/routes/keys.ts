@@ -120,7 +120,7 @@ export const rotateKey = route(
 		id: "rotateKey",
 		tag: "Keys",
 		permission: "keys:write",
-		// Its algorithm is not known before it is read, so it costs what a dear one may.
+		// Its algorithm is not known before it is read: it costs what RSA of 2,048 bits does, as larger ones wait in a stock.
 		cost: () => keyCost("RS256"),
 		params: schema.keyParams,
 		query: schema.changeQuery,

@@ -166,16 +166,19 @@ export async function rotateKey(
 	ref: string,
 	fence = false,
 ): Promise<Result<DescribedKey, Failure>> {
-	// Made once, however often the change has to be tried: finding primes is dear.
-	let material: KeyMaterial | undefined;
+	const current = await readKey(services.db, caller, ref);
+	if (!current.ok) return current;
+	const { id, algorithm: name, versions } = current.value;
+	const refused = refuseRotation(current.value);
+	if (refused) return refused;
+	// Before the change is announced, and once however often it has to be tried: finding primes is dear.
+	const algorithm = algorithms[name];
+	const material = await generate(services, algorithm, sizeOfNext(algorithm, versions[0]));
 	return change(services, caller, ref, { move: "rotate", fence }, async (db, key) => {
-		if (!key.has_private) return publicOnly(key.name);
-		if (key.current_version >= limits.keyVersions) {
-			return fail("too_many_versions", `A key has at most ${limits.keyVersions} versions.`);
-		}
-		const algorithm = algorithms[key.algorithm];
-		material ??= await generate(services, algorithm, sizeOfNext(algorithm, key.versions[0]));
-		const next = { id: key.id, version: key.current_version + 1, algorithm: key.algorithm };
+		const refusedNow = refuseRotation(key);
+		if (refusedNow) return refusedNow;
+		if (key.id !== id) return null; // another one has the name now
+		const next = { id, version: key.current_version + 1, algorithm: name };
 		const secret = material.secret?.slice() ?? null; // sealing wipes it
 		const version = await seal(services, caller, next, { ...material, secret });
 		const rotated = await insertVersion(db, caller.tenant, key, version);
@@ -183,6 +186,14 @@ export async function rotateKey(
 		material.secret?.fill(0);
 		return ok(describe(rotated));
 	});
+}
+
+function refuseRotation(key: KeyWithVersions) {
+	const next = lifecycle.rotate[key.state];
+	if ("refuse" in next) return refusedMove(next.refuse, key);
+	if (!key.has_private) return publicOnly(key.name);
+	if (key.current_version < limits.keyVersions) return null;
+	return fail("too_many_versions", `A key has at most ${limits.keyVersions} versions.`);
 }
 
 /** Of an RSA modulus, in bits. One of a size that WebCrypto does not make was imported, and gets a larger one. */

@@ -14,7 +14,7 @@ const all = 10_000;
 const sign = laneOf("sign", "signer", null);
 const list = laneOf("list", "admin", null);
 const shard = { index: 0, count: 1 };
-const leaseMs = limits.leaseTtlMs + limits.leaseGraceMs;
+const { leaseMs } = limits;
 
 /** An isolate as the ledger sees it: it says what it is told to say. */
 function holder(ledger: Ledger, name: string, limits = config) {
