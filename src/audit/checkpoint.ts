@@ -1,5 +1,5 @@
-import { sha256 } from "@noble/hashes/sha2.js";
 import { fromBase64, toBase64, withLengths } from "../lib/bytes.ts";
+import { sha256 } from "../lib/sha256.ts";
 import type { ChainHead, ChainName } from "./chain.ts";
 import { MerkleRoot } from "./merkle.ts";
 
@@ -68,9 +68,6 @@ export function isSound({ chains, root }: Checkpoint): boolean {
 
 /** SHA-256 of 0x04, the parts of the chain's name and the number of its last record, and that one's link. */
 function hashOfHead({ id, tenant, region, shard, sequence, link }: ChainName & ChainHead): Bytes {
-	const hash = sha256.create();
-	hash.update(headPrefix);
-	hash.update(withLengths([id, tenant, region, String(shard), String(sequence)]));
-	hash.update(link);
-	return hash.digest() as Bytes; // never over shared memory
+	const name = withLengths([id, tenant, region, String(shard), String(sequence)]);
+	return sha256(headPrefix, name, link);
 }

@@ -1,6 +1,6 @@
 import type { Clock } from "../lib/clock.ts";
 import { sleep } from "../lib/sleep.ts";
-import { type Within, within } from "../lib/within.ts";
+import { answered, type Within, within } from "../lib/within.ts";
 import { limits } from "../limits.ts";
 import { joinAppends } from "./block.ts";
 import type { ChainHead, ChainMark, ChainName } from "./chain.ts";
@@ -113,7 +113,8 @@ export function createAuditLogs(
 	}
 
 	return {
-		appendOnce: ({ place, records }) => inTime(send(place, [records], true)),
+		appendOnce: ({ place, records }) =>
+			answered(send(place, [records], true), limits.auditTimeoutMs, AuditUnavailable),
 		async append({ place, records }, background, waiting = within) {
 			const openedAt = clock();
 			const joined = joinable(place, records.length, openedAt);
@@ -135,17 +136,4 @@ export function createAuditLogs(
 			throw new AuditUnavailable(group.heard ?? "not heard of in time");
 		},
 	};
-}
-
-/** The value, or AuditUnavailable: never a call that is waited for without an end. */
-export async function inTime<T>(call: Promise<T>): Promise<T> {
-	const late = () => {
-		throw new AuditUnavailable(`no answer in ${limits.auditTimeoutMs} ms`);
-	};
-	try {
-		return await within(call, limits.auditTimeoutMs, late);
-	} catch (error) {
-		if (error instanceof AuditUnavailable) throw error;
-		throw new AuditUnavailable(error instanceof Error ? error.name : "unknown");
-	}
 }

@@ -1,10 +1,11 @@
 import { storedChains } from "../db/audit-reads.ts";
 import type { Database } from "../db/client.ts";
+import { answered } from "../lib/within.ts";
 import { limits } from "../limits.ts";
 import type { createCoordinators } from "../ratelimit/coordinator.ts";
 import type { ChainHead, ChainMark, ChainName } from "./chain.ts";
 import type { ChainHeads } from "./checkpoint.ts";
-import { type AuditLogRpc, inTime, placeNamed } from "./log.ts";
+import { type AuditLogRpc, placeNamed } from "./log.ts";
 import { atOnce, inOrder } from "./merge.ts";
 import { AuditUnreadable, type RecordSource } from "./source.ts";
 import { storedRecords } from "./stored.ts";
@@ -30,8 +31,9 @@ export interface AuditPlaces {
 export function createAuditReader({ namespace, coordinator, db }: AuditPlaces): AuditReader {
 	// The binding does not know its class.
 	const objectAt = (place: string) => namespace.getByName(place) as unknown as AuditLogRpc;
+	const told = <T>(call: Promise<T>) => answered(call, limits.auditTimeoutMs, AuditUnreadable);
 	const objectRecords = (place: string): RecordSource => ({
-		read: (query) => answered(() => objectAt(place).read(query)),
+		read: (query) => told(objectAt(place).read(query)),
 	});
 
 	/** What the coordinator has forgotten Postgres knows, and what has not come there yet the coordinator. */
@@ -60,9 +62,7 @@ export function createAuditReader({ namespace, coordinator, db }: AuditPlaces): 
 			const all: (ChainName & ChainHead)[] = [];
 			for (let from = 0; from < places.length; from += limits.auditObjectsAtOnce) {
 				const some = places.slice(from, from + limits.auditObjectsAtOnce);
-				all.push(
-					...(await Promise.all(some.map((place) => answered(() => objectAt(place).head())))),
-				);
+				all.push(...(await Promise.all(some.map((place) => told(objectAt(place).head())))));
 			}
 			const present = new Set(all.map(({ id }) => id));
 			const lost = ids.filter((id) => !present.has(id)).sort();
@@ -78,16 +78,8 @@ export function createAuditReader({ namespace, coordinator, db }: AuditPlaces): 
 		},
 		async markOf({ id, tenant, region, shard }, sequence) {
 			const place = placeNamed(tenant, region, shard);
-			const mark = await answered(() => objectAt(place).mark(sequence));
+			const mark = await told(objectAt(place).mark(sequence));
 			return mark?.chain === id ? mark : null;
 		},
 	};
-}
-
-async function answered<T>(call: () => Promise<T>): Promise<T> {
-	try {
-		return await inTime(call());
-	} catch (error) {
-		throw new AuditUnreadable(error instanceof Error ? error.message : "unknown");
-	}
 }

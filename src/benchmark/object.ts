@@ -1,4 +1,4 @@
-import { within } from "../lib/within.ts";
+import { answered } from "../lib/within.ts";
 import { limits } from "../limits.ts";
 import type { Measurement } from "./figures.ts";
 
@@ -25,17 +25,10 @@ export class BenchmarkUnavailable extends Error {
  */
 export function createBenchmarks(namespace: DurableObjectNamespace): Benchmarks {
 	return {
-		async measure() {
+		measure() {
 			// The binding does not know its class.
 			const object = namespace.getByName("service") as unknown as BenchmarkRpc;
-			const late = () => {
-				throw new Error("no answer in time");
-			};
-			try {
-				return await within(object.measure(), limits.benchmarkTimeoutMs, late);
-			} catch (error) {
-				throw new BenchmarkUnavailable(error instanceof Error ? error.message : "unknown");
-			}
+			return answered(object.measure(), limits.benchmarkTimeoutMs, BenchmarkUnavailable);
 		},
 	};
 }

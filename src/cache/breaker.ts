@@ -14,7 +14,7 @@ export class Breaker {
 	readonly #clock: Clock;
 	readonly #times: BreakerTimes;
 	#failures = 0;
-	#closedUntil = 0;
+	#openUntil = 0;
 	#isTrial = false;
 
 	constructor(clock: Clock, times: BreakerTimes) {
@@ -26,9 +26,9 @@ export class Breaker {
 	allows(): boolean {
 		if (this.#failures === 0) return true;
 		const now = this.#clock();
-		if (now < this.#closedUntil) return false;
+		if (now < this.#openUntil) return false;
 		// Not for ever: a trial may be cut off with its request, and is never told of then.
-		this.#closedUntil = now + this.#pause();
+		this.#openUntil = now + this.#pause();
 		this.#isTrial = true;
 		return true;
 	}
@@ -43,7 +43,7 @@ export class Breaker {
 		if (this.#failures > 0 && !this.#isTrial) return;
 		this.#isTrial = false;
 		this.#failures++;
-		this.#closedUntil = this.#clock() + this.#pause();
+		this.#openUntil = this.#clock() + this.#pause();
 	}
 
 	#pause(): number {

@@ -362,7 +362,7 @@ interface DueKeysRow {
 	readonly keys: number;
 }
 
-/** Deletes a tenant's keys whose day has come, sealed secrets included; how many. */
+/** Deletes a tenant's keys whose day has come, sealed secrets included, as a transaction that ends in time; how many. */
 export async function purgeKeys(
 	db: Database,
 	tenant: string,
@@ -370,9 +370,8 @@ export async function purgeKeys(
 ): Promise<number> {
 	const { at, place, requestId, action } = note;
 	const params = [tenant, ids.length, ids, at, place, requestId, action];
-	// As a transaction, which a change's database ends in time: what commits later nobody would hear of.
-	const [purged = []] = await db.transaction([{ statement: statements.purge, params }]);
-	return purged.length;
+	const [purged] = await db.transaction([{ statement: statements.purge, params }]);
+	return purged?.length ?? 0;
 }
 
 /** The records of a purge: what they have in common, and an id for each. */

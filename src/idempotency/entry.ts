@@ -1,5 +1,5 @@
-import { sha256 } from "@noble/hashes/sha2.js";
 import { toHex, utf8, withLengths } from "../lib/bytes.ts";
+import { sha256 } from "../lib/sha256.ts";
 import { limits } from "../limits.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;

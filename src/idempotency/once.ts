@@ -3,7 +3,7 @@ import { isShut, shutEarlier, withEffect } from "../db/effects.ts";
 import { type ErrorCode, errorTable, type Failure, fail } from "../errors.ts";
 import type { Random } from "../lib/random.ts";
 import { err, ok, type Result } from "../lib/result.ts";
-import { within } from "../lib/within.ts";
+import { answered } from "../lib/within.ts";
 import { limits } from "../limits.ts";
 import { decodeOutcome, encodeOutcome, type Outcome } from "./answer.ts";
 import {
@@ -73,7 +73,7 @@ export async function once(
 	const place = placeOf(request);
 	const object = services.entries(place.object);
 	const seal = services.entrySeals(place.tenant, place.name);
-	const begun = await answered(
+	const begun = await told(
 		object.begin({
 			name: place.name,
 			fingerprint: await fingerprintOf(request),
@@ -109,7 +109,7 @@ async function attempt(
 			throw error;
 		}
 		// It took so long that another attempt has taken its place.
-		const answer = await answered(object.answerOf(ticket.name));
+		const answer = await told(object.answerOf(ticket.name));
 		return answer ? ok(await replay(seal, answer)) : stillRunning();
 	}
 	if (!isKept(outcome)) {
@@ -122,7 +122,7 @@ async function attempt(
 		throw new Error(`an answer of ${bytes.length} bytes is too long to be kept`);
 	}
 	const answer = await seal.close("answer", bytes);
-	const finished = await answered(object.finish({ ticket, answer, isRefusal: !outcome.ok }));
+	const finished = await told(object.finish({ ticket, answer, isRefusal: !outcome.ok }));
 	if (!finished) return stillRunning();
 	return ok(finished.isOwn ? { outcome, isReplay: false } : await replay(seal, finished.answer));
 }
@@ -159,7 +159,7 @@ function isKept(outcome: Outcome): boolean {
 
 /** Best effort: an attempt that can not be released is given up after limits.idempotencyRunningMs. */
 async function release({ object, ticket }: Attempt): Promise<void> {
-	await answered(object.release(ticket)).catch(() => {});
+	await told(object.release(ticket)).catch(() => {});
 }
 
 async function replay(seal: EntrySeal, answer: Uint8Array<ArrayBuffer>): Promise<Once> {
@@ -184,13 +184,6 @@ function full() {
 }
 
 /** What the object answers, within its time. */
-async function answered<T>(asked: Promise<T>): Promise<T> {
-	const late = () => {
-		throw new Error(`no answer within ${limits.idempotencyTimeoutMs} ms`);
-	};
-	try {
-		return await within(asked, limits.idempotencyTimeoutMs, late);
-	} catch (error) {
-		throw new EntriesUnavailable(error instanceof Error ? error.message : "unknown");
-	}
+function told<T>(asked: Promise<T>): Promise<T> {
+	return answered(asked, limits.idempotencyTimeoutMs, EntriesUnavailable);
 }

@@ -16,7 +16,27 @@ export async function within<T>(call: Promise<T>, milliseconds: number, late: ()
 }
 
 /**
- * The same for what one request waits for, one call after the other, with one timer for all of them: to set and to
+ * What a call that leaves the isolate answers: it has an end, and one way to fail.
+ * @throws Unavailable where it fails, or takes longer
+ */
+export async function answered<T>(
+	call: Promise<T>,
+	milliseconds: number,
+	Unavailable: new (why: string) => Error,
+): Promise<T> {
+	const late = () => {
+		throw new Unavailable(`no answer in ${milliseconds} ms`);
+	};
+	try {
+		return await within(call, milliseconds, late);
+	} catch (error) {
+		if (error instanceof Unavailable) throw error;
+		throw new Unavailable(error instanceof Error ? error.message : "unknown");
+	}
+}
+
+/**
+ * `within` for what one request waits for, one call after the other, with one timer for all of them: to set and to
  * clear a timer costs as much as hashing what is signed. It is never cleared, so that whoever waits for what
  * another request does has something of its own to wait beside. Timers tell how long a wait takes; the clock
  * only how much of one is over when a wait begins, and may be off by no more than that.

@@ -2,7 +2,7 @@ import type { TenantConfig } from "../config/schema.ts";
 import type { LoadAsk, LoadReply } from "../coordination/loader.ts";
 import { toHex, utf8 } from "../lib/bytes.ts";
 import { sha256 } from "../lib/sha256.ts";
-import { within } from "../lib/within.ts";
+import { answered } from "../lib/within.ts";
 import { limits } from "../limits.ts";
 import type { Confirmation, LeaseAnswer, LeaseAsk } from "./messages.ts";
 
@@ -84,15 +84,7 @@ function shardOf(holder: string, shards: number): number {
 	return Number.parseInt(holder.slice(0, 8), 16) % shards;
 }
 
-/** The value, or CoordinatorUnavailable: never a call that is waited for without an end. */
-async function inTime<T>(call: Promise<T>, milliseconds: number): Promise<T> {
-	const late = () => {
-		throw new CoordinatorUnavailable(`no answer in ${milliseconds} ms`);
-	};
-	try {
-		return await within(call, milliseconds, late);
-	} catch (error) {
-		if (error instanceof CoordinatorUnavailable) throw error;
-		throw new CoordinatorUnavailable(error instanceof Error ? error.name : "unknown");
-	}
+/** Never a call that is waited for without an end. */
+function inTime<T>(call: Promise<T>, milliseconds: number): Promise<T> {
+	return answered(call, milliseconds, CoordinatorUnavailable);
 }

@@ -25,6 +25,8 @@ import { type Asked, askFor } from "./question.ts";
 import {
 	dropIdle,
 	freshTenant,
+	isAsking,
+	leastNeeded,
 	noneUnanswered,
 	type Question,
 	type TenantState,
@@ -179,7 +181,7 @@ export class LeaseBook {
 		} finally {
 			of.waiting -= price.cost;
 			// What was asked for is spent: where it is much of the bucket, other isolates wait for its room.
-			if (isSpentOut(of) && !this.#isAsking(state, this.#options.clock())) {
+			if (isSpentOut(of) && !isAsking(state, this.#options.clock())) {
 				background(this.#ask(tenant, state, [of]).catch(() => {}));
 			}
 		}
@@ -247,7 +249,7 @@ export class LeaseBook {
 
 	#wantsRenewal(state: TenantState, of: LaneState): boolean {
 		const now = this.#options.clock();
-		if (this.#isAsking(state, now)) return false;
+		if (isAsking(state, now)) return false;
 		if (now >= state.renewAt || isSpentOut(of)) return true;
 		if (isUntold(of, now)) return of.tokens < tokenParts;
 		if (of.refused && now < of.refused.until) return isWorthTelling(of, now);
@@ -256,11 +258,6 @@ export class LeaseBook {
 		const isAnothers = (other: LaneState) =>
 			sourceOf(other) === sourceOf(of) && isPromised(other, now);
 		return of.lane.token === null || ![...state.lanes.values()].some(isAnothers);
-	}
-
-	/** Or has just failed to. */
-	#isAsking({ asking, failedUntil }: TenantState, now: number): boolean {
-		return failedUntil > now || (asking !== null && now - asking.since < limits.leaseTimeoutMs);
 	}
 
 	/** One question, for the lanes in need and all others that were used of late. */
@@ -377,17 +374,10 @@ export class LeaseBook {
 		return fresh;
 	}
 
-	/** One goes that has no lease and asks for none, else the one that is here for longest; never `but`. */
+	/** Another tenant goes than the one that room is made for. */
 	#makeRoom(but?: TenantState): void {
-		const now = this.#options.clock();
-		let chosen: string | undefined;
-		for (const [tenant, state] of this.#tenants) {
-			if (state === but) continue;
-			const isIdle = state.endsAt <= now && !this.#isAsking(state, now);
-			if (isIdle || chosen === undefined) chosen = tenant;
-			if (isIdle) break;
-		}
-		if (chosen !== undefined) this.#forget(chosen);
+		const tenant = leastNeeded(this.#tenants, this.#options.clock(), but);
+		if (tenant !== undefined) this.#forget(tenant);
 	}
 
 	/** With the lease goes what was read under it: nobody would hear that it is old. */

@@ -76,6 +76,26 @@ export function dropIdle({ lanes }: TenantState, now: number): void {
 	drop(() => true);
 }
 
+/** Or has just failed to. */
+export function isAsking({ asking, failedUntil }: TenantState, now: number): boolean {
+	return failedUntil > now || (asking !== null && now - asking.since < limits.leaseTimeoutMs);
+}
+
+/** One that has no lease and asks for none, else the one that is here for longest; never `but`. */
+export function leastNeeded(
+	tenants: ReadonlyMap<string, TenantState>,
+	now: number,
+	but?: TenantState,
+): string | undefined {
+	let longest: string | undefined;
+	for (const [tenant, state] of tenants) {
+		if (state === but) continue;
+		if (state.endsAt <= now && !isAsking(state, now)) return tenant;
+		longest ??= tenant;
+	}
+	return longest;
+}
+
 /** Whether the coordinator can be told that all it granted has come or never will. */
 export function noneUnanswered({ unanswered }: TenantState, now: number): boolean {
 	for (const question of unanswered) {

@@ -1,5 +1,6 @@
 import { ping } from "../db/client.ts";
 import { ok } from "../lib/result.ts";
+import { within } from "../lib/within.ts";
 import { limits } from "../limits.ts";
 import * as answers from "../schemas/answers/service.ts";
 import type { Services } from "../services.ts";
@@ -37,14 +38,12 @@ export const readyz = publicRoute(
 /** Asks a dependency; a refusal, an error and silence until the time-out are all a no. */
 async function timed({ clock }: Services, ask: () => Promise<unknown>) {
 	const start = clock();
-	const answered = await Promise.race([
-		ask().then(
-			() => true,
-			() => false,
-		),
-		scheduler.wait(limits.readinessTimeoutMs).then(() => false),
-	]);
-	return { ok: answered, milliseconds: clock() - start };
+	const answer = ask().then(
+		() => true,
+		() => false,
+	);
+	const isWell = await within(answer, limits.readinessTimeoutMs, () => false);
+	return { ok: isWell, milliseconds: clock() - start };
 }
 
 /** For the OpenAPI document alone: the worker calls it nowhere, and is bundled without it. */

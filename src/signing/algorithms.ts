@@ -8,7 +8,7 @@ import type { Algorithm } from "./types.ts";
 
 /**
  * The one table of what can sign. It says which library does what: WebCrypto where it has the
- * algorithm, noble where it has not. Nothing else in the service asks for an algorithm by its name.
+ * algorithm, noble where it has not. Nothing else in the service decides by an algorithm's name.
  */
 export const algorithms: Readonly<Record<AlgorithmName, Algorithm>> = {
 	Ed25519: ed25519,

@@ -40,7 +40,7 @@ export type Verifier = (bytes: Bytes, signature: Bytes) => Promise<boolean>;
 /** Bits that an RSA key can have; the first is what it has when nothing is said. */
 export const rsaModulusLengths = [2048, 3072, 4096] as const;
 
-/** One row of the algorithm table. Nothing outside the table asks for an algorithm by its name. */
+/** One row of the algorithm table. Nothing outside the table decides by an algorithm's name. */
 export interface Algorithm {
 	readonly name: AlgorithmName;
 	/** Length of the digest it signs in bytes; null where it signs only messages. */
