@@ -31,7 +31,8 @@ export async function answered<T>(
 		return await within(call, milliseconds, late);
 	} catch (error) {
 		if (error instanceof Unavailable) throw error;
-		throw new Unavailable(error instanceof Error ? error.message : "unknown");
+		// Its message may hold what was asked, and this one is for the log.
+		throw new Unavailable(error instanceof Error ? error.name : "unknown");
 	}
 }
 
