@@ -215,6 +215,15 @@ export const limits = {
 	cacheTtlMs: 30_000,
 	/** From this age on one request renews an entry for the others. */
 	cacheRenewMs: 20_000,
+	/**
+	 * How long past its time what was read under a living lease is still used while Postgres does not answer: nothing
+	 * can be changed there then, and an epoch would tell. How often one reader tries whether it does again.
+	 */
+	cacheKeptMs: 4 * 3600 * 1000,
+	cacheKeptRetryMs: 1_000,
+	cacheKeptRetryMsMax: 10_000,
+	/** How long an expired entry is held for who finds out that Postgres does not answer. */
+	cacheGraceMs: 30_000,
 	/** Whoever reads a public document has no lease, so its age is its only bound. */
 	cacheDocumentsTtlMs: 2_000,
 	cacheDocumentsRenewMs: 1_500,

@@ -116,6 +116,12 @@ const restBounds: RestBounds = {
 	looksMax: limits.auditArchiveLooks,
 };
 
+/** How often it is tried whether Postgres answers again, what was read before being used meanwhile. */
+const originBounds = {
+	pauseMs: limits.cacheKeptRetryMs,
+	pauseMsMax: limits.cacheKeptRetryMsMax,
+};
+
 /** A lease that was alive before the clock was set back is not alive after it. */
 const steadiness = { unseenMs: limits.leaseTtlMs, slackMs: limits.leaseGraceMs };
 
@@ -130,7 +136,8 @@ export function createServices(
 	const steady = steadyClock(clock, steadiness);
 	const shedder = new Shedder(steady, random);
 	const memory = new MemoryBudget((isShort) => shedder.press(isShort));
-	const caches = new Caches({ clock: steady, random }, memory);
+	const origin = new Breaker(steady, originBounds);
+	const caches = new Caches({ clock: steady, random, origin }, memory);
 	const stores = createStores(caches);
 	const leases = new LeaseBook({
 		clock: steady,
@@ -152,6 +159,7 @@ export function createServices(
 		db,
 		reads: createReads({
 			db,
+			origin,
 			shared: connectRedisStore(config, clock, random, sharedCounts),
 			epochNow: (tenant) => leases.sharedEpoch(tenant),
 			clock,
@@ -253,7 +261,8 @@ function registerHolders(memory: MemoryBudget, leases: LeaseBook, addresses: Add
 }
 
 function createStores(caches: Caches) {
-	const times = { ttlMs: limits.cacheTtlMs, renewMs: limits.cacheRenewMs };
+	const { cacheTtlMs: ttlMs, cacheRenewMs: renewMs, cacheKeptMs: keptMs } = limits;
+	const times = { ttlMs, renewMs, keptMs };
 	const bounds = (entries: number, bytes: number) => ({ entries, bytes, ...times });
 	const ofKeys = bounds(limits.cacheKeysEntries, limits.cacheKeysBytes);
 	const ofTokens = bounds(limits.cacheTokensEntries, limits.cacheTokensBytes);

@@ -1,5 +1,6 @@
 import type { Store } from "../cache/store.ts";
 import { type ChangeServices, changing } from "../coordination/change.ts";
+import { readOrKept } from "../coordination/kept.ts";
 import type { Database } from "../db/client.ts";
 import type { Page } from "../db/columns.ts";
 import {
@@ -110,7 +111,10 @@ export async function authenticate(
 	credentials: Credentials,
 	known: CachedToken | null | undefined,
 ): Promise<Result<Caller, Failure>> {
-	const token = known === undefined ? await load(services, credentials) : known;
+	const { tenant, hash } = credentials;
+	const read = () => load(services, credentials);
+	const token =
+		known === undefined ? await readOrKept(services.tokenCache, tenant, hash, read) : known;
 	if (!token || token.expiresAt <= services.clock()) return unknownToken();
 	return ok(token);
 }

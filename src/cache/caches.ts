@@ -3,7 +3,12 @@ import type { Random } from "../lib/random.ts";
 import { limits } from "../limits.ts";
 import { CacheAnalysis } from "./analysis.ts";
 import type { MemoryBudget } from "./budget.ts";
-import { type MemoryBounds, type MemoryStore, memoryStore } from "./memory.ts";
+import {
+	type MemoryBounds,
+	type MemoryStore,
+	type MemorySurroundings,
+	memoryStore,
+} from "./memory.ts";
 
 /** A cache as it is shown: nothing in here can give a value or a name out. */
 export interface ObservedCache {
@@ -13,17 +18,19 @@ export interface ObservedCache {
 	readonly analysis: CacheAnalysis;
 }
 
+interface Surroundings extends Pick<MemorySurroundings, "origin"> {
+	readonly clock: Clock;
+	readonly random: Random;
+}
+
 /** The isolate's caches, one for each kind of value: under one budget, and dropped together. */
 export class Caches {
-	readonly #surroundings: { readonly clock: Clock; readonly random: Random };
+	readonly #surroundings: Surroundings;
 	readonly #budget: MemoryBudget;
 	readonly #stores: Pick<MemoryStore<unknown>, "dropTenant">[] = [];
 	readonly #observed: ObservedCache[] = [];
 
-	constructor(
-		surroundings: { readonly clock: Clock; readonly random: Random },
-		budget: MemoryBudget,
-	) {
+	constructor(surroundings: Surroundings, budget: MemoryBudget) {
 		this.#surroundings = surroundings;
 		this.#budget = budget;
 		budget.register({

@@ -1,6 +1,7 @@
 import type { Clock } from "../lib/clock.ts";
 import { fractions, type Random } from "../lib/random.ts";
 import { limits } from "../limits.ts";
+import type { Breaker } from "./breaker.ts";
 import { Drops } from "./drops.ts";
 import type { Eviction } from "./eviction.ts";
 import { S3Fifo } from "./s3fifo.ts";
@@ -14,6 +15,11 @@ export interface MemoryBounds extends Bounds {
 	 * while the others go on reading, so that they do not all ask for it in the moment it expires.
 	 */
 	readonly renewMs: number;
+	/**
+	 * How long a value may still be read past its time, while what it comes from is known not to answer
+	 * (`origin`); not at all where it is left out.
+	 */
+	readonly keptMs?: number;
 	/** The part by which both are cut at the most; limits.cacheJitterPart where it is left out. */
 	readonly jitterPart?: number;
 }
@@ -21,6 +27,8 @@ export interface MemoryBounds extends Bounds {
 export interface MemorySurroundings {
 	readonly clock: Clock;
 	readonly random: Random;
+	/** What the values come from, as far as its readers told. */
+	readonly origin?: Pick<Breaker, "allows" | "isTroubled">;
 	/** Asked before something new is kept (budget.ts). */
 	readonly mayFill?: () => boolean;
 	/** Told of each value that was read, from here or anew: `hash` is of its name, `bytes` what it holds here. */
@@ -60,13 +68,13 @@ export interface MemoryStore<Value> extends Store<Value> {
  */
 export function memoryStore<Value>(
 	bounds: MemoryBounds,
-	{ clock, random, mayFill, watch, eviction = () => new S3Fifo() }: MemorySurroundings,
+	{ clock, random, origin, mayFill, watch, eviction = () => new S3Fifo() }: MemorySurroundings,
 ): MemoryStore<Value> {
 	const values = new Shelf<Value>(bounds, eviction());
 	const absences = new Shelf<null>(absenceBounds, eviction());
 	const drops = new Drops();
 	const draw = fractions(random);
-	const { jitterPart = limits.cacheJitterPart } = bounds;
+	const { jitterPart = limits.cacheJitterPart, keptMs = 0 } = bounds;
 	const counts = { hits: 0, negativeHits: 0, misses: 0, renewals: 0, drops: 0 };
 
 	/** Times to live are cut short a little, each by another part, so that what came together does not go together. */
@@ -75,8 +83,20 @@ export function memoryStore<Value>(
 		return { expiresAt: at + ttlMs * part, renewAt: at + renewMs * part };
 	};
 
+	/** How long what has expired stays: whoever finds that it can not be read anew may want it. */
+	function heldMs(): number {
+		return origin?.isTroubled ? keptMs : Math.min(keptMs, limits.cacheGraceMs);
+	}
+
+	/** Of what has aged. Once in a while one reader is sent to try whether it can be read anew. */
+	function isReadable({ expiresAt, renewing }: Entry<Value>, now: number): boolean {
+		if (renewing && expiresAt > now) return true;
+		return keptMs > 0 && expiresAt + heldMs() > now && origin?.allows() === false;
+	}
+
 	function takes(shelf: Shelf<unknown>, tenant: string, name: string, since: Moment): boolean {
-		shelf.sweep(clock());
+		values.sweep(clock() - heldMs());
+		absences.sweep(clock());
 		if (drops.since(tenant, since.drops)) return false;
 		// What is there already takes no more room when it is read anew.
 		return !mayFill || shelf.find(tenant, name) !== undefined || mayFill();
@@ -85,16 +105,17 @@ export function memoryStore<Value>(
 	function read(tenant: string, name: string, now: number): Value | null | undefined {
 		const entry = values.find(tenant, name);
 		if (entry) {
-			if (entry.expiresAt <= now) values.expire(entry);
-			else if (entry.renewing || entry.renewAt > now) {
+			if (entry.renewAt > now || isReadable(entry, now)) {
 				values.touch(entry);
 				watch?.(entry.hash, entry.bytes);
 				return entry.value;
-			} else {
+			}
+			if (entry.expiresAt > now) {
 				entry.renewing = true;
 				counts.renewals++;
 				return undefined;
 			}
+			if (entry.expiresAt + heldMs() <= now) values.expire(entry);
 		}
 		const absence = absences.find(tenant, name);
 		if (!absence) return undefined;
@@ -113,6 +134,10 @@ export function memoryStore<Value>(
 			else if (value === null) counts.negativeHits++;
 			else counts.hits++;
 			return value;
+		},
+		kept(tenant, name) {
+			const entry = values.find(tenant, name);
+			return entry && entry.expiresAt + keptMs > clock() ? entry.value : undefined;
 		},
 		now() {
 			return { at: clock(), drops: drops.count };

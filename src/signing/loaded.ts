@@ -1,6 +1,7 @@
 import { inScope } from "../auth/patterns.ts";
 import type { Caller } from "../auth/tokens.ts";
 import type { Moment, Store } from "../cache/store.ts";
+import { readOrKept } from "../coordination/kept.ts";
 import type { Reads } from "../coordination/reads.ts";
 import type { Database } from "../db/client.ts";
 import {
@@ -70,11 +71,12 @@ export async function loadKey(
 	if (!isUuid(ref) && !inScope(caller.keyPatterns, ref)) return outOfScope(ref);
 	const cached = services.keyCache.get(caller.tenant, ref);
 	if (cached) return admitted(services, caller, ref, cached);
-	const since = services.keyCache.now();
-	const [row] = await services.reads.read(caller.tenant, [{ kind: "key", name: ref }]);
-	if (!row) return notFound(ref);
-	const key = rememberKey(services, caller.tenant, ref, row as KeyWithVersions, since);
-	return admitted(services, caller, ref, key);
+	const key = await readOrKept(services.keyCache, caller.tenant, ref, async () => {
+		const since = services.keyCache.now();
+		const [row] = await services.reads.read(caller.tenant, [{ kind: "key", name: ref }]);
+		return row ? rememberKey(services, caller.tenant, ref, row as KeyWithVersions, since) : null;
+	});
+	return key ? admitted(services, caller, ref, key) : notFound(ref);
 }
 
 /** What is used counts, and not what somebody only asked for. */
@@ -126,12 +128,14 @@ export async function loadVersion(
 	const cacheName = `${id} ${version}`;
 	const cached = versionCache.get(key.tenant, cacheName);
 	if (cached) return ok(cached);
-	const since = versionCache.now();
-	const row = await findVersion(db, key.tenant, id, version);
-	if (!row) return missing;
-	const older = toLoadedVersion(row);
-	versionCache.set(key.tenant, cacheName, older, bytesOfVersion(older), since);
-	return ok(older);
+	const older = await readOrKept(versionCache, key.tenant, cacheName, async () => {
+		const since = versionCache.now();
+		const row = await findVersion(db, key.tenant, id, version);
+		const read = row && toLoadedVersion(row);
+		if (read) versionCache.set(key.tenant, cacheName, read, bytesOfVersion(read), since);
+		return read;
+	});
+	return older ? ok(older) : missing;
 }
 
 /** Opens the private half for one kind of input, once per loaded version. */

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { Breaker } from "../../src/cache/breaker.ts";
 import { hashOf } from "../../src/cache/hash.ts";
 import { type MemoryBounds, type MemorySurroundings, memoryStore } from "../../src/cache/memory.ts";
 import { limits } from "../../src/limits.ts";
@@ -52,6 +53,65 @@ describe("the memory store", () => {
 		expect(store.get("a", "key")).toBe("value");
 		time.now += 1;
 		expect(store.get("a", "key")).toBeUndefined();
+	});
+
+	describe("where values are kept while their origin is away", () => {
+		const retry = { pauseMs: 10, pauseMsMax: 40 };
+		const bounds = { ttlMs: 100, renewMs: 75, keptMs: 10_000 };
+
+		function kept() {
+			const time = { now: 1_000 };
+			const origin = new Breaker(() => time.now, retry);
+			const surroundings = { clock: () => time.now, random: seed, origin };
+			const usual = { entries: 1_000, bytes: 1_000_000, jitterPart: 0, ...bounds };
+			const store = memoryStore<string>(usual, surroundings);
+			store.set("a", "key", "value", 10, store.now());
+			return { store, time, origin };
+		}
+
+		it("expires as others do where the origin is well, and holds what has expired for a while", () => {
+			const { store, time } = kept();
+			time.now += 100;
+			expect(store.get("a", "key")).toBeUndefined();
+			expect(store.kept("a", "key")).toBe("value");
+			time.now += bounds.keptMs;
+			expect(store.get("a", "key")).toBeUndefined();
+			expect(store.kept("a", "key")).toBeUndefined();
+			expect(store.counts()).toMatchObject({ entries: 0, expirations: 1 });
+		});
+
+		it("lets all read on while the origin is away but one now and then, who tries", () => {
+			const { store, time, origin } = kept();
+			time.now += 100;
+			origin.failed();
+			expect([1, 2, 3].map(() => store.get("a", "key"))).toEqual(["value", "value", "value"]);
+			time.now += retry.pauseMs;
+			expect([1, 2, 3].map(() => store.get("a", "key"))).toEqual([undefined, "value", "value"]);
+			origin.failed();
+			time.now = 1_000 + 100 + bounds.keptMs - 1;
+			store.set("b", "other", "value", 10, store.now()); // which lets go of what is over
+			store.get("a", "key");
+			expect(store.get("a", "key")).toBe("value");
+			time.now += 2;
+			expect(store.get("a", "key")).toBeUndefined();
+			expect(store.kept("a", "key")).toBeUndefined();
+		});
+
+		it("keeps nothing of a tenant of whom something was changed", () => {
+			const { store, time, origin } = kept();
+			time.now += 100;
+			origin.failed();
+			store.dropTenant("a");
+			expect([store.get("a", "key"), store.kept("a", "key")]).toEqual([undefined, undefined]);
+		});
+
+		it("gives what has expired back first where memory is short", () => {
+			const { store, time, origin } = kept();
+			time.now += 100;
+			origin.failed();
+			store.release(1);
+			expect(store.kept("a", "key")).toBeUndefined();
+		});
 	});
 
 	it("sends one reader to renew an aged entry, while the others go on reading", () => {

@@ -42,14 +42,29 @@ function routeOf(id: string): Route {
 	return route;
 }
 
-async function ask(services: Services, id: string, params: Record<string, string>, json?: unknown) {
+async function ask(
+	services: Services,
+	id: string,
+	params: Record<string, string>,
+	json?: unknown,
+	as = token,
+) {
 	const route = routeOf(id);
 	const request = new Request("https://edgesign.test/", {
 		method: route.method.toUpperCase(),
-		headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
+		headers: { Authorization: `Bearer ${as}`, "Content-Type": "application/json" },
 		...(json !== undefined && { body: JSON.stringify(json) }),
 	});
 	return serve(route, services, request, params, inBackground);
+}
+
+/** An isolate with a clock of its own and no Redis, and how it signs. */
+function warmIsolate(id: string, as = token) {
+	let late = 0;
+	const clock = () => Date.now() + late;
+	const services = createServices({ ...env, UPSTASH_REDIS_REST_URL: nobody }, clock);
+	const sign = () => ask(services, "sign", { key: id }, { message: hello }, as);
+	return { services, sign, passTo: (milliseconds: number) => (late = milliseconds) };
 }
 
 async function expectUnavailable(response: Response): Promise<void> {
@@ -112,21 +127,51 @@ describe("a database that is not there", () => {
 			});
 	});
 
-	it("lets a warm isolate sign on until its memory's time is over, and then is a 503", async () => {
-		let now = 0;
-		const services = createServices({ ...env, UPSTASH_REDIS_REST_URL: nobody }, () => now);
-		const sign = () => ask(services, "sign", { key: key.id }, { message: hello });
+	it("lets a warm isolate sign on for hours, and then is a 503", async () => {
+		const { id } = await newKey(tenant);
+		const { services, sign, passTo } = warmIsolate(id);
 		expect((await sign()).status).toBe(200);
 		await withoutDatabase(async () => {
-			now = (1 - limits.cacheJitterPart) * limits.cacheRenewMs - 1;
-			const warm = await sign();
-			expect(warm.status).toBe(200);
-			expect(await warm.json()).toMatchObject({ keyId: key.id, version: 1 });
-			now = limits.cacheTtlMs;
-			await scheduler.wait(2 * limits.loadsHeldMs); // by the object's own clock
+			await scheduler.wait(2 * limits.loadsHeldMs); // of the object, by its own clock
+			for (const ms of [limits.cacheRenewMs, limits.cacheTtlMs + 1, limits.cacheKeptMs - 1]) {
+				passTo(ms);
+				const answers = await Promise.all([sign(), sign(), sign()]);
+				expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+				expect(await answers[0]?.json()).toMatchObject({ keyId: id, version: 1 });
+			}
+			passTo(limits.cacheTtlMs + limits.cacheKeptMs + 1);
 			await expectUnavailable(await sign());
 		});
+		passTo(limits.cacheTtlMs + limits.cacheKeptMs + 60_000);
 		expect((await sign()).status).toBe(200);
+		expect(services.keyCache.get(tenant.id, id)).toMatchObject({ row: { id } });
+	});
+
+	it("is a 503 for a warm isolate as soon as something of the tenant may have changed", async () => {
+		const { id } = await newKey(tenant);
+		const { services, sign, passTo } = warmIsolate(id);
+		expect((await sign()).status).toBe(200);
+		await withoutDatabase(async () => {
+			passTo(limits.cacheTtlMs + 1);
+			expect((await sign()).status).toBe(200);
+			const change = await services.coordinator.announce(tenant.id, "state");
+			await services.coordinator.confirm(tenant.id, change);
+			passTo(2 * limits.cacheTtlMs); // the lease has ended, and the next one is of another epoch
+			await expectUnavailable(await sign());
+		});
+	});
+
+	it("lets nobody sign on whose token has expired meanwhile", async () => {
+		const { id } = await newKey(tenant);
+		const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
+		const { sign, passTo } = warmIsolate(id, await tenant.token("signer", { expiresAt }));
+		expect((await sign()).status).toBe(200);
+		await withoutDatabase(async () => {
+			passTo(3_500_000);
+			expect((await sign()).status).toBe(200);
+			passTo(3_700_000);
+			expect((await sign()).status).not.toBe(200);
+		});
 	});
 
 	it("lets a cold isolate sign with what others have put into Redis", async () => {
