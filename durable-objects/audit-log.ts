@@ -331,7 +331,8 @@ export class AuditLog extends DurableObject<Env> implements AuditLogRpc {
 			slowestWriteMs: this.#writes.slowestMs,
 		};
 		this.#writes = { count: 0, slowestMs: 0 };
-		if (error === null) this.#log({ event: "audit_moved", ...figures });
+		const isLate = figures.oldestMs > limits.auditBacklogLateMs;
+		if (error === null) this.#log({ event: isLate ? "audit_backlog" : "audit_moved", ...figures });
 		else this.#log({ event: "audit_move_failed", ...figures, error: describeError(error) });
 	}
 

@@ -35,6 +35,8 @@ export interface ConfigChange {
 	readonly note: string | null;
 	/** The versions that the change may build on; null for whichever is the current one. */
 	readonly expected: readonly number[] | null;
+	/** Whether it says itself that a legal hold ends, which else stays on: nobody must end one by leaving it out. */
+	readonly endsHold: boolean;
 	readonly commit: Commit;
 }
 
@@ -98,10 +100,12 @@ export async function rollback(
 
 async function write(
 	db: Database,
-	config: TenantConfig,
-	{ tenant, createdBy, note, expected }: ConfigChange,
+	proposed: TenantConfig,
+	{ tenant, createdBy, note, expected, endsHold }: ConfigChange,
 ): Promise<Result<VersionedConfig, Failure>> {
 	const current = await readConfig(db, tenant);
+	const isHeld = current.config.audit_config.legal_hold && !endsHold;
+	const config = isHeld ? held(proposed) : proposed;
 	if (expected && !expected.includes(current.version)) return stale(`is ${current.version}`);
 	// The first PUT is stored even if it equals the defaults: it holds them against a release with others.
 	if (current.version > 0 && areEqual(current.config, config)) return ok(current);
@@ -114,6 +118,10 @@ async function write(
 		const detail = `Version ${version} was written by another request meanwhile. Read it, and try again.`;
 		return fail("concurrent_change", detail);
 	}
+}
+
+function held(config: TenantConfig): TenantConfig {
+	return { ...config, audit_config: { ...config.audit_config, legal_hold: true } };
 }
 
 function stale(what: string) {

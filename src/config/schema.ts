@@ -113,7 +113,8 @@ function auditOf(object: ObjectOf) {
 			description: "Archived days of the audit log older than this are deleted; null for never.",
 		}),
 		legal_hold: meta(z._default(z.boolean(), false), {
-			description: "Nothing of the audit log is deleted, whatever retention_days says.",
+			description:
+				"No deletion of the audit log begins, whatever retention_days says. Once on, it ends by `false` alone: left out, it stays as it is.",
 		}),
 	});
 }

@@ -28,6 +28,8 @@ export const auditLimits = {
 	auditMovesPerAlarm: 20,
 	auditMoveRetryMs: 1_000,
 	auditMoveRetryMsMax: 30_000,
+	/** Records that have waited for as long though moves succeed are worth a warning. */
+	auditBacklogLateMs: 60_000,
 	/** An alarm that has not rung so long after its time is set anew: the platform may be a minute late. */
 	auditAlarmLateMs: 60_000,
 	/** How long an object knows what was appended under an Idempotency-Key: longer than it can come again. */

@@ -31,6 +31,8 @@ export type LogEvent =
 	| QueryEvent
 	| { readonly event: "replica_failed"; readonly statement: string; readonly error: string }
 	| ({ readonly event: "audit_moved" } & MoveFigures)
+	/** The same where what still waits has waited for long: it comes faster than it goes. */
+	| ({ readonly event: "audit_backlog" } & MoveFigures)
 	| ({ readonly event: "audit_move_failed"; readonly error: string } & MoveFigures);
 
 /** Of an object of the audit log: what it moved to Postgres, and what waits there. */
@@ -61,6 +63,7 @@ const levelOf: Record<LogEvent["event"], LogLevel> = {
 	repeated_query: "warn",
 	replica_failed: "warn",
 	audit_moved: "debug",
+	audit_backlog: "warn",
 	audit_move_failed: "warn",
 };
 

@@ -53,7 +53,9 @@ export const putConfig = route(
 	async (request) => {
 		const change = readChange(request);
 		if (!change.ok) return change;
-		return shown(await put(request.body, change.value));
+		const { audit_config } = request.json as { audit_config?: { legal_hold?: boolean } };
+		const endsHold = audit_config?.legal_hold === false;
+		return shown(await put(request.body, { ...change.value, endsHold }));
 	},
 );
 
@@ -117,6 +119,7 @@ function readChange({
 		createdBy: tokenId,
 		note: note ?? null,
 		expected: expected.value,
+		endsHold: false,
 		commit: (write) => changing(services, tenant, { kind: "config", fence }, write),
 	});
 }
@@ -215,7 +218,7 @@ export function configDocs() {
 		rollbackConfig: {
 			summary: "Go back to an earlier configuration",
 			description:
-				"Makes a new version with the content of an old one. It follows the rules of a replacement, `If-Match` among them.",
+				"Makes a new version with the content of an old one, but for a legal hold that is on: it stays. It follows the rules of a replacement, `If-Match` among them.",
 			answer: configurationAnswer,
 			failures: [
 				"config_version_not_found",

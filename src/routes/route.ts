@@ -74,6 +74,8 @@ export interface GuardedSpec<Params, Query, Body> extends Spec<Params, Query, Bo
 
 export type GuardedRequest<Params, Query, Body> = RouteRequest<Params, Query, Body> & {
 	readonly caller: Caller;
+	/** The body as it came, without the defaults of what was left out. */
+	readonly json?: unknown;
 };
 
 type GuardedHandler<Params, Query, Body> = (

@@ -6,13 +6,16 @@ import { cursor, id, keyRef, pageSize, spanInOrder, text } from "./fields.ts";
 const firstTime = Date.parse("0001-01-01T00:00:00Z");
 const lastTime = Date.parse("9999-12-31T23:59:59.999Z");
 
+/** Records have a time in milliseconds: what is before or from a moment between two is so from the later one. */
+const beyondMilliseconds = /\.\d{3}\d*[1-9]/;
+
 const time = z
 	.pipe(
 		z.iso.datetime({
 			offset: true,
 			error: "must be a time with seconds and a zone, such as 2026-11-21T10:00:00Z",
 		}),
-		z.transform((value) => Date.parse(value)),
+		z.transform((value) => Date.parse(value) + (beyondMilliseconds.test(value) ? 1 : 0)),
 	)
 	.check(
 		z.refine(

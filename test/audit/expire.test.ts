@@ -247,7 +247,7 @@ describe("a deletion", () => {
 		await expireAfter(500);
 		expect(await files()).toHaveLength(3);
 		expect(await stateOf(of)).toMatchObject({ state: "expiring" });
-		await configure({ retention_days: 1 });
+		await configure({ retention_days: 1, legal_hold: false });
 		await expireAfter(500);
 		expect(await files()).toEqual([]);
 	});

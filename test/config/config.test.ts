@@ -19,7 +19,8 @@ const author = "01900000-0000-7000-8000-000000000001";
 
 function change(fields: Partial<ConfigChange> = {}): ConfigChange {
 	const commit: ConfigChange["commit"] = (write) => write(schema.services.db);
-	return { tenant: "main", createdBy: author, note: null, expected: null, commit, ...fields };
+	const builds = { expected: null, endsHold: false };
+	return { tenant: "main", createdBy: author, note: null, ...builds, commit, ...fields };
 }
 
 function withQuota(quota: number): TenantConfig {

@@ -68,6 +68,18 @@ describe("GET /v1/audit", () => {
 		expect((await get("/v1/audit?key=nobody")).json.records).toEqual([]);
 	});
 
+	it("takes a moment between two milliseconds as it is, before the later one", async () => {
+		const { records } = (await get("/v1/audit")).json;
+		const [{ at }] = records;
+		const [exactly, later] = ["000000", "000001"].map((digits) => at.replace("Z", `${digits}Z`));
+		const found = async (query: string) => (await get(`/v1/audit?${query}`)).json.records;
+		const isAt = (record: { at: string }) => record.at === at;
+		expect((await found(`from=${exactly}`)).some(isAt)).toBe(true);
+		expect((await found(`from=${later}`)).some(isAt)).toBe(false);
+		expect((await found(`to=${exactly}`)).some(isAt)).toBe(false);
+		expect((await found(`to=${later}`)).some(isAt)).toBe(true);
+	});
+
 	it("finds by an id in upper case what it finds by the same id in lower case", async () => {
 		const { records } = (await get("/v1/audit")).json;
 		const [last] = records;

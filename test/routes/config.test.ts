@@ -277,6 +277,41 @@ async function pagesOf(limit: number): Promise<Shown[][]> {
 	return pages;
 }
 
+describe("a legal hold", () => {
+	const heldNow = async (of: Tenant) =>
+		(await of.call("GET", "/v1/config")).json.config.audit_config.legal_hold;
+
+	it("stays on when a later configuration leaves it out, and ends by false alone", async () => {
+		const of = await newTenant();
+		const audit_config = { legal_hold: true, retention_days: 400 };
+		await put({ audit_config }, "", {}, of);
+		for (const later of [{}, { audit_config: {} }, { audit_config: { retention_days: 30 } }]) {
+			const answer = await put(later, "", {}, of);
+			expect(answer.status, answer.text).toBe(200);
+			expect(answer.json.config.audit_config.legal_hold).toBe(true);
+		}
+		expect(await heldNow(of)).toBe(true);
+		await put({ audit_config: { legal_hold: false } }, "", {}, of);
+		expect(await heldNow(of)).toBe(false);
+		await put({}, "", {}, of);
+		expect(await heldNow(of)).toBe(false);
+	});
+
+	it("stays on when an earlier configuration comes back, and comes back with one that had it", async () => {
+		const of = await newTenant();
+		await put({ audit_config: { retention_days: 7 } }, "", {}, of);
+		await put({ audit_config: { legal_hold: true } }, "", {}, of);
+		const back = (version: number) => of.call("POST", "/v1/config/rollback", { json: { version } });
+		expect((await back(1)).json.config.audit_config).toEqual({
+			legal_hold: true,
+			retention_days: 7,
+		});
+		expect((await back(0)).json.config.audit_config.legal_hold).toBe(true);
+		await put({ audit_config: { legal_hold: false } }, "", {}, of);
+		expect((await back(2)).json.config.audit_config.legal_hold).toBe(true);
+	});
+});
+
 describe("POST /v1/config/rollback", () => {
 	const back = (version: number, query = "", options: object = {}) =>
 		tenant.call("POST", `/v1/config/rollback${query}`, { json: { version }, ...options });
