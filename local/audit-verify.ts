@@ -16,8 +16,8 @@ import { inOneLine, Problem, runCommand } from "./problem.ts";
 import { progressBar, showProgress } from "./progress.ts";
 
 const findingsShown = 100;
-/** Until an answer begins. */
-const answerTimeoutMs = 60_000;
+/** Until an answer begins or goes on: the archive may take as long for a part of an export. */
+const silentMs = limits.auditExportSilentMs;
 
 /** Checks an export of the audit log, or the proof of a record, with nothing but the public key. */
 async function main(args: string[]): Promise<void> {
@@ -281,9 +281,7 @@ async function open(
 		if (!found || found.isDirectory()) unreadable(source);
 		return { stream: createReadStream(source), bytes: found.isFile() ? found.size : null };
 	}
-	const answer = await request(source, token);
-	if (!answer.body) throw new Problem(`${source} answered nothing`);
-	return { stream: Readable.fromWeb(answer.body as never), bytes: null };
+	return { stream: await bodyOf(source, token), bytes: null };
 }
 
 function entryAt(path: string): Stats | null {
@@ -295,15 +293,35 @@ function entryAt(path: string): Stats | null {
 }
 
 /** The bearer token comes by EDGESIGN_TOKEN, for it must not stand in a command line; the keys are anybody's. */
-async function request(url: string, token: string | null): Promise<Response> {
+async function bodyOf(url: string, token: string | null): Promise<AsyncIterable<Uint8Array>> {
 	const headers: Record<string, string> = token ? { Authorization: `Bearer ${token}` } : {};
-	const late = new AbortController();
-	const timer = setTimeout(() => late.abort(), answerTimeoutMs);
-	const answer = await fetch(url, { headers, signal: late.signal })
-		.catch(() => unreadable(url))
-		.finally(() => clearTimeout(timer)); // what it answers may take as long as it is
-	if (!answer.ok) throw new Problem(`${url} answered ${answer.status}; is EDGESIGN_TOKEN set?`);
-	return answer;
+	const silent = new AbortController();
+	const timer = setTimeout(
+		() => silent.abort(new Error(`nothing came for ${silentMs / 1000} s`)),
+		silentMs,
+	);
+	const answer = await fetch(url, { headers, signal: silent.signal }).catch(() => unreadable(url));
+	const { ok, status, body } = answer;
+	if (ok && body) return lively(Readable.fromWeb(body as never), timer);
+	clearTimeout(timer);
+	throw new Problem(
+		ok ? `${url} answered nothing` : `${url} answered ${status}; is EDGESIGN_TOKEN set?`,
+	);
+}
+
+/** All of it may take as long as it is, and each part no longer than the timer. */
+async function* lively(
+	stream: AsyncIterable<Uint8Array>,
+	timer: NodeJS.Timeout,
+): AsyncGenerator<Uint8Array> {
+	try {
+		for await (const chunk of stream) {
+			timer.refresh();
+			yield chunk;
+		}
+	} finally {
+		clearTimeout(timer);
+	}
 }
 
 function isUrl(place: string): boolean {
