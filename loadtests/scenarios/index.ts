@@ -2,6 +2,7 @@ import type { Scenario } from "../scenario.ts";
 import { archive } from "./archive.ts";
 import { attack } from "./attack.ts";
 import { jobs } from "./jobs.ts";
+import { outage } from "./outage.ts";
 import { recovery } from "./recovery.ts";
 import { soak } from "./soak.ts";
 import { spike } from "./spike.ts";
@@ -11,5 +12,5 @@ import { users } from "./users.ts";
 
 /** Every scenario by its name. */
 export const scenarios = {
-	...{ steady, spike, stress, soak, users, jobs, attack, recovery, archive },
+	...{ steady, spike, stress, soak, users, jobs, attack, recovery, outage, archive },
 } as const satisfies Readonly<Record<string, Scenario>>;
