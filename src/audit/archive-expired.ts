@@ -1,7 +1,7 @@
 import { expiredDays, type TenantDay } from "../db/audit-archives.ts";
 import { limits } from "../limits.ts";
 import { type Archive, bytesIn } from "./archive-bucket.ts";
-import { isKept, someUnder } from "./archive-kept.ts";
+import { firstUnder, isKept, someUnder } from "./archive-kept.ts";
 import { type ArchiveReader, daysOf } from "./archive-source.ts";
 import type { ExpiredPage } from "./cold.ts";
 import { dayPrefix, deletionKey, loadManifest, payloadOf } from "./manifest.ts";
@@ -21,8 +21,8 @@ export async function expiredPage(
 		found.map(async (day) => {
 			if (day.state === "expiring" && (await isKept(archive, tenant, day))) return null;
 			const { records, chains } = await loadManifest(archive, tenant, day);
-			await requireDeletion(archive, { tenant, day: day.day });
-			return { tenant, day: day.day, manifest: day.manifest, records, chains };
+			const deleted = await requireDeletion(archive, { tenant, day: day.day });
+			return { tenant, day: day.day, manifest: day.manifest, records, chains, deleted };
 		}),
 	);
 	const isLast = found.length < limits.auditManifestsAtOnce;
@@ -32,15 +32,18 @@ export async function expiredPage(
 
 /**
  * Whoever can write to Postgres could otherwise hide a day behind the service's own signature. Days without the
- * archive's word were deleted before it was kept: of those no file is there.
+ * archive's word were deleted before it was kept: of those no file is there. When the word was given is told by R2: it
+ * is from then on that nobody reads the files, and not from when it was signed.
  */
-async function requireDeletion(archive: Archive, of: TenantDay): Promise<void> {
+async function requireDeletion(archive: Archive, of: TenantDay): Promise<string | null> {
 	const key = deletionKey(of);
-	if (!(await someUnder(archive, key, () => true))) {
-		if (!(await someUnder(archive, dayPrefix(of), (one) => one.endsWith(".parquet")))) return;
+	const word = await firstUnder(archive, key, () => true);
+	if (!word) {
+		if (!(await someUnder(archive, dayPrefix(of), (one) => one.endsWith(".parquet")))) return null;
 		throw new AuditUnreadable(`${key} is not in the archive, and the day's records are`);
 	}
 	const payload = payloadOf(new TextDecoder().decode(await bytesIn(archive, key)));
 	const { tenant, day } = JSON.parse(new TextDecoder().decode(payload ?? undefined)) as TenantDay;
 	if (tenant !== of.tenant || day !== of.day) throw new AuditUnreadable(`${key} is of another day`);
+	return word.uploaded.toISOString();
 }

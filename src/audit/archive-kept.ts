@@ -22,9 +22,18 @@ export async function someUnder(
 	prefix: string,
 	isChosen: (key: string) => boolean,
 ): Promise<boolean> {
+	return (await firstUnder(archive, prefix, isChosen)) !== undefined;
+}
+
+/** The same, and what is there. */
+export async function firstUnder(
+	archive: Archive,
+	prefix: string,
+	isChosen: (key: string) => boolean,
+): Promise<R2Object | undefined> {
 	const limit = limits.auditArchiveKeysPerCall;
 	const page = await archive.list({ prefix, limit }).catch((error: unknown) => {
 		throw new AuditUnreadable(`${prefix}: ${error instanceof Error ? error.message : "unknown"}`);
 	});
-	return page.objects.some(({ key }) => isChosen(key));
+	return page.objects.find(({ key }) => isChosen(key));
 }

@@ -12,6 +12,7 @@ import type { Random } from "../lib/random.ts";
 import { limits } from "../limits.ts";
 import type { Archive } from "./archive-bucket.ts";
 import { deleteUnder } from "./archive-delete.ts";
+import { someUnder } from "./archive-kept.ts";
 import { dayPrefix, deletionKey } from "./manifest.ts";
 import { ownNote } from "./own.ts";
 import type { AuditSigner } from "./signer.ts";
@@ -59,7 +60,9 @@ async function expire(
 	const said = { ...of, at: new Date(clock()).toISOString() };
 	const word = await auditSigner.sign("edgesign-audit-deletion+jwt", said);
 	if (!(await isStillPast(db, of, today))) return false;
-	await archive.put(deletionKey(of), word);
+	// Once given it is not given anew, whatever Postgres says: its time is from when on an export can have no record of it.
+	const key = deletionKey(of);
+	if (!(await someUnder(archive, key, () => true))) await archive.put(key, word);
 	await deleteUnder(archive, dayPrefix(of), (key) => key.endsWith(".parquet"));
 	await noteExpired(db, of);
 	return true;

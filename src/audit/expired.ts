@@ -12,8 +12,8 @@ export async function* statementsOfExpired(
 ): AsyncGenerator<string> {
 	for (let before: string | null = null; ; ) {
 		const page = await cold.expired(filter, before);
-		for (const { tenant, day, manifest, records, chains } of page.days) {
-			const said: ExpiredDay = { export: id, tenant, day, manifest, records, chains };
+		for (const day of page.days) {
+			const said: ExpiredDay = { export: id, ...day };
 			yield signer.sign("edgesign-audit-expired+jwt", said);
 		}
 		if (page.before === null) return;

@@ -52,6 +52,11 @@ export interface ExpiredDay {
 	readonly manifest: string;
 	readonly records: number;
 	readonly chains: readonly ChainSpan[];
+	/**
+	 * From when on nobody read them (ISO 8601): an export that had begun may have some. null where that was before it
+	 * was noted; none in statements of before it was told.
+	 */
+	readonly deleted?: string | null;
 }
 
 const linePrefix = Uint8Array.of(0x05);

@@ -43,9 +43,14 @@ function expireAfter(days: number, using = services): Promise<number> {
 
 /** As far as the archive's word; then R2 is away. */
 async function beginDeletion(): Promise<void> {
-	const put = env.ARCHIVE.put.bind(env.ARCHIVE);
-	const failing = { put, list: () => Promise.reject(new Error("R2 is away")) };
-	const using = { ...services, archive: failing as unknown as R2Bucket };
+	const away = () => Promise.reject(new Error("R2 is away"));
+	let isGiven = false;
+	const put = async (key: string, value: string) => {
+		await env.ARCHIVE.put(key, value);
+		isGiven = true;
+	};
+	const list = (options: R2ListOptions) => (isGiven ? away() : env.ARCHIVE.list(options));
+	const using = { ...services, archive: { put, list } as unknown as R2Bucket };
 	await expect(expireAfter(500, using)).rejects.toThrow("R2 is away");
 }
 
