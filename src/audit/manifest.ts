@@ -8,7 +8,7 @@ import { MerkleRoot } from "./merkle.ts";
 import { recordColumns } from "./parquet.ts";
 import { canonicalRecord, timeOf } from "./record.ts";
 import { AuditUnreadable, type SourcedRecord } from "./source.ts";
-import type { ChainSpan } from "./span.ts";
+import { type ChainSpan, joined } from "./span.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -126,30 +126,51 @@ export function extendChains(
 	records: readonly SourcedRecord[],
 ): ChainSpan[] {
 	const chains = new Map(spans.map((span) => [span.chain, span]));
-	for (const [chain, { count, first, last }] of endsByChain(records)) {
+	for (const [chain, { count, first, last, numbers }] of endsByChain(records)) {
 		const [low, high] = [endOfChain(first), endOfChain(last)];
-		const span = chains.get(chain) ?? { chain, records: 0, first: low, last: high };
+		const none = { chain, records: 0, first: low, last: high, numbers: [] };
+		const span: ChainSpan = chains.get(chain) ?? none;
 		chains.set(chain, {
 			chain,
 			records: span.records + count,
 			first: low.sequence < span.first.sequence ? low : span.first,
 			last: high.sequence > span.last.sequence ? high : span.last,
+			// Of what is there nobody may have noted them: numbers that are not all are worth nothing.
+			numbers: span.numbers ? joined([...span.numbers, ...numbers]) : null,
 		});
 	}
-	return [...chains.values()].sort((a, b) => (a.chain < b.chain ? -1 : 1));
+	const most = stretchesMost(chains.size);
+	return [...chains.values()]
+		.map((span) => ((span.numbers?.length ?? 0) > most ? { ...span, numbers: null } : span))
+		.sort((a, b) => (a.chain < b.chain ? -1 : 1));
+}
+
+/** Of numbers of one chain: a line of an export has what the day has of all of them. */
+function stretchesMost(chains: number): number {
+	const part = Math.floor(limits.auditStretchesOfDay / chains);
+	return Math.max(1, Math.min(limits.auditStretchesOfChain, part));
+}
+
+interface ChainEnds {
+	count: number;
+	first: SourcedRecord;
+	last: SourcedRecord;
+	/** As they come, which is nearly in the order of the chain. */
+	readonly numbers: [from: number, to: number][];
 }
 
 function endsByChain(records: readonly SourcedRecord[]) {
-	const ends = new Map<string, { count: number; first: SourcedRecord; last: SourcedRecord }>();
+	const ends = new Map<string, ChainEnds>();
 	for (const record of records) {
-		const end = ends.get(record.chain);
-		if (!end) {
-			ends.set(record.chain, { count: 1, first: record, last: record });
-			continue;
-		}
+		const { chain, sequence } = record;
+		const end = ends.get(chain) ?? { count: 0, first: record, last: record, numbers: [] };
+		ends.set(chain, end);
 		end.count++;
-		if (record.sequence < end.first.sequence) end.first = record;
-		if (record.sequence > end.last.sequence) end.last = record;
+		if (sequence < end.first.sequence) end.first = record;
+		if (sequence > end.last.sequence) end.last = record;
+		const stretch = end.numbers.at(-1);
+		if (stretch?.[1] === sequence - 1) stretch[1] = sequence;
+		else end.numbers.push([sequence, sequence]);
 	}
 	return ends;
 }

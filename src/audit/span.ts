@@ -10,7 +10,12 @@ export interface ChainSpan {
 	readonly records: number;
 	readonly first: ChainEnd;
 	readonly last: ChainEnd;
+	/** Which numbers they have; null where these are too many stretches, none where nobody noted them. */
+	readonly numbers?: Numbers | null;
 }
+
+/** Stretches of numbers, both ends included: ascending, and none beside another. */
+export type Numbers = readonly (readonly [from: number, to: number])[];
 
 /** Numbers that follow each other, both ends included. */
 export interface Gap {
@@ -18,7 +23,7 @@ export interface Gap {
 	readonly to: number;
 }
 
-interface Stretch {
+export interface Stretch {
 	readonly low: number;
 	readonly high: number;
 }
@@ -36,6 +41,33 @@ export function gapsBetween(stretches: readonly Stretch[], first: number, last: 
 	}
 	note(next, last);
 	return gaps;
+}
+
+/** The numbers of all of these stretches, which may overlap. */
+export function joined(stretches: Numbers): Numbers {
+	const all: [number, number][] = [];
+	for (const [from, to] of [...stretches].sort(([a], [b]) => a - b)) {
+		const last = all.at(-1);
+		if (last && from <= last[1] + 1) last[1] = Math.max(last[1], to);
+		else all.push([from, to]);
+	}
+	return all;
+}
+
+/** Where a stretch of the one kind has numbers of the other kind; both ascending. */
+export function* overlapsOf<Some extends Stretch>(
+	stretches: readonly Some[],
+	numbers: Numbers,
+): Generator<Gap & { readonly stretch: Some }> {
+	let begin = 0;
+	for (const stretch of stretches) {
+		while ((numbers[begin]?.[1] ?? Number.POSITIVE_INFINITY) < stretch.low) begin++;
+		for (let at = begin; at < numbers.length; at++) {
+			const [from, to] = numbers[at] ?? [0, 0];
+			if (from > stretch.high) break;
+			yield { stretch, from: Math.max(from, stretch.low), to: Math.min(to, stretch.high) };
+		}
+	}
 }
 
 export function countOf(gaps: readonly Gap[]): number {

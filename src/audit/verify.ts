@@ -184,7 +184,7 @@ export class ExportVerifier {
 		}
 		this.#expired.days++;
 		this.#expired.records += day.records;
-		this.#walk?.expire(day.chains);
+		this.#walk?.expire(day.chains, day.deleted);
 	}
 
 	/** The statement at the end; what it says, if it is by one of the keys. */

@@ -1,8 +1,10 @@
 import { fromHex, toBase64 } from "../lib/bytes.ts";
+import { limits } from "../limits.ts";
 import { chainStart, linked } from "./chain.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { type DeletedBefore, DeletedNumbers, type DeletedOfChain } from "./deleted-numbers.ts";
 import type { SourcedRecord } from "./source.ts";
-import { type ChainSpan, countOf, gapsBetween } from "./span.ts";
+import { type ChainSpan, countOf, gapsBetween, overlapsOf } from "./span.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 type Head = Checkpoint["chains"][number];
@@ -67,8 +69,7 @@ export class ChainWalk {
 	/** Runs that are in memory, and those that no longer are. */
 	#kept = 0;
 	#dropped = 0;
-	/** What deleted days had of each chain. */
-	readonly #expired = new Map<string, ChainSpan[]>();
+	readonly #deleted = new DeletedNumbers();
 
 	/** @param since an earlier one, which every chain must go on from */
 	constructor(checkpoint: Checkpoint, since: Checkpoint | null) {
@@ -140,17 +141,18 @@ export class ChainWalk {
 	/**
 	 * Lets go of the older half of the runs once there are more than `max`. Neighbours come soon after each
 	 * other, as the times of records are nearly in the order of their chain: so a run that has not grown for
-	 * long hardly ever will, its neighbours being filtered out. The lowest one of each chain stays, because
-	 * what it follows may be told of with a deleted day, at the end.
+	 * long hardly ever will, its neighbours being filtered out. The lowest ones of each chain stay, because
+	 * what they follow, or that nothing can be at their numbers, may be told of with a deleted day, at the end.
 	 */
 	trim(max: number): void {
 		if (this.#kept <= max) return;
 		const all = [...this.#came.values()];
+		const lowest = Math.max(1, Math.floor(max / 4 / all.length));
 		const lines = all.flatMap(({ runs }) => runs.map(({ line }) => line));
 		const oldest = lines.sort((a, b) => a - b)[lines.length >> 1] ?? 0;
 		for (const came of all) {
 			const { length } = came.runs;
-			came.runs = came.runs.filter(({ line }, at) => line >= oldest || at === length - 1);
+			came.runs = came.runs.filter(({ line }, at) => line >= oldest || at >= length - lowest);
 			const gone = length - came.runs.length;
 			came.dropped += gone;
 			this.#dropped += gone;
@@ -158,13 +160,16 @@ export class ChainWalk {
 		}
 	}
 
-	/** What a day had whose records were deleted. */
-	expire(spans: readonly ChainSpan[]): void {
-		for (const span of spans) {
-			const known = this.#expired.get(span.chain) ?? [];
-			known.push(span);
-			this.#expired.set(span.chain, known);
-		}
+	/** What a day had whose records were deleted, and when they were (ISO 8601), as an export tells it. */
+	expire(spans: readonly ChainSpan[], deleted?: string | null): void {
+		const isBefore = this.#isBefore(deleted);
+		for (const span of spans) this.#deleted.add(span, isBefore);
+	}
+
+	#isBefore(deleted: string | null | undefined): DeletedBefore {
+		if (deleted === undefined) return null;
+		const since = Date.parse(this.#checkpoint.at) - limits.auditDeletedBeforeMs;
+		return deleted === null || Date.parse(deleted) <= since;
 	}
 
 	/** `isWhole`: every record up to the heads must have come. */
@@ -175,7 +180,10 @@ export class ChainWalk {
 			...this.#strangers.map(stranger),
 			...behindKept,
 			...lasts.flatMap(([chain, last]) => this.#missing(chain, last)),
-			...[...this.#expired].flatMap(([chain, spans]) => this.#behindExpired(chain, spans)),
+			...[...this.#deleted.chains].flatMap((chain) => [
+				...this.#amongDeleted(chain),
+				...this.#behindExpired(chain),
+			]),
 		];
 	}
 
@@ -186,34 +194,56 @@ export class ChainWalk {
 			...chains.map(({ id, sequence }): [string, number] => [id, sequence]),
 			...[...this.#ended].map((id): [string, number] => {
 				const kept = this.#keptHeads.get(id)?.sequence ?? 0;
-				return [id, Math.max(kept, this.#came.get(id)?.highest ?? 0)];
+				const came = this.#came.get(id)?.highest ?? 0;
+				const deleted = this.#deleted.of(id).spans.map(({ last }) => last.sequence);
+				return [id, deleted.reduce((a, b) => Math.max(a, b), Math.max(kept, came))];
 			}),
 		];
 	}
 
-	/** What is missing of a chain up to that number, less what deleted days had of it. */
+	/**
+	 * What is missing of a chain up to that number, less what deleted days had of it: as many of their numbers are not
+	 * there as they had records, and no fewer, or another record stands where one of theirs did.
+	 */
 	#missing(chain: string, last: number): Finding[] {
 		const { runs = [], records = 0, dropped = 0 } = this.#came.get(chain) ?? {};
-		const spans = this.#expired.get(chain) ?? [];
-		// The days before and after one may have a part of its numbers: how many they are is what is signed.
-		const atMost = spans.reduce((sum, day) => sum + day.records, 0);
+		const deleted = this.#deleted.of(chain);
+		// These are told one by one.
+		const named = countOf([...overlapsOf(runs.toReversed(), deleted.gone)]);
 		if (dropped > 0) {
-			const count = last - records - atMost;
-			return count > 0 ? [missing(chain, `${count} numbers, in too many places to be named,`)] : [];
+			const more = last - records + named - deleted.records;
+			if (more > 0) return [missing(chain, `${more} numbers, in too many places to be named,`)];
+			return crowded(chain, deleted, -more - deleted.lateRecords);
 		}
-		const gaps = gapsBetween(runs, 1, last);
-		const deleted = spans.map(({ first, last }) => ({ low: first.sequence, high: last.sequence }));
-		const left = gaps.flatMap(({ from, to }) => gapsBetween(deleted, from, to));
+		const had = [...deleted.gone, ...deleted.late].map(([low, high]) => ({ low, high }));
+		const left = gapsBetween([...runs, ...had, ...deleted.vague], 1, last);
 		const findings = left.map(({ from, to }) => missing(chain, numbered("number", from, to)));
-		const more = countOf(gaps) - countOf(left) - atMost;
+		const late = countOf([...overlapsOf(runs.toReversed(), deleted.late)]);
+		const gone = countOf(gapsBetween(runs, 1, last)) - countOf(left) + named + late;
+		const more = gone - deleted.records;
 		if (more > 0) findings.push(missing(chain, `${more} of the numbers of deleted days`));
-		return findings;
+		return [...findings, ...crowded(chain, deleted, -more - deleted.lateVague)];
+	}
+
+	/** Records whose numbers were those of others, which were deleted. */
+	#amongDeleted(chain: string): Finding[] {
+		const { gone, isDated } = this.#deleted.of(chain);
+		const runs = this.#came.get(chain)?.runs.toReversed() ?? [];
+		return [...overlapsOf(runs, gone)].map(({ stretch: { low, first }, from, to }) => {
+			const isNamed = from === low;
+			const more = from < to ? `, and what follows it up to number ${to}` : "";
+			const who = isNamed
+				? first.name + more
+				: `${numbered("number", from, to)} of the chain ${chain}`;
+			const message = `${who}: a deleted day had another record there${unlessLater(isDated)}`;
+			return { kind: "added", line: isNamed ? first.line : null, message };
+		});
 	}
 
 	/** The record after those of a deleted day is linked to the last of them. */
-	#behindExpired(chain: string, spans: readonly ChainSpan[]): Finding[] {
+	#behindExpired(chain: string): Finding[] {
 		const runs = this.#came.get(chain)?.runs ?? [];
-		return spans.flatMap(({ last }) => {
+		return this.#deleted.of(chain).spans.flatMap(({ last }) => {
 			const link = fromHex(last.link);
 			const after = last.sequence + 1;
 			const next = runs[indexOf(runs, after)];
@@ -307,6 +337,22 @@ export function numbered(noun: string, from: number, to: number): string {
 function stranger(chain: string): Finding {
 	const message = `the chain ${chain}: neither an object nor the coordinator knows it`;
 	return { kind: "added", line: null, message };
+}
+
+/** So many records more than have a place beside those that were deleted; none where it is not one at least. */
+function crowded(chain: string, { spans, isDated }: DeletedOfChain, more: number): Finding[] {
+	if (more <= 0) return [];
+	const from = Math.min(...spans.map(({ first }) => first.sequence));
+	const to = Math.max(...spans.map(({ last }) => last.sequence));
+	const where = `${numbered("number", from, to)} of the chain ${chain}, of deleted days`;
+	const who = `${more} ${more === 1 ? "record" : "records"} too many`;
+	const message = `${who} among ${where}${unlessLater(isDated)}`;
+	return [{ kind: "added", line: null, message }];
+}
+
+/** Statements of before did not tell whether the export can have records of the day. */
+function unlessLater(isDated: boolean): string {
+	return isDated ? "" : ", unless a day was deleted while the export was made";
 }
 
 function missing(chain: string, numbers: string): Finding {

@@ -95,6 +95,10 @@ export const auditLimits = {
 	auditArchiveRunMs: 40_000,
 	/** Keys that a file's part of the manifest names; where there are more, it names none. */
 	auditArchiveFileKeys: 16,
+	/** Of numbers, that a manifest has of a chain: those of records that cross midnight in another order, and of late ones. */
+	auditStretchesOfChain: 512,
+	/** Of all of a day's chains: some 400 KB of a line of an export. */
+	auditStretchesOfDay: 16_384,
 	/** The end of a file, where a reader finds out what is in it. */
 	auditArchiveTailBytes: 64 * 1024,
 	/** Files and days that are looked into for one page of records. */
@@ -155,6 +159,10 @@ export const auditLimits = {
 	// Verifying an export of the audit log, whatever its size
 	/** Stretches of the chains that a filter left, some 40 MB of them; what neighbours each other is far less apart. */
 	auditVerifyRuns: 50_000,
+	/** Of numbers that deleted days had, which join from day to day. */
+	auditVerifyStretches: 100_000,
+	/** What was deleted so shortly before an export, or later, may be in it: R2 and the isolate have a clock each. */
+	auditDeletedBeforeMs: 1_000,
 	/** Stretches of lines that have not come yet; not less than findings. */
 	auditVerifyGaps: 10_000,
 	/** Named one by one; the others are counted. */

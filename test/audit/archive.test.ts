@@ -104,6 +104,7 @@ describe("the archive of a day", () => {
 			}));
 			expect([span.first, span.last]).toEqual(ends);
 			expect(span.records).toBe(chain.length);
+			expect(span.numbers).toEqual([[1, chain.length]]);
 		}
 		expect(manifest.chains).toHaveLength(2);
 		const jws = await (
@@ -133,6 +134,28 @@ describe("the archive of a day", () => {
 		expect(counts).toEqual([16, 16, 13, 0, 0, 0, 0, 0]);
 		expect(await archived(of)).toEqual(records);
 		expect(await isThere(of.day)).toBe(false);
+	});
+});
+
+describe("the numbers of a day's chains", () => {
+	it("go on from run to run, but for a chain of which an earlier version noted none", async () => {
+		const of = await newTenantDay();
+		const records = await fill(of, 45);
+		await archiveSlice(services, hotDays, { ...small, filesPerRun: 3 });
+		const [old, other] = [...new Set(records.map(({ chain }) => chain))];
+		await ownerSql().query(
+			`update audit_archives set chains = (
+				select jsonb_agg(case when span ->> 'chain' = $2 then span - 'numbers' else span end)
+				from jsonb_array_elements(chains) span)
+			where tenant_id = $1 and state = 'writing' and records > 0`,
+			[of.tenant, old],
+		);
+		await archiveAll();
+		const { chains } = await manifestOf(of);
+		const numbers = new Map(chains.map((span) => [span.chain, span.numbers]));
+		const count = records.filter(({ chain }) => chain === other).length;
+		expect(numbers.get(String(old))).toBeNull();
+		expect(numbers.get(String(other))).toEqual([[1, count]]);
 	});
 });
 

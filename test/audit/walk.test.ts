@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { chainStart, linked } from "../../src/audit/chain.ts";
 import { type Checkpoint, checkpointOf } from "../../src/audit/checkpoint.ts";
+import { DeletedNumbers } from "../../src/audit/deleted-numbers.ts";
 import { decodeRecord, splitAppend } from "../../src/audit/record.ts";
 import { ChainWalk, type Finding } from "../../src/audit/walk.ts";
 import { toHex } from "../../src/lib/bytes.ts";
@@ -211,5 +212,283 @@ describe("the walk over a whole export that is known not to hold", () => {
 		for (const sequence of countdown(100, 2, 2)) add(sequence);
 		const message = `51 numbers, in too many places to be named, of the chain ${id}`;
 		expect(walk.done(true)).toMatchObject([{ kind: "missing", message }]);
+	});
+});
+
+describe("the walk behind deleted days", () => {
+	const at = Date.parse("2026-11-30T12:00:00Z");
+	const head = { ...checkpoint(100).chains[0], id, link: linkAt(100) };
+	const heads = { heads: [head as never], ended: [], unknown: [] };
+	const now = checkpointOf("main", heads, at);
+	const before = "2026-11-30T11:59:59.000Z";
+	const forged = new Uint8Array(32).fill(7);
+	const all = countdown(100, 1);
+	type Numbers = readonly (readonly [number, number])[];
+
+	/** A day that had these numbers, with the member or without it. */
+	function day(numbers: Numbers, isTold = true) {
+		const [low, high] = [numbers.at(0)?.[0] ?? 0, numbers.at(-1)?.[1] ?? 0];
+		const end = (sequence: number) => ({ sequence, link: toHex(linkAt(sequence)) });
+		const records = numbers.reduce((sum, [from, to]) => sum + to - from + 1, 0);
+		const span = { chain: id, records, first: end(low), last: end(high) };
+		return isTold ? { ...span, numbers } : span;
+	}
+
+	/** Whether a number is of none of these days. */
+	const isLeft =
+		(...days: readonly Numbers[]) =>
+		(sequence: number) =>
+			!days.flat().some(([from, to]) => from <= sequence && sequence <= to);
+
+	const tell = (walk: ChainWalk, isWhole = true) =>
+		walk.done(isWhole).map(({ kind, line, message }) => ({ kind, line, message }));
+	const place = (sequence: number) => `${record.id}, number ${sequence} of the chain ${id}`;
+	const theirs = "a deleted day had another record there";
+
+	const early: Numbers = [[1, 43]];
+	const torn: Numbers = [
+		[44, 44],
+		[50, 60],
+	];
+
+	it("finds nothing where exactly their numbers are not there, told in either way", () => {
+		for (const told of [true, false]) {
+			const walk = new ChainWalk(now, null);
+			const add = walking(walk);
+			for (const sequence of all.filter(isLeft(early, torn))) expect(add(sequence)).toEqual([]);
+			walk.expire([day(early, told)], before);
+			walk.expire([day(torn, told)], null);
+			expect(tell(walk)).toEqual([]);
+		}
+	});
+
+	it.each([true, false])(
+		"names a record at one of their numbers, the export being whole: %s",
+		(isWhole) => {
+			const walk = new ChainWalk(now, null);
+			const add = walking(walk);
+			for (const sequence of all.filter(isLeft(early))) add(sequence);
+			expect([add(5, forged), add(43, forged)].flat()).toHaveLength(1); // which number 44 is not linked to
+			walk.expire([day(early)], before);
+			expect(tell(walk, isWhole)).toEqual([
+				{ kind: "added", line: 59, message: `${place(5)}: ${theirs}` },
+				{ kind: "added", line: 60, message: `${place(43)}: ${theirs}` },
+			]);
+		},
+	);
+
+	it("names those that stand beside each other together, and by number what stands behind others", () => {
+		const walk = new ChainWalk(now, null);
+		const add = walking(walk);
+		for (const sequence of all.filter(isLeft(torn))) add(sequence);
+		for (const sequence of [44, 57, 56]) expect(add(sequence)).toEqual([]);
+		walk.expire([day(torn)], before);
+		expect(tell(walk)).toEqual([
+			{ kind: "added", line: null, message: `number 44 of the chain ${id}: ${theirs}` },
+			{
+				kind: "added",
+				line: 92,
+				message: `${place(56)}, and what follows it up to number 57: ${theirs}`,
+			},
+		]);
+	});
+
+	it("names it where they are told to have been all from the first to the last, as before", () => {
+		const walk = new ChainWalk(now, null);
+		const add = walking(walk);
+		for (const sequence of [...all.filter(isLeft(early)), 5])
+			add(sequence, sequence === 5 ? forged : undefined);
+		walk.expire([day(early, false)], before);
+		expect(tell(walk, false)).toMatchObject([{ kind: "added", message: `${place(5)}: ${theirs}` }]);
+	});
+
+	it("counts records that are too many where their numbers are not told", () => {
+		const walk = new ChainWalk(now, null);
+		const add = walking(walk);
+		for (const sequence of all.filter(isLeft(torn))) add(sequence);
+		add(50, forged);
+		walk.expire([day(torn, false)], before);
+		const message = `1 record too many among numbers 44 to 60 of the chain ${id}, of deleted days`;
+		expect(tell(walk)).toEqual([{ kind: "added", line: null, message }]);
+	});
+
+	it("counts them by statements of before it was told when they were deleted, and says what that may be", () => {
+		const walk = new ChainWalk(now, null);
+		const add = walking(walk);
+		for (const sequence of all.filter(isLeft(early))) add(sequence);
+		for (const sequence of [5, 9]) add(sequence, forged);
+		walk.expire([day(early, false)]);
+		const who = `2 records too many among numbers 1 to 43 of the chain ${id}, of deleted days`;
+		const message = `${who}, unless a day was deleted while the export was made`;
+		expect(tell(walk)).toEqual([{ kind: "added", line: null, message }]);
+		expect(tell(walk, false)).toEqual([]);
+	});
+
+	it("names a swap: the record that is missing, and the one that stands elsewhere for it", () => {
+		const walk = new ChainWalk(now, null);
+		const add = walking(walk);
+		for (const sequence of all.filter(isLeft(torn))) if (sequence !== 47) add(sequence);
+		add(55, forged);
+		walk.expire([day(torn)], before);
+		expect(tell(walk)).toEqual([
+			{ kind: "missing", line: null, message: `number 47 of the chain ${id}` },
+			{ kind: "added", line: 89, message: `${place(55)}: ${theirs}` },
+		]);
+	});
+
+	it("finds nothing in records of a day that was deleted when the export had begun, and what is missing", () => {
+		for (const told of [true, false]) {
+			const walk = new ChainWalk(now, null);
+			const add = walking(walk);
+			for (const sequence of all.filter(isLeft([[1, 20]]))) add(sequence);
+			walk.expire([day(early, told)], "2026-11-30T11:59:59.001Z");
+			expect(tell(walk)).toEqual([]);
+			const torn = new ChainWalk(now, null);
+			const addToTorn = walking(torn);
+			for (const sequence of all.filter(
+				isLeft([
+					[1, 20],
+					[70, 70],
+				]),
+			))
+				addToTorn(sequence);
+			torn.expire([day(early, told)], "2026-11-30T12:00:01.000Z");
+			expect(tell(torn)).toMatchObject([
+				{ kind: "missing", message: `number 70 of the chain ${id}` },
+			]);
+		}
+	});
+
+	it("takes days that overlap together, whether their numbers are told of both or of one", () => {
+		const other: Numbers = [
+			[40, 43],
+			[45, 49],
+		];
+		const mine: Numbers = [
+			[1, 39],
+			[44, 44],
+		];
+		for (const [a, b] of [
+			[true, true],
+			[true, false],
+			[false, true],
+			[false, false],
+		]) {
+			const walk = new ChainWalk(now, null);
+			const add = walking(walk);
+			for (const sequence of all.filter(isLeft(mine, other))) add(sequence);
+			walk.expire([day(mine, a)], before);
+			walk.expire([day(other, b)], before);
+			expect(tell(walk)).toEqual([]);
+			add(44, forged);
+			expect(tell(walk)).toMatchObject([{ kind: "added" }]);
+		}
+	});
+
+	it("names what two deleted days had at the same place", () => {
+		const walk = new ChainWalk(now, null);
+		const add = walking(walk);
+		for (const sequence of all.filter(isLeft(early))) add(sequence);
+		walk.expire([day(early)], before);
+		walk.expire([day([[7, 8]])], before);
+		const message = `2 records too many among numbers 1 to 43 of the chain ${id}, of deleted days`;
+		expect(tell(walk)).toEqual([{ kind: "added", line: null, message }]);
+	});
+
+	it("names what a day counts fewer records for than it has numbers", () => {
+		const walk = new ChainWalk(now, null);
+		const add = walking(walk);
+		for (const sequence of all.filter(isLeft(early))) add(sequence);
+		walk.expire([{ ...day(early), records: 42 }], before);
+		expect(tell(walk)).toMatchObject([
+			{ kind: "missing", message: expect.stringMatching(/^1 of/) },
+		]);
+	});
+
+	it("knows up to where a chain went that has ended, by the last of its deleted days", () => {
+		const lost = checkpointOf("main", { heads: [], ended: [id], unknown: [] }, at);
+		for (const [told, what] of [
+			[true, "numbers 45 to 49"],
+			[false, "5 of the numbers of deleted days"],
+		] as const) {
+			const walk = new ChainWalk(lost, null);
+			walk.expire([day(torn, told), day(early, told)], before);
+			const message = `${what} of the chain ${id}`;
+			expect(tell(walk)).toEqual([{ kind: "missing", line: null, message }]);
+		}
+	});
+
+	it("keeps the lowest records of a part in memory, so that they are named however many came since", () => {
+		const much = checkpointOf(
+			"main",
+			{ heads: [{ ...head, sequence: 20_000 } as never], ended: [], unknown: [] },
+			at,
+		);
+		const walk = new ChainWalk(much, null);
+		const add = walking(walk, 40);
+		const places = [3, 9, 30, 12];
+		for (const sequence of places) add(sequence, forged);
+		for (const sequence of countdown(20_000, 100, 2)) add(sequence, forged);
+		expect(walk.kept).toBeLessThanOrEqual(40);
+		walk.expire([day(early)], before);
+		const messages = places
+			.sort((a, b) => a - b)
+			.map((sequence) => `${place(sequence)}: ${theirs}`);
+		expect(tell(walk, false).map(({ message }) => message)).toEqual(messages);
+	});
+
+	it("counts where it has let go of what it would name", () => {
+		const walk = new ChainWalk(now, null);
+		const add = walking(walk, 4);
+		for (const sequence of all.filter(isLeft(torn)).reverse()) add(sequence, forged);
+		for (const sequence of [52, 54, 56, 58]) add(sequence, forged);
+		walk.expire([day(torn, false)], before);
+		const found = tell(walk);
+		expect(found).toMatchObject([
+			{ kind: "added", message: expect.stringMatching(/^4 records too/) },
+		]);
+	});
+});
+
+describe("numbers of deleted days", () => {
+	const end = (sequence: number) => ({ sequence, link: "" });
+	const span = (first: number, last: number, numbers: readonly (readonly [number, number])[]) => ({
+		...{ chain: id, records: 2, first: end(first), last: end(last) },
+		numbers,
+	});
+
+	it("are kept in bounded memory, and beyond that how many they were", () => {
+		const deleted = new DeletedNumbers(2);
+		deleted.add(
+			span(1, 3, [
+				[1, 1],
+				[3, 3],
+			]),
+			true,
+		);
+		deleted.add(
+			span(5, 7, [
+				[5, 5],
+				[7, 7],
+			]),
+			true,
+		);
+		expect(deleted.of(id)).toMatchObject({
+			...{
+				gone: [
+					[1, 1],
+					[3, 3],
+				],
+				vague: [{ low: 5, high: 7 }],
+				records: 4,
+			},
+		});
+	});
+
+	it("join from day to day", () => {
+		const deleted = new DeletedNumbers(3);
+		for (const first of countdown(99, 1, 2))
+			deleted.add(span(first, first + 1, [[first, first + 1]]), true);
+		expect(deleted.of(id)).toMatchObject({ gone: [[1, 100]], vague: [] });
 	});
 });
