@@ -82,7 +82,10 @@ async function main(args: string[]): Promise<number> {
 	}
 	const undo = createUndo();
 	const asked = Promise.withResolvers<number>();
-	onEndRequest(() => asked.resolve(0));
+	onEndRequest(() => {
+		console.log("\nStopping ...");
+		asked.resolve(0);
+	});
 	try {
 		const wrangler = await startDev(args, undo);
 		const ended = new Promise<number>((resolve, reject) => {

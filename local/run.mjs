@@ -8,6 +8,7 @@ import {
 	existsSync,
 	linkSync,
 	readFileSync,
+	readlinkSync,
 	renameSync,
 	rmSync,
 	statSync,
@@ -21,6 +22,9 @@ import { fileURLToPath } from "node:url";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const modules = join(root, "node_modules");
 const node = join(modules, ".bin", process.platform === "win32" ? "node.cmd" : "node");
+
+/** Those that started us, as they were when we began. */
+const starters = ancestors();
 
 const commands = {
 	start: ["local/start.ts"],
@@ -162,9 +166,8 @@ function run(program, args, stdio) {
 /** When npm started us and is gone without a word, nobody is left to pass a signal on. */
 function endWithNpm(end) {
 	if (!process.env.npm_lifecycle_event) return;
-	const started = ancestors();
 	const timer = setInterval(() => {
-		if (ancestors() === started) return;
+		if (idsOf(ancestors()) === idsOf(starters)) return;
 		clearInterval(timer);
 		end();
 	}, 500);
@@ -173,19 +176,52 @@ function endWithNpm(end) {
 
 /** Who started us, up to npm: there may be a shell between. */
 function ancestors() {
+	const parent = processOf(process.ppid);
+	return parent.name.endsWith("sh") ? [parent, processOf(parent.parent)] : [parent];
+}
+
+function idsOf(processes) {
+	return processes.map(({ pid }) => pid).join(" ");
+}
+
+/** What /proc tells of a process; where that is nothing, as on other systems than Linux, no name. */
+function processOf(pid) {
 	try {
-		const stat = readFileSync(`/proc/${process.ppid}/stat`, "utf8");
-		const [, name, grandparent] = /\((.*)\) \S (\d+)/s.exec(stat);
-		return name.endsWith("sh") ? `${process.ppid} ${grandparent}` : `${process.ppid}`;
+		const [, name, parent] = /\((.*)\) \S (\d+)/s.exec(readFileSync(`/proc/${pid}/stat`, "utf8"));
+		return { pid, name, parent: Number(parent) };
 	} catch {
-		return `${process.ppid}`; // no /proc: not Linux
+		return { pid, name: "", parent: 0 };
 	}
+}
+
+/**
+ * Whether npm was gone before we could look: whoever took us over then is no program that runs scripts, and was
+ * not started by one. It need not be process 1; and in a container that may be npm.
+ */
+function isLeftBehind() {
+	if (!process.env.npm_lifecycle_event) return false;
+	const isKnown = ({ pid, name }) => (name === "" ? pid > 1 : runsScripts(pid, name));
+	return !starters.every(isKnown);
+}
+
+function runsScripts(pid, name) {
+	const tried = (read) => {
+		try {
+			return read();
+		} catch {
+			return ""; // another user's
+		}
+	};
+	const program = tried(() => readlinkSync(`/proc/${pid}/exe`)).split("/").at(-1);
+	if (/node|npm|npx|yarn|bun|deno/.test(`${program} ${name}`)) return true;
+	return tried(() => readFileSync(`/proc/${pid}/environ`, "utf8")).includes("npm_lifecycle_event=");
 }
 
 async function main([name, ...args]) {
 	if (Number(process.versions.node.split(".")[0]) < 20) {
 		throw new Error(`Node 20 or newer is needed, and this is ${process.version}`);
 	}
+	if (isLeftBehind()) throw new Error("npm has ended, and with it what it started");
 	const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
 	if (!command) throw new Error(`the commands are ${Object.keys(commands).join(", ")}`);
 	if (!isInstalled()) await install();

@@ -1,3 +1,5 @@
+import { isAlive } from "./processes.ts";
+
 const samePressMs = 500;
 const pollMs = 500;
 
@@ -14,18 +16,24 @@ export function onEndRequest(onFirst: () => void): void {
 		first = performance.now();
 		onFirst();
 	};
-	for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, request);
-	onParentGone(request);
 	// With the terminal gone, what we say can not be written: that must not end us half way.
 	for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+	for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, request);
+	onParentGone(request);
 }
 
-/** Only when it was local/run.mjs that launched us: others may have left us on purpose. */
+/**
+ * Only when it was local/run.mjs that launched us: others may have left us on purpose. It may have died before we
+ * could look. One that is alive and not our parent launched whoever launched us.
+ */
 function onParentGone(call: () => void): void {
-	const parent = process.ppid;
-	if (process.env.EDGESIGN_PARENT !== String(parent)) return;
+	const launcher = Number(process.env.EDGESIGN_PARENT);
+	if (!launcher) return;
+	const isParent = process.ppid === launcher;
+	if (!isParent && isAlive(launcher)) return;
+	if (!isParent) return call();
 	const timer = setInterval(() => {
-		if (process.ppid === parent) return;
+		if (process.ppid === launcher) return;
 		clearInterval(timer);
 		call();
 	}, pollMs);

@@ -71,6 +71,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 async function startParts(options: StackOptions, undo: Undo): Promise<Stack> {
 	const { port, edges = 1, durable = true, spareKeys = true, signal } = options;
 	const { onEvent = () => {} } = options;
+	signal?.throwIfAborted();
 	requireOpenFiles();
 	const folder = openDataFolder(resolve(options.dataDir));
 	undo.add(folder.release);

@@ -100,7 +100,10 @@ async function main(): Promise<number> {
 		return 0;
 	}
 	const end = new AbortController();
-	onEndRequest(() => end.abort());
+	onEndRequest(() => {
+		console.log("\nStopping ..."); // a start that is under way takes its time to end
+		end.abort();
+	});
 	let stack: Stack;
 	try {
 		stack = await startStack({
@@ -120,7 +123,6 @@ async function main(): Promise<number> {
 		end.signal.addEventListener("abort", () => resolve(null));
 	});
 	const failure = await Promise.race([asked, stack.died]);
-	if (failure === null) console.log("\nStopping ...");
 	await stack.stop();
 	if (failure === null) return 0;
 	console.error(`edgesign: ${failure}; everything else was stopped`);

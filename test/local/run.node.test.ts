@@ -164,3 +164,15 @@ test("when npm is gone without a word, the command is ended", async () => {
 	standIn.child.kill("SIGKILL");
 	await expect.poll(() => isAlive(Number(pid))).toBe(false);
 });
+
+test("npm that was gone before we could look has nothing started", async () => {
+	await run(["start", "exit", "0"]).ended;
+	// The shell has the command wait until who started it has ended.
+	const node = `"${process.execPath}" "${join(root, "local", "run.mjs")}" start wait`;
+	const shell = `while kill -0 "$0" 2>/dev/null; do sleep 0.05; done; exec ${node}`;
+	const script = `require("child_process").spawn("/bin/sh", ["-c", ${JSON.stringify(shell)}, process.pid], { stdio: "inherit" }); setTimeout(process.exit, 100)`;
+	const standIn = runCommand(process.execPath, ["-e", script], { npm_lifecycle_event: "start" });
+	await standIn.ended;
+	expect(standIn.stdout()).toBe("");
+	expect(standIn.stderr()).toMatch(/^edgesign: npm has ended, .*\n$/);
+});
