@@ -1,5 +1,6 @@
 import { readFile, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { forgetOtherServers } from "./database.ts";
 import { writePrivateFile } from "./folder.ts";
 import { Problem } from "./problem.ts";
 import { isAlive, startOf } from "./processes.ts";
@@ -56,15 +57,30 @@ export async function runningStack(dataDir: string): Promise<StackAddresses | un
 	return isAlive(found.pid) && startOf(found.pid) === found.started ? found : undefined;
 }
 
+/**
+ * DATABASE_URL, if it is set: `pg` takes anything for an address, and looks for a host of its own making.
+ * @throws Problem without its text, which may have a password in it
+ */
+export function givenDatabase(): string | undefined {
+	const url = process.env.DATABASE_URL || undefined;
+	if (url === undefined || /^(postgres(ql)?:\/\/.|socket:|\/)/.test(url)) return url;
+	throw new Problem(
+		"DATABASE_URL is no address of a database: postgres://USER:PASSWORD@HOST/DATABASE is one",
+	);
+}
+
 /** The database of DATABASE_URL, as deployed; else the one of the local stack that runs. */
 export async function databaseOrRunningStack(
 	data: string | undefined,
 ): Promise<{ databaseUrl: string }> {
-	const databaseUrl = process.env.DATABASE_URL;
+	const databaseUrl = givenDatabase();
 	if (databaseUrl && data === undefined) return { databaseUrl };
 	const folder = dataFolderPath(data);
 	const stack = await runningStack(folder);
-	if (stack) return stack;
+	if (stack) {
+		forgetOtherServers();
+		return stack;
+	}
 	throw new Problem(
 		`there is no database: set DATABASE_URL, or run npm start beside this (nothing runs on ${folder})`,
 	);

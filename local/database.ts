@@ -3,6 +3,15 @@ import { inOneLine, Problem } from "./problem.ts";
 
 const connectTimeoutMs = 10_000;
 
+/**
+ * For our own server: `pg` takes from PG* variables whatever an address leaves open (PGSSLMODE, PGOPTIONS), and
+ * those are of another server of the user's. What is started from here does not have them either.
+ */
+export function forgetOtherServers(): void {
+	for (const name of Object.keys(process.env))
+		if (/^PG[A-Z_]+$/.test(name)) delete process.env[name];
+}
+
 /** One connection for the length of `work`. @throws Problem when the database does not answer */
 export async function withDatabase<T>(
 	url: string,

@@ -4,6 +4,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
+import { forgetOtherServers } from "./database.ts";
 import { freePort, loopback } from "./ports.ts";
 import {
 	broken,
@@ -13,7 +14,7 @@ import {
 	ownerRole,
 	reasonIn,
 } from "./postgres-cluster.ts";
-import { inOneLine } from "./problem.ts";
+import { inOneLine, Problem } from "./problem.ts";
 import { commandLine, endProcess, isAlive, spawnTold } from "./processes.ts";
 
 const readyTimeoutMs = 60_000; // after a crash the log is replayed first
@@ -58,6 +59,7 @@ export interface RunningPostgres {
  * @throws Problem when the folder is broken, not writable, or of another major version
  */
 export async function startPostgres(options: PostgresOptions): Promise<RunningPostgres> {
+	forgetOtherServers();
 	const cluster = await openCluster(options.dataDir);
 	await stopOrphan(cluster);
 	const { server, port } = await launch(cluster, options);
@@ -78,7 +80,11 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
 		await provision(cluster, port);
 	} catch (error) {
 		await stop();
-		throw broken(cluster.dataDir, inOneLine(error), error);
+		const why = inOneLine(error);
+		// Where the server has refused it, it is of the folder's files.
+		if (error instanceof pg.DatabaseError) throw broken(cluster.dataDir, why, error);
+		const line = `PostgreSQL runs on the data folder ${cluster.dataDir}, but does not answer: ${why}`;
+		throw new Problem(line, { cause: error });
 	}
 	const { owner, worker } = cluster.passwords;
 	const url = urlFor(port, ownerRole, owner, databaseName);

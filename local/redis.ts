@@ -103,8 +103,23 @@ export async function startRedisGateway(options: RedisGatewayOptions): Promise<R
 	}
 }
 
+/**
+ * REDIS_URL, if it is set. Whoever is given one that can not be would try it again and again.
+ * @throws Problem without its text, which may have a password in it
+ */
+export function givenRedis(): string | undefined {
+	const url = process.env.REDIS_URL || undefined;
+	if (url === undefined || isRedisUrl(url)) return url;
+	throw new Problem("REDIS_URL is no address of a Redis: redis://:PASSWORD@HOST:PORT is one");
+}
+
+function isRedisUrl(text: string): boolean {
+	const url = URL.canParse(text) ? new URL(text) : null;
+	return url !== null && /^rediss?:$/.test(url.protocol) && /^(\/\d*)?$/.test(url.pathname);
+}
+
 async function startBackend(options: RedisGatewayOptions): Promise<Backend> {
-	const redisUrl = options.redisUrl ?? process.env.REDIS_URL;
+	const redisUrl = options.redisUrl ?? givenRedis();
 	if (redisUrl && !options.inProcess) {
 		const engine = await connectEngine(redisUrl, AbortSignal.timeout(startTimeoutMs)).catch(
 			// Without the URL, which may have a password in it.

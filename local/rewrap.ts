@@ -5,7 +5,7 @@ import { systemClock as clock } from "../src/lib/clock.ts";
 import { parseKeyEncryptionKeys } from "../src/lib/keks.ts";
 import { systemRandom } from "../src/lib/random.ts";
 import { createEnvelope } from "../src/signing/envelope.ts";
-import { dataFolderPath, runningStack } from "./connect.ts";
+import { dataFolderPath, givenDatabase, runningStack } from "./connect.ts";
 import { inOneLine, Problem, runCommand } from "./problem.ts";
 import { progressBar, showProgress } from "./progress.ts";
 
@@ -39,12 +39,13 @@ function cutOff(error: unknown): never {
 
 /** DATABASE_URL and KEY_ENCRYPTION_KEYS, as deployed; else what the local stack that runs was started with. */
 async function connect(data: string | undefined): Promise<RewrapServices> {
-	const { DATABASE_URL, KEY_ENCRYPTION_KEYS } = process.env;
-	if (DATABASE_URL && data === undefined) {
+	const databaseUrl = givenDatabase();
+	if (databaseUrl && data === undefined) {
+		const { KEY_ENCRYPTION_KEYS } = process.env;
 		if (!KEY_ENCRYPTION_KEYS) {
 			throw new Problem("KEY_ENCRYPTION_KEYS is not set: the worker's own list, newest first");
 		}
-		return servicesOf(DATABASE_URL, null, KEY_ENCRYPTION_KEYS);
+		return servicesOf(databaseUrl, null, KEY_ENCRYPTION_KEYS);
 	}
 	const folder = dataFolderPath(data);
 	const stack = await runningStack(folder);

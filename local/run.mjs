@@ -152,6 +152,7 @@ function run(program, args, stdio) {
 		WRANGLER_SEND_METRICS: "false",
 		NO_UPDATE_NOTIFIER: "1",
 	};
+	delete env.NODE_PG_FORCE_NATIVE; // pg asks for a package that is not here, as soon as it is loaded
 	return new Promise((resolve, reject) => {
 		const child = spawn(program, args, { cwd: root, env, stdio });
 		for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
@@ -212,7 +213,9 @@ function runsScripts(pid, name) {
 			return ""; // another user's
 		}
 	};
-	const program = tried(() => readlinkSync(`/proc/${pid}/exe`)).split("/").at(-1);
+	const program = tried(() => readlinkSync(`/proc/${pid}/exe`))
+		.split("/")
+		.at(-1);
 	if (/node|npm|npx|yarn|bun|deno/.test(`${program} ${name}`)) return true;
 	return tried(() => readFileSync(`/proc/${pid}/environ`, "utf8")).includes("npm_lifecycle_event=");
 }

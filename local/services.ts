@@ -12,7 +12,7 @@ import { startNeonGateway } from "./neon.ts";
 import { wholeNumber } from "./options.ts";
 import { startPostgres, workerRole } from "./postgres.ts";
 import { Problem } from "./problem.ts";
-import { type RedisEngineName, startRedisGateway } from "./redis.ts";
+import { givenRedis, type RedisEngineName, startRedisGateway } from "./redis.ts";
 import { ensureAdmin } from "./tenants.ts";
 import { allSettledOrThrow, type Undo } from "./undo.ts";
 
@@ -46,6 +46,7 @@ export interface Services extends StackAddresses {
 export async function startServices(options: ServicesOptions): Promise<Services> {
 	const { folder, undo, urls } = options;
 	const chosen = { LOG_LEVEL: logLevel(), ...hotDays() };
+	givenRedis(); // refused before PostgreSQL is waited for
 	// Before PostgreSQL makes its files: a folder that has those must have the keys.
 	const keys = await keyEncryptionKeys(folder);
 	const [database, redis] = await allSettledOrThrow([startDatabase(options), startRedis(options)]);

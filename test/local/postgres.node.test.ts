@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSy
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { withDatabase } from "../../local/database.ts";
 import { startGuard } from "../../local/guard.ts";
 import { type RunningPostgres, startPostgres } from "../../local/postgres.ts";
@@ -41,6 +41,17 @@ test("the owner may do everything, and what was written is there after a restart
 	postgres = await start();
 	const { rows } = await withDatabase(postgres.url, (client) => client.query("table kept"));
 	expect(rows).toEqual([{ answer: 42 }]);
+});
+
+test("variables of the user's that are of another server do not reach ours", async () => {
+	await postgres.stop();
+	vi.stubEnv("PGSSLMODE", "require");
+	vi.stubEnv("PGSSLNEGOTIATION", "direct");
+	vi.stubEnv("PGOPTIONS", "-c no_such_setting=1");
+	postgres = await start();
+	const { rows } = await withDatabase(postgres.url, (client) => client.query("select 1 as one"));
+	expect(rows).toEqual([{ one: 1 }]);
+	vi.unstubAllEnvs();
 });
 
 test("the worker's role may neither make tables nor read those of others", async () => {

@@ -141,6 +141,14 @@ test("an unknown command is one line and exit code 1, and installs nothing", asy
 	expect(calls()).toEqual([]);
 });
 
+test("pg is not told to ask for a package that is not here", async () => {
+	await run(["start", "exit", "0"]).ended;
+	await writeFile(join(root, "local", "start.ts"), "console.log(process.env.NODE_PG_FORCE_NATIVE)");
+	const told = run(["start"], { NODE_PG_FORCE_NATIVE: "1" });
+	expect(await told.ended).toBe(0);
+	expect(told.stdout()).toBe("undefined\n");
+});
+
 test("signals and the exit code are passed on", async () => {
 	expect(await run(["start", "exit", "3"]).ended).toBe(3);
 	for (const [signal, code] of [
