@@ -46,7 +46,7 @@ export async function startRedisServer(options: RedisServerOptions): Promise<Run
 	for (let attempt = 1; ; attempt++) {
 		const port = await freePort();
 		const password = randomBytes(24).toString("hex");
-		const server = supervise(options, configuration(port, password, options.dataDir));
+		const server = supervise(options, configuration(port, password));
 		const giveUp = AbortSignal.any([AbortSignal.timeout(startTimeoutMs), server.ended]);
 		try {
 			const engine = await connectEngine({ host: loopback, port, password }, giveUp);
@@ -71,12 +71,12 @@ export async function startRedisServer(options: RedisServerOptions): Promise<Run
 }
 
 /** It is read from stdin: arguments can be seen by everyone on the machine. */
-function configuration(port: number, password: string, dataDir: string): string {
+function configuration(port: number, password: string): string {
 	return [
 		`bind ${loopback}`,
 		`port ${port}`,
 		`requirepass ${password}`,
-		`dir ${JSON.stringify(dataDir)}`,
+		"dir .", // where it is started: its configuration has no way to write every name
 		'save ""',
 		"appendonly no",
 		"maxmemory 256mb",
