@@ -29,9 +29,10 @@ export function onEndRequest(onFirst: () => void): void {
 function onParentGone(call: () => void): void {
 	const launcher = Number(process.env.EDGESIGN_PARENT);
 	if (!launcher) return;
-	const isParent = process.ppid === launcher;
-	if (!isParent && isAlive(launcher)) return;
-	if (!isParent) return call();
+	if (process.ppid !== launcher) {
+		if (!isAlive(launcher)) call();
+		return;
+	}
 	const timer = setInterval(() => {
 		if (process.ppid === launcher) return;
 		clearInterval(timer);
