@@ -18,6 +18,7 @@ import { DatabaseSync } from "node:sqlite";
 import { hashToken, mintToken } from "../src/auth/tokens.ts";
 import { ConfigError, parseKeyEncryptionKeys } from "../src/lib/keks.ts";
 import { systemRandom } from "../src/lib/random.ts";
+import { requireOwnFiles } from "./postgres-user.ts";
 import { codeOf, inOneLine, Problem } from "./problem.ts";
 
 /** The files that a run of the stack keeps for the next one. All of them are for the owner only. */
@@ -32,24 +33,33 @@ export interface DataFolder {
 }
 
 /**
+ * Whatever the shell's is, files are for the owner and folders may be passed through. Another could have the next
+ * start not open what this one made, or let others write the code that it runs.
+ */
+const ownUmask = 0o066;
+
+/**
  * Makes the folder if there is none, and takes it for this process.
  * @throws Problem when it can not be written, or another process has it
  */
 export function openDataFolder(asGiven: string): DataFolder {
 	let path: string;
+	process.umask(ownUmask);
 	try {
 		// Others may pass through it (PostgreSQL has a user of its own under root), not list it.
 		makeFolder(asGiven);
 		path = realpathSync(asGiven);
 		accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
-		for (const name of privateFolders) makePrivate(join(path, name));
 	} catch (error) {
 		const isFile = codeOf(error) === "EEXIST" || codeOf(error) === "ENOTDIR";
 		const why = isFile ? "there is a file in its place" : inOneLine(error);
 		throw new Problem(`the data folder ${asGiven} can not be written: ${why}`, { cause: error });
 	}
+	requireOurs(path);
+	requireOwnFiles(path);
 	const release = lock(path);
 	try {
+		for (const name of privateFolders) makePrivate(join(path, name));
 		bringOver(path);
 	} catch (error) {
 		release();
@@ -70,6 +80,25 @@ export function openDataFolder(asGiven: string): DataFolder {
 	};
 }
 
+/** What the first start makes, and whoever restores a folder brings. */
+const marks = ["key-encryption-keys", "postgres-passwords", "admin-token", "postgres/PG_VERSION"];
+/** What may be there before those are; and what systems put into an empty folder. */
+const beforeMarks = ["lock", ...["runtime", "redis", "bundle", "bundle-archive", "wrangler"]];
+const ofSystems = ["lost+found", ".DS_Store"];
+
+/** Before anything in it is touched: the folder may be somebody's who took one name for another. */
+function requireOurs(path: string): void {
+	if (marks.some((name) => existsSync(join(path, name)))) return;
+	const others = readdirSync(path).filter((name) => !ofSystems.includes(name));
+	const mayBeCutOff = others.every((name) => beforeMarks.includes(name));
+	// The lock has no content, and comes first.
+	const lockSize = statSync(join(path, "lock"), { throwIfNoEntry: false })?.size;
+	if (others.length === 0 || (mayBeCutOff && lockSize === 0)) return;
+	throw new Problem(
+		`${path} is not a data folder, and there are files in it: give an empty folder with --data, or one that is not there`,
+	);
+}
+
 /** A segment of PostgreSQL's journal, and some of what the log and Redis write. */
 const roomLeast = 64 * 2 ** 20;
 
@@ -87,6 +116,11 @@ export function storageRoot({ path }: Pick<DataFolder, "path">): string {
 /** The storage of Durable Objects and R2, where wrangler has it too: a chain of the log has one object. */
 export function storageOf(folder: Pick<DataFolder, "path">): string {
 	return join(storageRoot(folder), "v3");
+}
+
+/** For what wrangler keeps of its own: nothing that is missed. */
+export function wranglerDir({ path }: Pick<DataFolder, "path">): string {
+	return join(path, "wrangler");
 }
 
 /**

@@ -12,3 +12,8 @@ export function portFromEnvironment(edges: number): number {
 	const text = process.env.PORT || "8787";
 	return wholeNumber("PORT", text, 0, 65_536 - edges);
 }
+
+/** A word of a command line that a person pastes. */
+export function shellQuoted(text: string): string {
+	return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}

@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
+import { shellQuoted } from "./options.ts";
 import { Problem } from "./problem.ts";
 
 /** Who PostgreSQL's programs run as. PostgreSQL refuses to run as root. */
@@ -24,12 +25,7 @@ export function postgresUser(folders: readonly string[]): PostgresUser {
 	if (process.getuid?.() !== 0) {
 		return { ids: undefined, command: (program, args) => ({ program, args: [...args], ids: {} }) };
 	}
-	const ids = idsOf("postgres") ?? idsOf("nobody");
-	if (!ids) {
-		throw new Problem(
-			"PostgreSQL does not run as root, and this machine has neither a user postgres nor nobody",
-		);
-	}
+	const ids = standIn();
 	const closed = folders.map((path) => firstClosed(path, ids)).find((path) => path !== undefined);
 	if (closed === undefined) {
 		return { ids, command: (program, args) => ({ program, args: [...args], ids }) };
@@ -42,6 +38,34 @@ export function postgresUser(folders: readonly string[]): PostgresUser {
 	const prefix = capabilityArguments(ids);
 	const program = setpriv;
 	return { ids, command: (file, args) => ({ program, args: [...prefix, file, ...args], ids: {} }) };
+}
+
+function standIn(): { readonly uid: number; readonly gid: number } {
+	const ids = idsOf("postgres") ?? idsOf("nobody");
+	if (ids) return ids;
+	throw new Problem(
+		"PostgreSQL does not run as root, and this machine has neither a user postgres nor nobody",
+	);
+}
+
+/**
+ * PostgreSQL refuses files of another user's; a copy that root has made with "cp -r" has root's. To be asked before
+ * anything is written: what root writes into another user's folder, that user could not open again. The owner is
+ * not set right here: there may be links in a folder that others have.
+ * @param dataDir absolute
+ * @throws Problem where PostgreSQL's files belong to somebody else than it would run as
+ */
+export function requireOwnFiles(dataDir: string): void {
+	const owner = process.getuid?.();
+	const files = join(dataDir, "postgres");
+	const found = statSync(files, { throwIfNoEntry: false })?.uid;
+	if (owner === undefined || found === undefined) return;
+	const { uid, gid } = owner === 0 ? standIn() : { uid: owner, gid: process.getgid?.() };
+	if (found === uid) return;
+	const how = found === 0 ? "" : `start as user ${found}, or `;
+	throw new Problem(
+		`${files} belongs to user ${found}, and PostgreSQL would run as user ${uid}: ${how}give it the files with: chown -R ${uid}:${gid} ${shellQuoted(files)}`,
+	);
 }
 
 /**

@@ -3,7 +3,7 @@ import { isAbsolute, relative } from "node:path";
 import { parseArgs } from "node:util";
 import { dataFolderPath } from "./connect.ts";
 import { scarceRoom } from "./folder.ts";
-import { portFromEnvironment, wholeNumber } from "./options.ts";
+import { portFromEnvironment, shellQuoted, wholeNumber } from "./options.ts";
 import { describe } from "./problem.ts";
 import { onEndRequest } from "./signals.ts";
 import { type Stack, startStack } from "./stack.ts";
@@ -38,10 +38,6 @@ function readOptions(args: string[]) {
 function pathToShow(path: string): string {
 	const near = relative(process.env.INIT_CWD ?? process.cwd(), path);
 	return near.startsWith("..") || isAbsolute(near) ? path : near;
-}
-
-function shellQuoted(text: string): string {
-	return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** Three lines that work when pasted: create a key, sign "hello", verify that signature. */

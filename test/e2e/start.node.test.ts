@@ -1,6 +1,15 @@
 import { execFile } from "node:child_process";
 import { createHash, randomUUID } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+	chownSync,
+	existsSync,
+	mkdirSync,
+	readdirSync,
+	readFileSync,
+	rmSync,
+	statSync,
+	writeFileSync,
+} from "node:fs";
 import { mkdtemp } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -9,6 +18,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { freePort } from "../../local/ports.ts";
+import { postgresUser } from "../../local/postgres-user.ts";
 import { isAlive } from "../../local/processes.ts";
 import {
 	type Command,
@@ -367,6 +377,9 @@ describe("npm start is refused in one line, with exit code 1 and nothing left ru
 			mkdirSync(join(folder, dirname(name)), { recursive: true });
 			writeFileSync(join(folder, name), content);
 		}
+		const { ids } = postgresUser([]);
+		const server = join(folder, "postgres");
+		if (ids && existsSync(server)) chownSync(server, ids.uid, ids.gid);
 		return folder;
 	}
 	let folders = 0;
@@ -396,7 +409,7 @@ describe("npm start is refused in one line, with exit code 1 and nothing left ru
 		],
 		[
 			"with a lock that is none",
-			{ lock: "no database".repeat(100) },
+			{ ...keys, lock: "no database".repeat(100) },
 			/can not be locked: .*not a database/,
 		],
 	])("a data folder %s", async (_, files, line) => {

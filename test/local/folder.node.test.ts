@@ -1,5 +1,7 @@
 import {
 	chmodSync,
+	chownSync,
+	mkdirSync,
 	mkdtempSync,
 	readdirSync,
 	readFileSync,
@@ -20,6 +22,7 @@ import {
 	storageOf,
 	writePrivateFile,
 } from "../../local/folder.ts";
+import { postgresUser } from "../../local/postgres-user.ts";
 import { runCommand } from "../support/node/processes.ts";
 
 let parent: string;
@@ -42,7 +45,11 @@ function modeOf(name: string): number {
 
 /** The folder as the next start finds it, when PostgreSQL has made its files there. */
 async function reopenUsed(): Promise<void> {
-	await mkdir(join(folder.path, "postgres"), { recursive: true });
+	const files = join(folder.path, "postgres");
+	await mkdir(files, { recursive: true });
+	writeFileSync(join(files, "PG_VERSION"), "18");
+	const { ids } = postgresUser([]);
+	if (ids) chownSync(files, ids.uid, ids.gid);
 	folder.release();
 	folder = openDataFolder(folder.path);
 }
@@ -80,6 +87,65 @@ test("an earlier release finds a file in its storage's place, and one that was r
 	}
 	rmSync(earlier, { recursive: true });
 	folder = openDataFolder(folder.path);
+});
+
+test("whatever the shell's umask is, the owner can open it again and nobody else may write it", async () => {
+	const before = process.umask();
+	for (const mask of [0o000, 0o377, 0o777]) {
+		process.umask(mask);
+		folder.release();
+		folder = openDataFolder(join(parent, mask.toString(8), "data"));
+		await keyEncryptionKeys(folder);
+		expect([dirname(folder.path), folder.path].map((path) => statSync(path).mode & 0o777)).toEqual([
+			0o711, 0o711,
+		]);
+		expect(["runtime", "runtime/do", "lock", "key-encryption-keys"].map(modeOf)).toEqual([
+			0o700, 0o600, 0o600, 0o600,
+		]);
+	}
+	process.umask(before);
+});
+
+test.each([
+	["with other files", ["letter", "lock", "runtime/a"]],
+	["with a lock and nothing else that is ours", ["lock"]],
+])("a folder %s is refused, and nothing in it is touched", (_, names) => {
+	const foreign = join(parent, "foreign");
+	for (const name of names) {
+		mkdirSync(dirname(join(foreign, name)), { recursive: true, mode: 0o755 });
+		writeFileSync(join(foreign, name), "theirs", { mode: 0o644 });
+	}
+	const seen = () =>
+		readdirSync(foreign, { recursive: true }).map((name) => [
+			name,
+			statSync(join(foreign, `${name}`)).mode,
+		]);
+	const before = seen();
+	expect(() => openDataFolder(foreign)).toThrow(
+		/foreign is not a data folder, and there are files/,
+	);
+	expect(seen()).toEqual(before);
+});
+
+test("a start that was cut off early leaves a folder that is ours; so is an empty disk", () => {
+	folder.release();
+	folder = openDataFolder(folder.path);
+	mkdirSync(join(parent, "disk", "lost+found"), { recursive: true });
+	openDataFolder(join(parent, "disk")).release();
+});
+
+test("files of PostgreSQL that belong to another user are told of, and nothing is written", async () => {
+	const copy = join(parent, "copy 1");
+	await mkdir(join(copy, "postgres"), { recursive: true });
+	writeFileSync(join(copy, "postgres", "PG_VERSION"), "18");
+	const isRoot = process.getuid?.() === 0; // who may give it to another; and PostgreSQL runs as one
+	if (isRoot) chownSync(join(copy, "postgres"), 4321, 4321);
+	else vi.spyOn(process, "getuid").mockReturnValue(4321);
+	expect(() => openDataFolder(copy)).toThrow(
+		/postgres belongs to user \d+, and PostgreSQL would run as user \d+: .*chown -R \d+:\d+ '.*copy 1\/postgres'$/,
+	);
+	expect(readdirSync(copy)).toEqual(["postgres"]);
+	vi.restoreAllMocks();
 });
 
 test("one process at a time has the folder, until it lets go or ends", async () => {
