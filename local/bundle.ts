@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
-import { readdir, readFile, rm } from "node:fs/promises";
+import { accessSync, constants, existsSync } from "node:fs";
+import { chmod, mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { homedir } from "node:os";
 import { dirname, extname, join, relative } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { gzipSync } from "node:zlib";
@@ -16,6 +17,30 @@ export const wranglerEnvironment = {
 	CLOUDFLARE_CF_FETCH_ENABLED: "false",
 	NO_UPDATE_NOTIFIER: "1",
 } as const;
+
+/**
+ * Of what runs wrangler or its libraries for the local stack.
+ * @param spare where it may keep what it would keep in a home folder that can not be written
+ */
+export function wranglerVariables(spare?: string): NodeJS.ProcessEnv {
+	// Its configuration has no environments: one of another project's would be refused.
+	const { CLOUDFLARE_ENV: _, ...env } = process.env;
+	const home = env.XDG_CONFIG_HOME || join(homedir(), ".config");
+	const isWritable = unwritable([join(home, ".wrangler"), home, dirname(home)]) === undefined;
+	const elsewhere = spare === undefined || isWritable ? {} : { XDG_CONFIG_HOME: spare };
+	return { ...env, ...wranglerEnvironment, ...elsewhere };
+}
+
+/** The first of these that is there, or else the last, where we may not make files in it. */
+function unwritable(folders: readonly string[]): string | undefined {
+	const folder = folders.find((path) => existsSync(path)) ?? folders.at(-1) ?? "/";
+	try {
+		accessSync(folder, constants.W_OK | constants.X_OK);
+		return undefined;
+	} catch {
+		return folder;
+	}
+}
 
 /** The command line program, to run with `process.execPath`. */
 export function wranglerProgram(): string {
@@ -48,12 +73,33 @@ const moduleTypes: Readonly<Record<string, BundledModule["type"]>> = {
  * @throws Problem with the compiler's words
  */
 export async function bundleWorker(configPath: string, outDir: string): Promise<BundledModule[]> {
-	await rm(outDir, { recursive: true, force: true });
+	requireWrangler(dirname(configPath));
+	await makeBundleFolder(outDir);
 	const args = ["deploy", "--dry-run", "--outdir", outDir, "--config", configPath];
 	args.push("--metafile", join(outDir, metafileName));
 	const { code, output } = await runWrangler(args);
 	if (code !== 0) throw new Problem(`the worker does not build:\n${readable(output)}`);
 	return bundledModules(outDir);
+}
+
+/** Empty, and of the owner alone: what is in it is run. */
+export async function makeBundleFolder(outDir: string): Promise<void> {
+	await rm(outDir, { recursive: true, force: true });
+	await mkdir(outDir, { recursive: true, mode: 0o700 });
+	await chmod(outDir, 0o700);
+}
+
+/**
+ * It has no setting for where its temporary files are.
+ * @throws Problem with the folder that it could not write
+ */
+export function requireWrangler(projectFolder: string): void {
+	const temporary = join(projectFolder, ".wrangler", "tmp");
+	const folder = unwritable([temporary, dirname(temporary), projectFolder]);
+	if (folder === undefined) return;
+	throw new Problem(
+		`wrangler has to write ${temporary}: make ${folder} writable, or work in a copy of the project`,
+	);
 }
 
 /** The modules of a worker that was bundled into `outDir`, the worker itself first. */
@@ -124,7 +170,7 @@ function runWrangler(args: string[]): Promise<{ code: number | null; output: str
 	return new Promise((resolve, reject) => {
 		const child = spawn(process.execPath, [wranglerProgram(), ...args], {
 			stdio: ["ignore", "pipe", "pipe"],
-			env: { ...process.env, ...wranglerEnvironment, NO_COLOR: "1", FORCE_COLOR: "0" },
+			env: { ...wranglerVariables(), NO_COLOR: "1", FORCE_COLOR: "0" },
 		});
 		let output = "";
 		const collect = (chunk: Buffer) => {

@@ -2,9 +2,15 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
-import { archiveConfigOf, textElsewhere, wranglerEnvironment, wranglerProgram } from "./bundle.ts";
+import {
+	archiveConfigOf,
+	requireWrangler,
+	textElsewhere,
+	wranglerProgram,
+	wranglerVariables,
+} from "./bundle.ts";
 import { dataFolderPath } from "./connect.ts";
-import { openDataFolder, storageRoot, writePrivateFile } from "./folder.ts";
+import { openDataFolder, storageRoot, wranglerDir, writePrivateFile } from "./folder.ts";
 import { startGuard } from "./guard.ts";
 import { endLeftovers } from "./leftovers.ts";
 import { portFromEnvironment } from "./options.ts";
@@ -31,6 +37,7 @@ async function startDev(args: string[], undo: Undo): Promise<ChildProcess> {
 		allowPositionals: true,
 	});
 	requireOpenFiles();
+	requireWrangler(dirname(projectConfig));
 	const folder = openDataFolder(dataFolderPath(values.data));
 	undo.add(folder.release);
 	await endLeftovers(folder.path);
@@ -53,7 +60,7 @@ async function startDev(args: string[], undo: Undo): Promise<ChildProcess> {
 	const wrangler = spawn(
 		process.execPath,
 		[wranglerProgram(), "dev", ...flags, state, `--env-file=${envFile}`, ...positionals],
-		{ stdio: "inherit", env: { ...process.env, ...wranglerEnvironment } },
+		{ stdio: "inherit", env: wranglerVariables(wranglerDir(folder)) },
 	);
 	const { pid } = wrangler;
 	if (pid) {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { deserialize, serialize } from "node:v8";
 import type { V4WorkerOptions } from "miniflare";
@@ -8,6 +8,7 @@ import {
 	type BundledModule,
 	bundledModules,
 	bundleWorker,
+	makeBundleFolder,
 	metafileName,
 	workersOf,
 } from "./bundle.ts";
@@ -94,7 +95,7 @@ export async function workerBundle(
 	const root = dirname(configPath);
 	const kept = await keptAs<KeptBundle>(configPath, "bundle");
 	if (kept.value && (await areTheSame(root, kept.value.inputs))) {
-		await rm(outDir, { recursive: true, force: true });
+		await makeBundleFolder(outDir);
 		for (const [name, bytes] of kept.value.files) {
 			await mkdir(dirname(join(outDir, name)), { recursive: true });
 			await writeFile(join(outDir, name), bytes);
@@ -166,7 +167,10 @@ async function keptAs<Value>(configPath: string, kind: string): Promise<Kept<Val
 			if ((await keyOf(configPath)) !== key) return; // it was changed while it was read
 			try {
 				await mkdir(folder, { recursive: true });
-				await writeFile(draft, serialize({ key, value }), { mode: 0o600 });
+				await writeFile(draft, serialize({ key, value }));
+				// Others who use the project may read it, there is no secret in it; and nobody else may write it.
+				await chmod(folder, 0o755);
+				await chmod(draft, 0o644);
 				await rename(draft, file);
 			} catch {
 				// A folder that can not be written: the next start takes as long as this one.

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { join } from "node:path";
 import type { V4WorkerdStructuredLog } from "miniflare";
-import { wranglerEnvironment } from "./bundle.ts";
+import { wranglerVariables } from "./bundle.ts";
 import { Problem } from "./problem.ts";
 import { endProcess, isAlive, signalIfAlive, waitUntilGone } from "./processes.ts";
 import type { Runtime } from "./runtime.ts";
@@ -13,6 +13,8 @@ export interface RuntimeProcessOptions {
 	readonly configPath: string;
 	readonly bundleDir: string;
 	readonly storageDir: string;
+	/** For what wrangler keeps, where the home folder can not be written. */
+	readonly wranglerDir?: string;
 	/** The service is in `bundleDir` already, and is run as it is. */
 	readonly bundled?: boolean;
 	/** Told the process id, which is also its group's. */
@@ -47,8 +49,7 @@ export function prepareRuntime(options: RuntimeProcessOptions): RuntimeProcess {
 			execArgv: [],
 			stdio: ["ignore", "ignore", "inherit", "ipc"],
 			env: {
-				...process.env,
-				...wranglerEnvironment,
+				...wranglerVariables(options.wranglerDir),
 				WRANGLER_LOG: "error",
 				CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV: "false", // the variables come as a message
 			},

@@ -1,7 +1,7 @@
 import { join, resolve } from "node:path";
 import type { V4WorkerdStructuredLog } from "miniflare";
 import { startCronClock } from "./cron.ts";
-import { type DataFolder, openDataFolder, storageOf } from "./folder.ts";
+import { type DataFolder, openDataFolder, storageOf, wranglerDir } from "./folder.ts";
 import { type Guard, startGuard } from "./guard.ts";
 import { endLeftovers } from "./leftovers.ts";
 import { loopback, portsInARow } from "./ports.ts";
@@ -138,6 +138,7 @@ function prepare(
 		bundleDir: bundleDir ?? join(folder.path, "bundle"),
 		bundled: bundleDir !== undefined,
 		storageDir: storageOf(folder),
+		wranglerDir: wranglerDir(folder),
 		onSpawn: (pid) => guard.watch(pid, "SIGKILL"),
 		onLog,
 		onRestart: () => onEvent?.("workerd ended unexpectedly and was started again"),
