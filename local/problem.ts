@@ -29,6 +29,14 @@ export async function runCommand(
 	usage?: string,
 ): Promise<void> {
 	const args = process.argv.slice(2);
+	process.stdout.on("error", (error) => {
+		// Whoever wrote it may know more of what was lost.
+		setImmediate(() => {
+			if (process.exitCode) return;
+			process.exitCode = 1;
+			console.error(`edgesign: standard output can not be written: ${inOneLine(error)}`);
+		});
+	});
 	try {
 		if (usage !== undefined && (args.includes("--help") || args.includes("-h"))) {
 			console.log(usage);
@@ -45,6 +53,12 @@ const roomCodes = ["ENOSPC", "EDQUOT", "EROFS", "53100"];
 export const openFilesLeast = 1_024;
 const filesCodes = ["EMFILE", "ENFILE"];
 
+const processCodes = ["EAGAIN", "ENOMEM"];
+
+function isOfSpawn(error: unknown): boolean {
+	return error instanceof Error && "syscall" in error && /^(spawn|fork)/.test(`${error.syscall}`);
+}
+
 export const raiseTheLimit = `raise the limit ("ulimit -n") to ${openFilesLeast} or more`;
 
 /** The same as a problem, where it is the machine's and a person can mend it. */
@@ -53,6 +67,10 @@ export function problemOf(error: unknown): Problem | undefined {
 	if (error instanceof ConfigError) return new Problem(error.message, { cause: error });
 	const code = codeOf(error) ?? "";
 	if (roomCodes.includes(code)) return new Problem(inOneLine(error), { cause: error });
+	if (processCodes.includes(code) && isOfSpawn(error)) {
+		const line = `no more processes can be started: end others, or raise the limit ("ulimit -u") or the memory (${inOneLine(error)})`;
+		return new Problem(line, { cause: error });
+	}
 	if (!filesCodes.includes(code)) return undefined;
 	const line = `too few files may be open at once: ${raiseTheLimit} (${inOneLine(error)})`;
 	return new Problem(line, { cause: error });

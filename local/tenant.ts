@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import { hashToken, mintToken } from "../src/auth/tokens.ts";
 import { systemRandom } from "../src/lib/random.ts";
 import { databaseOrRunningStack } from "./connect.ts";
-import { Problem, runCommand } from "./problem.ts";
+import { inOneLine, Problem, runCommand } from "./problem.ts";
 import { checkTenantName, ensureAdmin, tenantExists } from "./tenants.ts";
 
 const usage = "npm run tenant -- (create | token) NAME [--data DIR]";
@@ -30,7 +30,18 @@ async function main(args: string[]): Promise<void> {
 	if (verb === "create" && !made) throw new Problem(`there is a tenant ${tenant} already`);
 	if (made) console.error(`The tenant ${tenant} is made.`);
 	console.error("Its admin token, shown this once:");
-	console.log(token);
+	await printed(token).catch((error) => {
+		throw new Problem(
+			`the token could not be written and is lost (${inOneLine(error)}): make another with npm run tenant -- token ${tenant}, and with it revoke this one (GET /v1/tokens has its name, "${tokenName}")`,
+			{ cause: error },
+		);
+	});
+}
+
+function printed(line: string): Promise<void> {
+	return new Promise((resolve, reject) => {
+		process.stdout.write(`${line}\n`, (error) => (error ? reject(error) : resolve()));
+	});
 }
 
 if (import.meta.main) await runCommand(main, usage);
