@@ -10,6 +10,7 @@ import {
 	wranglerProgram,
 } from "./bundle.ts";
 import { Problem, runCommand } from "./problem.ts";
+import { requireTemporaryFolder } from "./processes.ts";
 import { projectConfig } from "./stack.ts";
 
 const gzipBytesMax = 200 * 1024;
@@ -25,6 +26,7 @@ function kilobytes(bytes: number): string {
 
 /** What a visitor's region has to load before the first answer: it is kept small. */
 async function checkSize(): Promise<void> {
+	requireTemporaryFolder();
 	const folder = await mkdtemp(join(tmpdir(), "edgesign-deploy-"));
 	try {
 		const bundled = await bundleWorkers(projectConfig, join(folder, "bundle"));

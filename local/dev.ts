@@ -16,7 +16,7 @@ import { endLeftovers } from "./leftovers.ts";
 import { portFromEnvironment } from "./options.ts";
 import { loopback, portsInARow } from "./ports.ts";
 import { describe } from "./problem.ts";
-import { endProcess, isAlive, requireOpenFiles } from "./processes.ts";
+import { endProcess, isAlive, requireOpenFiles, requireTemporaryFolder } from "./processes.ts";
 import { startServices } from "./services.ts";
 import { onEndRequest } from "./signals.ts";
 import { projectConfig } from "./stack.ts";
@@ -37,6 +37,7 @@ async function startDev(args: string[], undo: Undo): Promise<ChildProcess> {
 		allowPositionals: true,
 	});
 	requireOpenFiles();
+	requireTemporaryFolder();
 	requireWrangler(dirname(projectConfig));
 	const folder = openDataFolder(dataFolderPath(values.data));
 	undo.add(folder.release);

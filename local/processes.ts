@@ -1,7 +1,9 @@
 import { type ChildProcess, execFileSync, type SpawnOptions, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { codeOf, openFilesLeast, Problem, raiseTheLimit } from "./problem.ts";
+import { codeOf, inOneLine, openFilesLeast, Problem, raiseTheLimit } from "./problem.ts";
 
 const pollMs = 20;
 
@@ -41,6 +43,20 @@ export function requireOpenFiles(): void {
 	const text = execFileSync("/bin/sh", ["-c", "ulimit -n"], { encoding: "utf8" }).trim();
 	if (!(Number(text) < openFilesLeast)) return; // it may be "unlimited"
 	throw new Problem(`no more than ${text} files may be open at once: ${raiseTheLimit}`);
+}
+
+/**
+ * Who makes a folder of its own there may say nothing of it, or try for ever.
+ * @throws Problem where the folder for temporary files takes none
+ */
+export function requireTemporaryFolder(): void {
+	const folder = tmpdir();
+	try {
+		rmdirSync(mkdtempSync(join(folder, "edgesign-")));
+	} catch (error) {
+		const line = `the folder for temporary files, ${folder}, can not be written: set TMPDIR to one that can (${inOneLine(error)})`;
+		throw new Problem(line, { cause: error });
+	}
 }
 
 /** Whether a process with this id is there, ours or not. A zombie counts as gone. */

@@ -6,7 +6,7 @@ import { type Guard, startGuard } from "./guard.ts";
 import { endLeftovers } from "./leftovers.ts";
 import { loopback, portsInARow } from "./ports.ts";
 import { inOneLine } from "./problem.ts";
-import { requireOpenFiles } from "./processes.ts";
+import { requireOpenFiles, requireTemporaryFolder } from "./processes.ts";
 import { prepareRuntime, type RuntimeProcess } from "./runtime-process.ts";
 import { firstTenant, type Services, startServices } from "./services.ts";
 import { fillSpareKeys } from "./spares.ts";
@@ -73,6 +73,7 @@ async function startParts(options: StackOptions, undo: Undo): Promise<Stack> {
 	const { onEvent = () => {} } = options;
 	signal?.throwIfAborted();
 	requireOpenFiles();
+	requireTemporaryFolder();
 	const folder = openDataFolder(resolve(options.dataDir));
 	undo.add(folder.release);
 	await endLeftovers(folder.path); // before the ports: it may have ours

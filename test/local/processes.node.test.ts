@@ -1,4 +1,5 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
+import { requireTemporaryFolder } from "../../local/processes.ts";
 import { leftoversOf, runCommand } from "../support/node/processes.ts";
 
 /** Starts `sleep` through the gate, and is killed before, or after, it tells of the process id. */
@@ -29,4 +30,13 @@ test("it begins, under the process id that was told, when the starter lives", as
 	const command = run("lives");
 	expect(await command.ended).toBe(0);
 	expect(command.stdout()).toContain("ended by SIGTERM");
+});
+
+test("a folder for temporary files that takes none is told of", () => {
+	requireTemporaryFolder();
+	vi.stubEnv("TMPDIR", "/proc/edgesign");
+	expect(requireTemporaryFolder).toThrow(
+		/^the folder for temporary files, \/proc\/edgesign, can not be written: set TMPDIR .* \(ENOENT/,
+	);
+	vi.unstubAllEnvs();
 });
