@@ -507,6 +507,13 @@ describe.runIf(program)("a Redis that is there already", () => {
 	}, 20_000);
 });
 
+it.skipIf(!program)("redis-server works in a folder of any name", async () => {
+	const folder = join(dataDir, 'a\t\u0001"b"');
+	const gateway = await startRedisGateway({ dataDir: folder, token, redisUrl: "" });
+	expect(gateway.engine).toBe("redis-server");
+	await gateway.stop();
+});
+
 describe("a redis-server that does not start", () => {
 	it("is told in one line with its last words", async () => {
 		const folder = await mkdtemp(join(dataDir, "bin-"));
