@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, expect, onTestFinished, test } from "vitest";
@@ -55,6 +55,20 @@ async function bundled(): Promise<string> {
 	expect(await readdir(outDir)).toEqual(expect.arrayContaining(["index.js", "index.js.map"]));
 	return readFile(main?.path ?? "", "utf8");
 }
+
+test("what is kept can be read by all, and what is run by its owner alone, whatever the umask", async () => {
+	const before = process.umask(0o000);
+	onTestFinished(() => void process.umask(before));
+	for (let starts = 0; starts < 2; starts++) {
+		await bundled();
+		if (starts > 0) expect((await stat(join(root, "bundle"))).mode & 0o777).toBe(0o700);
+		process.umask(0o077);
+	}
+	const folder = join(root, "node_modules", ".cache", "edgesign");
+	const [kept = ""] = await readdir(folder);
+	expect((await stat(folder)).mode & 0o777).toBe(0o755);
+	expect((await stat(join(folder, kept))).mode & 0o777).toBe(0o644);
+});
 
 test("a worker is bundled once, as long as nothing changes", async () => {
 	expect([await bundled(), await bundled(), await bundled()]).toEqual(Array(3).fill("one two"));
