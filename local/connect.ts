@@ -73,8 +73,8 @@ export function givenDatabase(): string | undefined {
 export async function databaseOrRunningStack(
 	data: string | undefined,
 ): Promise<{ databaseUrl: string }> {
-	const databaseUrl = givenDatabase();
-	if (databaseUrl && data === undefined) return { databaseUrl };
+	const databaseUrl = data === undefined ? givenDatabase() : undefined;
+	if (databaseUrl) return { databaseUrl };
 	const folder = dataFolderPath(data);
 	const stack = await runningStack(folder);
 	if (stack) {

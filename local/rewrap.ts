@@ -39,8 +39,8 @@ function cutOff(error: unknown): never {
 
 /** DATABASE_URL and KEY_ENCRYPTION_KEYS, as deployed; else what the local stack that runs was started with. */
 async function connect(data: string | undefined): Promise<RewrapServices> {
-	const databaseUrl = givenDatabase();
-	if (databaseUrl && data === undefined) {
+	const databaseUrl = data === undefined ? givenDatabase() : undefined;
+	if (databaseUrl) {
 		const { KEY_ENCRYPTION_KEYS } = process.env;
 		if (!KEY_ENCRYPTION_KEYS) {
 			throw new Problem("KEY_ENCRYPTION_KEYS is not set: the worker's own list, newest first");
