@@ -84,13 +84,15 @@ export function openDataFolder(asGiven: string): DataFolder {
 const marks = ["key-encryption-keys", "postgres-passwords", "admin-token", "postgres/PG_VERSION"];
 /** What may be there before those are; and what systems put into an empty folder. */
 const beforeMarks = ["lock", ...["runtime", "redis", "bundle", "bundle-archive", "wrangler"]];
+/** Of a first mark that was being written (writePrivateFile). */
+const draft = /^(key-encryption-keys|postgres-passwords)\.[0-9a-f]{8}$/;
 const ofSystems = ["lost+found", ".DS_Store"];
 
 /** Before anything in it is touched: the folder may be somebody's who took one name for another. */
 function requireOurs(path: string): void {
 	if (marks.some((name) => existsSync(join(path, name)))) return;
 	const others = readdirSync(path).filter((name) => !ofSystems.includes(name));
-	const mayBeCutOff = others.every((name) => beforeMarks.includes(name));
+	const mayBeCutOff = others.every((name) => beforeMarks.includes(name) || draft.test(name));
 	// The lock has no content, and comes first.
 	const lockSize = statSync(join(path, "lock"), { throwIfNoEntry: false })?.size;
 	if (others.length === 0 || (mayBeCutOff && lockSize === 0)) return;

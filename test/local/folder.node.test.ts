@@ -129,6 +129,7 @@ test.each([
 
 test("a start that was cut off early leaves a folder that is ours; so is an empty disk", () => {
 	folder.release();
+	writeFileSync(join(folder.path, "key-encryption-keys.0123abcd"), "");
 	folder = openDataFolder(folder.path);
 	mkdirSync(join(parent, "disk", "lost+found"), { recursive: true });
 	openDataFolder(join(parent, "disk")).release();
