@@ -217,13 +217,16 @@ export const limits = {
 	cacheRenewMs: 20_000,
 	/**
 	 * How long past its time what was read under a living lease is still used while Postgres does not answer: nothing
-	 * can be changed there then, and an epoch would tell. How often one reader tries whether it does again.
+	 * can be changed there then, and an epoch would tell.
 	 */
 	cacheKeptMs: 4 * 3600 * 1000,
-	cacheKeptRetryMs: 1_000,
-	cacheKeptRetryMsMax: 10_000,
-	/** How long an expired entry is held for who finds out that Postgres does not answer. */
+	/** An expired entry is not swept for as long: somebody may find out that Postgres does not answer. */
 	cacheGraceMs: 30_000,
+	/** The part of its bytes that a cache does not give back, however short memory is. */
+	cacheFloorPart: 1 / 16,
+	/** How often it is asked whether Postgres answers again; and for how long after that it may go away anew. */
+	originProbeMs: 2_000,
+	originTroubledMs: 15 * 60_000,
 	/** Whoever reads a public document has no lease, so its age is its only bound. */
 	cacheDocumentsTtlMs: 2_000,
 	cacheDocumentsRenewMs: 1_500,
@@ -362,8 +365,8 @@ export const limits = {
 	poolLeakMs: 10_000,
 
 	// Jobs: work per run, so that one run stays inside the platform's CPU time
-	/** Each of another tenant at the worst, with three calls: the platform allows 1,000 for all jobs of a run. */
-	purgeKeysPerRun: 150,
+	/** Each of another tenant at the worst, with four calls: the platform allows 1,000 for all jobs of a run. */
+	purgeKeysPerRun: 100,
 	purgeEffectsPerRun: 10_000,
 	usageShownDays: 30,
 	usageKeptDays: 400,

@@ -10,10 +10,11 @@ import { Breaker } from "./cache/breaker.ts";
 import { type Account, MemoryBudget } from "./cache/budget.ts";
 import { Caches } from "./cache/caches.ts";
 import { createRedis } from "./cache/connection.ts";
+import { Origin } from "./cache/origin.ts";
 import { connectRedisStore, noCounts, type SharedCounts } from "./cache/redis.ts";
 import type { Store } from "./cache/store.ts";
 import { createReads, type Reads } from "./coordination/reads.ts";
-import { createDatabase, type Database } from "./db/client.ts";
+import { createDatabase, type Database, ping } from "./db/client.ts";
 import { withReplica } from "./db/replica.ts";
 import { observed } from "./db/statistics.ts";
 import { type Config, type Env, readEnvironment } from "./env.ts";
@@ -51,6 +52,8 @@ export interface Services {
 	readonly config: Config;
 	readonly db: Database;
 	readonly redis: Redis;
+	/** Whether Postgres answers, which the caches go by. */
+	readonly origin: Origin;
 	/** Rows that this isolate does not remember, and what their shared store did. */
 	readonly reads: Reads;
 	readonly sharedCounts: SharedCounts;
@@ -116,12 +119,6 @@ const restBounds: RestBounds = {
 	looksMax: limits.auditArchiveLooks,
 };
 
-/** How often it is tried whether Postgres answers again, what was read before being used meanwhile. */
-const originBounds = {
-	pauseMs: limits.cacheKeptRetryMs,
-	pauseMsMax: limits.cacheKeptRetryMsMax,
-};
-
 /** A lease that was alive before the clock was set back is not alive after it. */
 const steadiness = { unseenMs: limits.leaseTtlMs, slackMs: limits.leaseGraceMs };
 
@@ -136,7 +133,9 @@ export function createServices(
 	const steady = steadyClock(clock, steadiness);
 	const shedder = new Shedder(steady, random);
 	const memory = new MemoryBudget((isShort) => shedder.press(isShort));
-	const origin = new Breaker(steady, originBounds);
+	const log = createLog(config.logLevel);
+	const db = connectDatabase(config, steady, log);
+	const origin = new Origin(steady, () => ping(db));
 	const caches = new Caches({ clock: steady, random, origin }, memory);
 	const stores = createStores(caches);
 	const leases = new LeaseBook({
@@ -149,8 +148,6 @@ export function createServices(
 	});
 	// Isolates are many and their draws are even, so the shards are too.
 	const [draw = 0] = random(1);
-	const log = createLog(config.logLevel);
-	const db = connectDatabase(config, steady, log);
 	const addresses = createAddressLimits(env.ADDRESSES, steadyClock(clock));
 	registerHolders(memory, leases, addresses);
 	const sharedCounts = noCounts();
@@ -159,7 +156,6 @@ export function createServices(
 		db,
 		reads: createReads({
 			db,
-			origin,
 			shared: connectRedisStore(config, clock, random, sharedCounts),
 			epochNow: (tenant) => leases.sharedEpoch(tenant),
 			clock,
@@ -174,6 +170,7 @@ export function createServices(
 				};
 			},
 		}),
+		origin,
 		sharedCounts,
 		redis: createRedis(config),
 		assets: env.ASSETS,
@@ -181,7 +178,7 @@ export function createServices(
 		// The binding does not know its class; durable-objects/idempotency.ts has these methods.
 		entries: (object) => env.IDEMPOTENCY.getByName(object) as unknown as EntryObject,
 		entrySeals: createEntrySeals(config.keyEncryptionKeys, random),
-		audit: createAuditLogs(env.AUDIT_LOG, shedder, clock),
+		audit: createAuditLogs(env.AUDIT_LOG, shedder, steady),
 		auditShard: (tenant) =>
 			draw % (leases.termNow(tenant)?.config.scaling_config.audit_shards ?? 1),
 		auditReader: createAuditReader({ namespace: env.AUDIT_LOG, coordinator, db }),

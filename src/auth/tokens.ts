@@ -1,3 +1,4 @@
+import type { Origin } from "../cache/origin.ts";
 import type { Store } from "../cache/store.ts";
 import { type ChangeServices, changing } from "../coordination/change.ts";
 import { readOrKept } from "../coordination/kept.ts";
@@ -94,6 +95,7 @@ export function readCredentials(header: string | null): Result<Credentials, Fail
 /** What becomes of credentials that nobody remembers. */
 export interface TokenReading {
 	readonly tokenCache: Store<CachedToken>;
+	readonly origin: Pick<Origin, "failed">;
 	readonly clock: Clock;
 	/** The row of a token by its hash. */
 	readonly readToken: (tenant: string, hash: string) => Promise<TokenRow | null>;
@@ -114,7 +116,9 @@ export async function authenticate(
 	const { tenant, hash } = credentials;
 	const read = () => load(services, credentials);
 	const token =
-		known === undefined ? await readOrKept(services.tokenCache, tenant, hash, read) : known;
+		known === undefined
+			? await readOrKept({ ...services, store: services.tokenCache }, tenant, hash, read)
+			: known;
 	if (!token || token.expiresAt <= services.clock()) return unknownToken();
 	return ok(token);
 }

@@ -22,11 +22,6 @@ export class Breaker {
 		this.#times = times;
 	}
 
-	/** Whether the last answer was none. */
-	get isTroubled(): boolean {
-		return this.#failures > 0;
-	}
-
 	/** Whether to ask now. Where that is a trial, nobody else is let through until it is told of. */
 	allows(): boolean {
 		if (this.#failures === 0) return true;

@@ -1,9 +1,9 @@
 import type { Clock } from "../lib/clock.ts";
 import { fractions, type Random } from "../lib/random.ts";
 import { limits } from "../limits.ts";
-import type { Breaker } from "./breaker.ts";
 import { Drops } from "./drops.ts";
 import type { Eviction } from "./eviction.ts";
+import type { Origin } from "./origin.ts";
 import { S3Fifo } from "./s3fifo.ts";
 import { type Bounds, Entry, Shelf } from "./shelf.ts";
 import type { Moment, Store } from "./store.ts";
@@ -27,8 +27,8 @@ export interface MemoryBounds extends Bounds {
 export interface MemorySurroundings {
 	readonly clock: Clock;
 	readonly random: Random;
-	/** What the values come from, as far as its readers told. */
-	readonly origin?: Pick<Breaker, "allows" | "isTroubled">;
+	/** What the values come from. */
+	readonly origin?: Pick<Origin, "isAway" | "wasAwayOfLate">;
 	/** Asked before something new is kept (budget.ts). */
 	readonly mayFill?: () => boolean;
 	/** Told of each value that was read, from here or anew: `hash` is of its name, `bytes` what it holds here. */
@@ -58,7 +58,7 @@ export interface MemoryStore<Value> extends Store<Value> {
 	/** Answers how many entries there were. */
 	dropTenant(tenant: string): number;
 	counts(): CacheCounts;
-	/** Gives back at least so many bytes, if it has them. */
+	/** Gives back so many bytes, as far as it has them beyond limits.cacheFloorPart. */
 	release(bytes: number): void;
 }
 
@@ -83,15 +83,15 @@ export function memoryStore<Value>(
 		return { expiresAt: at + ttlMs * part, renewAt: at + renewMs * part };
 	};
 
-	/** How long what has expired stays: whoever finds that it can not be read anew may want it. */
+	/** How long what has expired is not swept: whoever finds that it can not be read anew may want it. */
 	function heldMs(): number {
-		return origin?.isTroubled ? keptMs : Math.min(keptMs, limits.cacheGraceMs);
+		return origin?.wasAwayOfLate ? keptMs : Math.min(keptMs, limits.cacheGraceMs);
 	}
 
-	/** Of what has aged. Once in a while one reader is sent to try whether it can be read anew. */
+	/** Of what has aged. */
 	function isReadable({ expiresAt, renewing }: Entry<Value>, now: number): boolean {
 		if (renewing && expiresAt > now) return true;
-		return keptMs > 0 && expiresAt + heldMs() > now && origin?.allows() === false;
+		return origin?.isAway === true && expiresAt + keptMs > now;
 	}
 
 	function takes(shelf: Shelf<unknown>, tenant: string, name: string, since: Moment): boolean {
@@ -115,7 +115,8 @@ export function memoryStore<Value>(
 				counts.renewals++;
 				return undefined;
 			}
-			if (entry.expiresAt + heldMs() <= now) values.expire(entry);
+			// Not before it was read anew: that may be what can not be done.
+			if (entry.expiresAt + keptMs <= now) values.expire(entry);
 		}
 		const absence = absences.find(tenant, name);
 		if (!absence) return undefined;
@@ -138,6 +139,10 @@ export function memoryStore<Value>(
 		kept(tenant, name) {
 			const entry = values.find(tenant, name);
 			return entry && entry.expiresAt + keptMs > clock() ? entry.value : undefined;
+		},
+		forget(tenant, name) {
+			const entry = values.find(tenant, name);
+			if (entry) values.remove(entry);
 		},
 		now() {
 			return { at: clock(), drops: drops.count };
@@ -182,7 +187,9 @@ export function memoryStore<Value>(
 			const before = values.bytes + absences.bytes;
 			absences.release(Math.min(bytes, absences.bytes), clock());
 			const left = bytes - (before - values.bytes - absences.bytes);
-			if (left > 0) values.release(left, clock());
+			// A few are not why memory is short, and may be all that is left of what can not be read anew.
+			const most = values.bytes - limits.cacheFloorPart * bounds.bytes;
+			if (Math.min(left, most) > 0) values.release(Math.min(left, most), clock());
 		},
 	};
 }

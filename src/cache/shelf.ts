@@ -121,11 +121,14 @@ export class Shelf<Value> {
 		}
 	}
 
-	/** Gives back at least so many bytes, if it has them: what has expired first. */
+	/** Gives back at least so many bytes, if it has them: what has expired first, the oldest of it. */
 	release(bytes: number, now: number): void {
 		const target = this.bytes - bytes;
-		this.sweep(now, this.entries);
-		while (this.entries > 0 && this.bytes > target) this.#evictOne();
+		while (this.entries > 0 && this.bytes > target) {
+			const oldest = this.#ages.oldest?.item;
+			if (oldest && oldest.expiresAt <= now) this.expire(oldest);
+			else this.#evictOne();
+		}
 	}
 
 	#costOf({ tenant, bytes }: Entry<Value>): number {

@@ -18,6 +18,8 @@ export interface Store<Value> {
 	get(tenant: string, name: string): Value | null | undefined;
 	/** The same of a value whose time is over, for whoever has found that it can not be read anew; where it is held. */
 	kept(tenant: string, name: string): Value | undefined;
+	/** There is no such value any more where it would come from. */
+	forget(tenant: string, name: string): void;
 	/**
 	 * `bytes` is what the value holds, as its owner accounts for it. `since` is the moment before it was
 	 * read: its age counts from there, and it is not kept if the tenant was dropped since.

@@ -1,4 +1,4 @@
-import { closingAt, type Database } from "../db/client.ts";
+import { closingAt, type Database, ping } from "../db/client.ts";
 import type { Clock } from "../lib/clock.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { sleep } from "../lib/sleep.ts";
@@ -43,6 +43,8 @@ export async function changing<T, E>(
 	{ kind = "state", fence = false }: ChangeOptions,
 	write: (db: Database) => Promise<Result<T, E>>,
 ): Promise<Result<T, E>> {
+	// Nothing is announced for what can not be made: the epoch would move for it, and every isolate forget what it has.
+	await ping(db);
 	const until = clock() + limits.changeWriteMs;
 	const change = await coordinator.announce(tenant, kind);
 	// Should this throw, nobody knows whether it was committed: the coordinator's alarm ends it.

@@ -1,20 +1,25 @@
+import type { Origin } from "../cache/origin.ts";
 import type { Store } from "../cache/store.ts";
 import { DatabaseUnavailable } from "../db/client.ts";
 
 /**
- * What `read` answers; where Postgres is away, what the store still has of it (MemoryBounds.keptMs). For what is
+ * What `read` answers, which puts it into the store; where Postgres is away, what the store still has of it (MemoryBounds.keptMs). For what is
  * looked at under a living lease alone: that an epoch moved drops it, and no change is made without one.
  */
 export async function readOrKept<Value>(
-	store: Store<Value>,
+	{ store, origin }: { readonly store: Store<Value>; readonly origin: Pick<Origin, "failed"> },
 	tenant: string,
 	name: string,
 	read: () => Promise<Value | null>,
 ): Promise<Value | null> {
 	try {
-		return await read();
+		const value = await read();
+		if (value === null) store.forget(tenant, name);
+		return value;
 	} catch (error) {
-		const kept = error instanceof DatabaseUnavailable ? store.kept(tenant, name) : undefined;
+		if (!(error instanceof DatabaseUnavailable)) throw error;
+		origin.failed();
+		const kept = store.kept(tenant, name);
 		if (kept === undefined) throw error;
 		return kept;
 	}

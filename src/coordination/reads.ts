@@ -1,4 +1,3 @@
-import type { Breaker } from "../cache/breaker.ts";
 import type { SharedStore } from "../cache/shared.ts";
 import { type Database, DatabaseUnavailable } from "../db/client.ts";
 import { type Found, readTogether, type Wanted, type Warmed } from "../db/together.ts";
@@ -9,8 +8,6 @@ import type { LoadAsk, LoadReply } from "./loader.ts";
 
 export interface ReadServices {
 	readonly db: Database;
-	/** Told whether Postgres answered, whoever asked it. */
-	readonly origin: Pick<Breaker, "succeeded" | "failed">;
 	readonly shared: SharedStore;
 	readonly clock: Clock;
 	/** The epoch of the tenant's living lease; null where there is none. */
@@ -45,7 +42,7 @@ export interface Reads {
  * lease, or the object does not answer, Postgres is asked from here.
  */
 export function createReads(services: ReadServices): Reads {
-	const { db, origin, shared, clock, epochNow, load, rememberer } = services;
+	const { db, shared, clock, epochNow, load, rememberer } = services;
 	/** The epoch of each tenant under which something was read already, and when its object was last told of uses. */
 	const told = new Map<string, { readonly epoch: number; readonly at: number }>();
 	/** What was used of each tenant since then. */
@@ -72,49 +69,32 @@ export function createReads(services: ReadServices): Reads {
 		return values.map((value) => (value === null ? null : (JSON.parse(value) as Found)));
 	}
 
-	/** From here, without any other. */
-	async function ownRows(tenant: string, wanted: readonly Wanted[]) {
-		const rows = await readTogether(db, tenant, wanted);
-		origin.succeeded();
-		return rows;
-	}
-
-	const read: Reads["read"] = async (tenant, wanted, background) => {
-		const epoch = epochNow(tenant);
-		if (epoch === null) return ownRows(tenant, wanted);
-		const before = told.get(tenant);
-		const isFirst = background !== undefined && before?.epoch !== epoch;
-		const first = isFirst ? answersOf(tenant, epoch, wanted) : null;
-		const at = clock();
-		if (background && (isFirst || !before || at - before.at >= limits.hotToldMs)) {
-			put(told, tenant, { epoch, at }, limits.leaseTenants);
-			background(tell(tenant, epoch, isFirst).catch(() => {}));
-		}
-		const found = await sharedRows(tenant, epoch, wanted);
-		const missing = wanted.filter((_, index) => !found[index]);
-		if (missing.length === 0) return found; // the object may take longer, or not answer at all
-		const answered = await first;
-		const answers = isFirst
-			? answered?.filter((_, index) => !found[index])
-			: await answersOf(tenant, epoch, missing);
-		if (!answers) {
-			const rest = await ownRows(tenant, missing);
-			return found.map((row) => row ?? rest.shift() ?? null);
-		}
-		if (answers.includes("unavailable")) throw new DatabaseUnavailable("reads.load");
-		origin.succeeded();
-		const rest = answers.map((answer) => (typeof answer === "object" ? answer.row : null));
-		return found.map((row) => row ?? rest.shift() ?? null);
-	};
-
 	return {
-		async read(...asked) {
-			try {
-				return await read(...asked);
-			} catch (error) {
-				if (error instanceof DatabaseUnavailable) origin.failed();
-				throw error;
+		async read(tenant, wanted, background) {
+			const epoch = epochNow(tenant);
+			if (epoch === null) return readTogether(db, tenant, wanted);
+			const before = told.get(tenant);
+			const isFirst = background !== undefined && before?.epoch !== epoch;
+			const first = isFirst ? answersOf(tenant, epoch, wanted) : null;
+			const at = clock();
+			if (background && (isFirst || !before || at - before.at >= limits.hotToldMs)) {
+				put(told, tenant, { epoch, at }, limits.leaseTenants);
+				background(tell(tenant, epoch, isFirst).catch(() => {}));
 			}
+			const found = await sharedRows(tenant, epoch, wanted);
+			const missing = wanted.filter((_, index) => !found[index]);
+			if (missing.length === 0) return found; // the object may take longer, or not answer at all
+			const answered = await first;
+			const answers = isFirst
+				? answered?.filter((_, index) => !found[index])
+				: await answersOf(tenant, epoch, missing);
+			if (!answers) {
+				const rest = await readTogether(db, tenant, missing);
+				return found.map((row) => row ?? rest.shift() ?? null);
+			}
+			if (answers.includes("unavailable")) throw new DatabaseUnavailable("reads.load");
+			const rest = answers.map((answer) => (typeof answer === "object" ? answer.row : null));
+			return found.map((row) => row ?? rest.shift() ?? null);
 		},
 		async warm(tenant) {
 			const epoch = epochNow(tenant);

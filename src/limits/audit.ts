@@ -162,7 +162,7 @@ export const auditLimits = {
 	/** Of numbers that deleted days had, which join from day to day. */
 	auditVerifyStretches: 100_000,
 	/** What was deleted so shortly before an export, or later, may be in it: R2 and the isolate have a clock each. */
-	auditDeletedBeforeMs: 1_000,
+	auditDeletedBeforeMs: 3_000,
 	/** Stretches of lines that have not come yet; not less than findings. */
 	auditVerifyGaps: 10_000,
 	/** Named one by one; the others are counted. */

@@ -81,19 +81,26 @@ export function isAsking({ asking, failedUntil }: TenantState, now: number): boo
 	return failedUntil > now || (asking !== null && now - asking.since < limits.leaseTimeoutMs);
 }
 
-/** One that has no lease and asks for none, else the one that is here for longest; never `but`. */
+/**
+ * One that never had a lease, as names have that somebody made up, first of those that ask for none; else one whose
+ * lease has ended; else the one that is here for longest. Never `but`.
+ */
 export function leastNeeded(
 	tenants: ReadonlyMap<string, TenantState>,
 	now: number,
 	but?: TenantState,
 ): string | undefined {
-	let longest: string | undefined;
+	let [stranger, ended, longest]: (string | undefined)[] = [];
 	for (const [tenant, state] of tenants) {
 		if (state === but) continue;
-		if (state.endsAt <= now && !isAsking(state, now)) return tenant;
+		const isIdle = state.endsAt <= now && !isAsking(state, now);
+		const isStranger = state.epoch === 0;
+		if (isStranger && isIdle) return tenant;
+		if (isStranger) stranger ??= tenant;
+		if (isIdle) ended ??= tenant;
 		longest ??= tenant;
 	}
-	return longest;
+	return stranger ?? ended ?? longest;
 }
 
 /** Whether the coordinator can be told that all it granted has come or never will. */

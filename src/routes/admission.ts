@@ -169,7 +169,7 @@ async function underLease(
 
 /** A token that has to be read is read together with the key that the request is about: one wait for both. */
 export async function identify(
-	{ reads, keyCache, tokenCache, clock }: Services,
+	{ reads, keyCache, tokenCache, origin, clock }: Services,
 	credentials: Credentials,
 	known: CachedToken | null | undefined,
 	keyWanted: () => string | null,
@@ -188,7 +188,7 @@ export async function identify(
 		read = (token ?? null) as TokenRow | null;
 		return read;
 	};
-	const caller = await authenticate({ tokenCache, clock, readToken }, credentials, known);
+	const caller = await authenticate({ tokenCache, origin, clock, readToken }, credentials, known);
 	// Told once for as long as it is remembered, so that nobody fills the log with a token that has ended.
 	const ended = read as TokenRow | null;
 	if (!caller.ok) return ended ? err({ ...caller.error, tokenId: ended.id }) : caller;

@@ -196,7 +196,7 @@ export function configDocs() {
 		putConfig: {
 			summary: "Replace the configuration",
 			description:
-				'The body is the whole configuration: what it leaves out gets its default. The answer is the new version; a body that equals the current version makes none, and is answered with that. Send `If-Match: "3"` to replace version 3 and no other.',
+				'The body is the whole configuration: what it leaves out gets its default, but for a legal hold that is on, which `false` alone ends. The answer is the new version; a body that equals the current version makes none, and is answered with that. Send `If-Match: "3"` to replace version 3 and no other.',
 			answer: configurationAnswer,
 			failures: ["precondition_failed", "concurrent_change", "scoped_token_forbidden"],
 			examples: [

@@ -61,6 +61,7 @@ export async function serve(
 	const requestId = uuidv7(services.clock, services.random);
 	const meter: Meter = { limit: null };
 	services.shedder.started();
+	services.origin.probe(background);
 	try {
 		const reply =
 			route.permission === null

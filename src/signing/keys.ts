@@ -174,18 +174,17 @@ export async function rotateKey(
 	// Before the change is announced, and once however often it has to be tried: finding primes is dear.
 	const algorithm = algorithms[name];
 	const material = await generate(services, algorithm, sizeOfNext(algorithm, versions[0]));
-	return change(services, caller, ref, { move: "rotate", fence }, async (db, key) => {
+	const rotated = change(services, caller, ref, { move: "rotate", fence }, async (db, key) => {
 		const refusedNow = refuseRotation(key);
 		if (refusedNow) return refusedNow;
 		if (key.id !== id) return null; // another one has the name now
 		const next = { id, version: key.current_version + 1, algorithm: name };
 		const secret = material.secret?.slice() ?? null; // sealing wipes it
 		const version = await seal(services, caller, next, { ...material, secret });
-		const rotated = await insertVersion(db, caller.tenant, key, version);
-		if (!rotated) return null;
-		material.secret?.fill(0);
-		return ok(describe(rotated));
+		const row = await insertVersion(db, caller.tenant, key, version);
+		return row && ok(describe(row));
 	});
+	return rotated.finally(() => material.secret?.fill(0));
 }
 
 function refuseRotation(key: KeyWithVersions) {

@@ -1,5 +1,6 @@
 import { inScope } from "../auth/patterns.ts";
 import type { Caller } from "../auth/tokens.ts";
+import type { Origin } from "../cache/origin.ts";
 import type { Moment, Store } from "../cache/store.ts";
 import { readOrKept } from "../coordination/kept.ts";
 import type { Reads } from "../coordination/reads.ts";
@@ -44,6 +45,7 @@ export interface LoadServices {
 	readonly db: Database;
 	readonly reads: Reads;
 	readonly envelope: Envelope;
+	readonly origin: Pick<Origin, "failed">;
 	readonly keyCache: Store<LoadedKey>;
 	/** Versions older than those that are loaded with their key. */
 	readonly versionCache: Store<LoadedVersion>;
@@ -71,11 +73,16 @@ export async function loadKey(
 	if (!isUuid(ref) && !inScope(caller.keyPatterns, ref)) return outOfScope(ref);
 	const cached = services.keyCache.get(caller.tenant, ref);
 	if (cached) return admitted(services, caller, ref, cached);
-	const key = await readOrKept(services.keyCache, caller.tenant, ref, async () => {
-		const since = services.keyCache.now();
-		const [row] = await services.reads.read(caller.tenant, [{ kind: "key", name: ref }]);
-		return row ? rememberKey(services, caller.tenant, ref, row as KeyWithVersions, since) : null;
-	});
+	const key = await readOrKept(
+		{ ...services, store: services.keyCache },
+		caller.tenant,
+		ref,
+		async () => {
+			const since = services.keyCache.now();
+			const [row] = await services.reads.read(caller.tenant, [{ kind: "key", name: ref }]);
+			return row ? rememberKey(services, caller.tenant, ref, row as KeyWithVersions, since) : null;
+		},
+	);
 	return key ? admitted(services, caller, ref, key) : notFound(ref);
 }
 
@@ -113,7 +120,7 @@ export async function loadUsableKey(
 
 /** One version of a loaded key; those older than limits.keyVersionsLoaded are read when they are asked for. */
 export async function loadVersion(
-	{ db, versionCache }: LoadServices,
+	{ db, origin, versionCache }: LoadServices,
 	key: LoadedKey,
 	version: number,
 ): Promise<Result<LoadedVersion, Failure>> {
@@ -128,13 +135,18 @@ export async function loadVersion(
 	const cacheName = `${id} ${version}`;
 	const cached = versionCache.get(key.tenant, cacheName);
 	if (cached) return ok(cached);
-	const older = await readOrKept(versionCache, key.tenant, cacheName, async () => {
-		const since = versionCache.now();
-		const row = await findVersion(db, key.tenant, id, version);
-		const read = row && toLoadedVersion(row);
-		if (read) versionCache.set(key.tenant, cacheName, read, bytesOfVersion(read), since);
-		return read;
-	});
+	const older = await readOrKept(
+		{ origin, store: versionCache },
+		key.tenant,
+		cacheName,
+		async () => {
+			const since = versionCache.now();
+			const row = await findVersion(db, key.tenant, id, version);
+			const read = row && toLoadedVersion(row);
+			if (read) versionCache.set(key.tenant, cacheName, read, bytesOfVersion(read), since);
+			return read;
+		},
+	);
 	return older ? ok(older) : missing;
 }
 

@@ -5,6 +5,7 @@ import { DeletedNumbers } from "../../src/audit/deleted-numbers.ts";
 import { decodeRecord, splitAppend } from "../../src/audit/record.ts";
 import { ChainWalk, type Finding } from "../../src/audit/walk.ts";
 import { toHex } from "../../src/lib/bytes.ts";
+import { limits } from "../../src/limits.ts";
 import { newAppend, placeOfTests } from "./support.ts";
 
 const other = "01900000-0000-7000-8000-0000000000fe";
@@ -220,7 +221,7 @@ describe("the walk behind deleted days", () => {
 	const head = { ...checkpoint(100).chains[0], id, link: linkAt(100) };
 	const heads = { heads: [head as never], ended: [], unknown: [] };
 	const now = checkpointOf("main", heads, at);
-	const before = "2026-11-30T11:59:59.000Z";
+	const before = new Date(at - limits.auditDeletedBeforeMs).toISOString();
 	const forged = new Uint8Array(32).fill(7);
 	const all = countdown(100, 1);
 	type Numbers = readonly (readonly [number, number])[];

@@ -1,6 +1,5 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Breaker } from "../../src/cache/breaker.ts";
 import { hashOf } from "../../src/cache/hash.ts";
 import { type MemoryBounds, type MemorySurroundings, memoryStore } from "../../src/cache/memory.ts";
 import { limits } from "../../src/limits.ts";
@@ -56,17 +55,17 @@ describe("the memory store", () => {
 	});
 
 	describe("where values are kept while their origin is away", () => {
-		const retry = { pauseMs: 10, pauseMsMax: 40 };
-		const bounds = { ttlMs: 100, renewMs: 75, keptMs: 10_000 };
+		const bounds = { ttlMs: 100, renewMs: 75, keptMs: limits.cacheGraceMs * 3 };
 
-		function kept() {
-			const time = { now: 1_000 };
-			const origin = new Breaker(() => time.now, retry);
-			const surroundings = { clock: () => time.now, random: seed, origin };
-			const usual = { entries: 1_000, bytes: 1_000_000, jitterPart: 0, ...bounds };
-			const store = memoryStore<string>(usual, surroundings);
+		function kept(more: Partial<MemoryBounds> = {}) {
+			const origin = { isAway: false, wasAwayOfLate: false };
+			const { store, time } = storeOf({ ...bounds, ...more }, { origin });
 			store.set("a", "key", "value", 10, store.now());
-			return { store, time, origin };
+			const away = (isAway: boolean) => {
+				origin.isAway = isAway;
+				origin.wasAwayOfLate = true;
+			};
+			return { store, time, away };
 		}
 
 		it("expires as others do where the origin is well, and holds what has expired for a while", () => {
@@ -74,43 +73,57 @@ describe("the memory store", () => {
 			time.now += 100;
 			expect(store.get("a", "key")).toBeUndefined();
 			expect(store.kept("a", "key")).toBe("value");
-			time.now += bounds.keptMs;
-			expect(store.get("a", "key")).toBeUndefined();
+			time.now += limits.cacheGraceMs;
+			expect(store.get("a", "key")).toBeUndefined(); // and is there still, until it was read anew
+			expect(store.kept("a", "key")).toBe("value");
+			store.set("b", "other", "value", 10, store.now());
 			expect(store.kept("a", "key")).toBeUndefined();
-			expect(store.counts()).toMatchObject({ entries: 0, expirations: 1 });
+			expect(store.counts()).toMatchObject({ entries: 1, expirations: 1 });
 		});
 
-		it("lets all read on while the origin is away but one now and then, who tries", () => {
-			const { store, time, origin } = kept();
-			time.now += 100;
-			origin.failed();
-			expect([1, 2, 3].map(() => store.get("a", "key"))).toEqual(["value", "value", "value"]);
-			time.now += retry.pauseMs;
-			expect([1, 2, 3].map(() => store.get("a", "key"))).toEqual([undefined, "value", "value"]);
-			origin.failed();
-			time.now = 1_000 + 100 + bounds.keptMs - 1;
-			store.set("b", "other", "value", 10, store.now()); // which lets go of what is over
-			store.get("a", "key");
+		it("lets all read on while the origin is away, to the end of the time", () => {
+			const { store, time, away } = kept();
+			time.now += 80;
+			away(true);
+			expect([1, 2].map(() => store.get("a", "key"))).toEqual(["value", "value"]);
+			time.now += 20 + bounds.keptMs - 1;
 			expect(store.get("a", "key")).toBe("value");
-			time.now += 2;
+			time.now++;
 			expect(store.get("a", "key")).toBeUndefined();
 			expect(store.kept("a", "key")).toBeUndefined();
 		});
 
-		it("keeps nothing of a tenant of whom something was changed", () => {
-			const { store, time, origin } = kept();
-			time.now += 100;
-			origin.failed();
+		it("keeps for the next outage what it kept for one", () => {
+			const { store, time, away } = kept();
+			away(true);
+			time.now += 2 * limits.cacheGraceMs;
+			away(false);
+			expect(store.get("a", "key")).toBeUndefined();
+			store.set("b", "other", "value", 10, store.now());
+			away(true);
+			expect(store.get("a", "key")).toBe("value");
+		});
+
+		it("keeps nothing of a tenant of whom something was changed, nor what is no more", () => {
+			const { store, away } = kept();
+			away(true);
 			store.dropTenant("a");
+			expect([store.get("a", "key"), store.kept("a", "key")]).toEqual([undefined, undefined]);
+			store.set("a", "key", "value", 10, store.now());
+			store.forget("a", "key");
 			expect([store.get("a", "key"), store.kept("a", "key")]).toEqual([undefined, undefined]);
 		});
 
-		it("gives what has expired back first where memory is short", () => {
-			const { store, time, origin } = kept();
+		it("gives back no more than is asked for, and never the last few", () => {
+			const { store, time, away } = kept({ bytes: 16 * 2 * costOf("key", 10) });
+			for (const name of ["2nd", "3rd"]) store.set("a", name, "value", 10, store.now());
 			time.now += 100;
-			origin.failed();
+			away(true);
 			store.release(1);
-			expect(store.kept("a", "key")).toBeUndefined();
+			const names = ["key", "2nd", "3rd"];
+			expect(names.map((name) => store.get("a", name))).toEqual([undefined, "value", "value"]);
+			store.release(1_000_000);
+			expect(names.filter((name) => store.get("a", name) === "value").length).toBeGreaterThan(0);
 		});
 	});
 
@@ -304,7 +317,7 @@ describe("room", () => {
 	});
 
 	it("is given back when it is asked for, what has expired before anything else", () => {
-		const { store, time } = storeOf();
+		const { store, time } = storeOf({ bytes: 8_000 });
 		store.set("a", "old", "old", 400, store.now());
 		time.now += 50;
 		store.set("a", "new", "new", 400, store.now());

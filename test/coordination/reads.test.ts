@@ -55,10 +55,8 @@ function newReads(parts: {
 		void remembered.push(...warmed.map(({ name }) => name));
 	const time = { epoch: parts.epoch === undefined ? 7 : parts.epoch, now: 0 };
 	const epochNow = () => time.epoch;
-	const postgres: string[] = [];
-	const origin = { succeeded: () => postgres.push("well"), failed: () => postgres.push("away") };
-	const services = { db, origin, shared, clock: () => time.now, epochNow, load, rememberer };
-	return { reads: createReads(services), asked, told, remembered, postgres, time };
+	const services = { db, shared, clock: () => time.now, epochNow, load, rememberer };
+	return { reads: createReads(services), asked, told, remembered, time };
 }
 
 /** One that has read something under the epoch already. */
@@ -204,22 +202,4 @@ it("tells what was used once, the most used first, now and then and where nothin
 	await reads.read("acme", [token], inBackground);
 	expect(told.slice(4)).toContainEqual([["payments", 1]]);
 	expect(asked).toContain("object 8  first");
-});
-
-it("tells whether Postgres answered, and nothing where it was not asked", async () => {
-	const shared = ['{"id":"a"}'];
-	const outcomes: [Parameters<typeof newReads>[0], string[]][] = [
-		[{}, ["well"]],
-		[{ epoch: null }, ["well"]],
-		[{ load: new Error("gone") }, ["well"]], // it was asked from here
-		[{ load: ["missing"] }, ["well"]],
-		[{ load: ["unavailable"] }, ["away"]],
-		[{ shared }, []],
-		[{ shared, load: ["unavailable"] }, []],
-	];
-	for (const [parts, expected] of outcomes) {
-		const { reads, postgres } = newReads(parts);
-		await reads.read("acme", [token]).catch(() => {});
-		expect(postgres).toEqual(expected);
-	}
 });

@@ -77,9 +77,10 @@ describe("the schedule", () => {
 	});
 
 	it("asks others no more often, all jobs together, than the platform lets one run", () => {
-		// A claim and its answer around each tenant's purge; the history of a run of benchmarks, and storing it.
+		// Around each tenant's purge a look at Postgres, what is announced and what is confirmed; the history of a run of
+		// benchmarks, and storing it.
 		const calls =
-			3 * limits.purgeKeysPerRun +
+			4 * limits.purgeKeysPerRun +
 			limits.auditOutboxPerRun +
 			limits.auditPartitionCallsPerRun +
 			2 * limits.benchmarkTenantsPerRun +

@@ -156,6 +156,19 @@ describe("an isolate's leases", () => {
 		expect(book.termNow(tenant)).toMatchObject({ epoch: 7 });
 	});
 
+	it("make room for others where they never were, before one that has ended", async () => {
+		const { book, spend, questions, pass, forgotten } = isolate();
+		const first = spend();
+		await asked(questions, 0).answer(300);
+		await first;
+		pass(limits.leaseTtlMs); // nobody has asked since
+		for (let nth = 0; nth < limits.leaseTenants; nth++) void book.term(`made-up-${nth}`);
+		pass(limits.leaseTimeoutMs); // none of them was answered
+		for (let nth = 0; nth < 10; nth++) void book.term(`another-${nth}`);
+		expect(book.epochOf(tenant)).toBe(7);
+		expect(forgotten).toContain("made-up-0");
+	});
+
 	it("are no more than an isolate has memory for, however many lanes they have", () => {
 		const { book, questions, forgotten } = isolate();
 		const token = (nth: number) => ({ id: `t${nth}`, quota: 10, windowSeconds: 60 });

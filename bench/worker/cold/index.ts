@@ -52,7 +52,6 @@ async function begin(env: Env, { warming, moved }: BeginRequest): Promise<Record
 function unwarmed({ config, db, clock, random, leases, coordinator }: Services): Services["reads"] {
 	return createReads({
 		db,
-		origin: { succeeded() {}, failed() {} },
 		shared: connectRedisStore(config, clock, random, noCounts()),
 		clock,
 		epochNow: (of) => leases.sharedEpoch(of),
