@@ -39,7 +39,7 @@ export const auditLimits = {
 	auditOutboxWaitSeconds: 60,
 	/** A call each, of the 1,000 that a run of all jobs has (test/jobs/schedule.test.ts). */
 	auditOutboxPerRun: 300,
-	/** By one statement: some 0.3 s, of the three that it has. */
+	/** By one statement: 0.1 s where the log is in the memory of Postgres, of the three that it has. */
 	auditOutboxSettledPerRun: 10_000,
 	/** Each takes the time-out of a call. */
 	auditOutboxFailuresPerRun: 5,

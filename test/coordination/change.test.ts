@@ -1,15 +1,22 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import { ownNote } from "../../src/audit/own.ts";
+import type { Caller } from "../../src/auth/tokens.ts";
 import { changing } from "../../src/coordination/change.ts";
 import { closingAt, type Database, DatabaseUnavailable } from "../../src/db/client.ts";
+import { purgeKeys } from "../../src/db/keys.ts";
 import type { Coordinator } from "../../src/index.ts";
+import { systemRandom } from "../../src/lib/random.ts";
 import { err, ok } from "../../src/lib/result.ts";
+import { uuidv7 } from "../../src/lib/uuid.ts";
 import { limits } from "../../src/limits.ts";
 import { admit, holds } from "../../src/routes/admission.ts";
 import { serve } from "../../src/routes/serve.ts";
 import { sign } from "../../src/routes/signing.ts";
-import { createServices } from "../../src/services.ts";
+import { createServices, type Services } from "../../src/services.ts";
+import { algorithms } from "../../src/signing/algorithms.ts";
+import { rotateKey } from "../../src/signing/keys.ts";
 import { inBackground } from "../support/background.ts";
 import { hello, type Key, newKey } from "../support/keys.ts";
 import { newTenant, ownerSql, type Tenant } from "../support/tenant.ts";
@@ -375,6 +382,60 @@ describe("a change that waits on its way to Postgres", () => {
 	it("is not made when it comes too late, whatever its sender's clock said", async () => {
 		await expect(sent(0)).rejects.toThrow(DatabaseUnavailable);
 		expect((await tenant.call("GET", `/v1/keys/${key.id}`)).json.state).toBe("enabled");
+	});
+
+	it("is not made too late where it deletes keys either", async () => {
+		const { id } = await newKey(tenant);
+		await ownerSql().query(
+			"update keys set state = 'pending_deletion', delete_at = now() where tenant_id = $1 and id = $2",
+			[tenant.id, id],
+		);
+		const late = closingAt(isolate().services.db, () => 0, Date.now());
+		const sources = { clock: Date.now, random: systemRandom };
+		const ids = [uuidv7(sources.clock, sources.random)];
+		const notes = { ids, note: ownNote(sources, tenant.id, "keys.purge") };
+		await expect(purgeKeys(late, tenant.id, notes)).rejects.toThrow(DatabaseUnavailable);
+		const left = "select 1 from keys where tenant_id = $1 and id = $2";
+		expect(await ownerSql().query(left, [tenant.id, id])).toHaveLength(1);
+	});
+});
+
+describe("a rotation", () => {
+	async function stepsOf(id: string) {
+		const { services } = isolate();
+		const caller: Caller = {
+			...{ tenant: tenant.id, tokenId: id, role: "admin" },
+			...{ keyPatterns: null, rateLimit: null },
+		};
+		const steps: string[] = [];
+		const { announce } = services.coordinator;
+		const coordinator: Services["coordinator"] = {
+			...services.coordinator,
+			announce: (...change) => {
+				steps.push("announce");
+				return announce(...change);
+			},
+		};
+		const generate = vi.spyOn(algorithms.Ed25519, "generate");
+		generate.mockImplementation(async () => {
+			steps.push("generate");
+			generate.mockRestore();
+			return algorithms.Ed25519.generate();
+		});
+		const result = await rotateKey({ ...services, coordinator }, caller, id);
+		generate.mockRestore();
+		return { steps, code: result.ok ? null : result.error.code };
+	}
+
+	it("has its key before it is announced", async () => {
+		const { id } = await newKey(tenant);
+		expect(await stepsOf(id)).toEqual({ steps: ["generate", "announce"], code: null });
+	});
+
+	it("that is refused makes none, and announces nothing", async () => {
+		const { id } = await newKey(tenant);
+		await tenant.call("DELETE", `/v1/keys/${id}`);
+		expect(await stepsOf(id)).toEqual({ steps: [], code: "key_pending_deletion" });
 	});
 });
 

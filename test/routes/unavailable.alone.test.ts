@@ -138,6 +138,8 @@ describe("a database that is not there", () => {
 				const answers = await Promise.all([sign(), sign(), sign()]);
 				expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
 				expect(await answers[0]?.json()).toMatchObject({ keyId: id, version: 1 });
+				// What can not be made is not announced, and nobody forgets anything for it.
+				await expectUnavailable(await ask(services, "disableKey", { key: id }));
 			}
 			passTo(limits.cacheTtlMs + limits.cacheKeptMs + 1);
 			await expectUnavailable(await sign());
