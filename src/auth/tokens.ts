@@ -114,11 +114,10 @@ export async function authenticate(
 	known: CachedToken | null | undefined,
 ): Promise<Result<Caller, Failure>> {
 	const { tenant, hash } = credentials;
+	const { origin, tokenCache: store } = services;
 	const read = () => load(services, credentials);
 	const token =
-		known === undefined
-			? await readOrKept({ ...services, store: services.tokenCache }, tenant, hash, read)
-			: known;
+		known === undefined ? await readOrKept({ origin, store }, tenant, hash, read) : known;
 	if (!token || token.expiresAt <= services.clock()) return unknownToken();
 	return ok(token);
 }

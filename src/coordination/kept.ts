@@ -3,8 +3,9 @@ import type { Store } from "../cache/store.ts";
 import { DatabaseUnavailable } from "../db/client.ts";
 
 /**
- * What `read` answers, which puts it into the store; where Postgres is away, what the store still has of it (MemoryBounds.keptMs). For what is
- * looked at under a living lease alone: that an epoch moved drops it, and no change is made without one.
+ * What `read` answers, which puts it into the store; where Postgres is away, what the store still has of it
+ * (MemoryBounds.keptMs). For what is looked at under a living lease alone: an epoch that moves drops it, and no
+ * change is made without that.
  */
 export async function readOrKept<Value>(
 	{ store, origin }: { readonly store: Store<Value>; readonly origin: Pick<Origin, "failed"> },

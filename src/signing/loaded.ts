@@ -73,16 +73,12 @@ export async function loadKey(
 	if (!isUuid(ref) && !inScope(caller.keyPatterns, ref)) return outOfScope(ref);
 	const cached = services.keyCache.get(caller.tenant, ref);
 	if (cached) return admitted(services, caller, ref, cached);
-	const key = await readOrKept(
-		{ ...services, store: services.keyCache },
-		caller.tenant,
-		ref,
-		async () => {
-			const since = services.keyCache.now();
-			const [row] = await services.reads.read(caller.tenant, [{ kind: "key", name: ref }]);
-			return row ? rememberKey(services, caller.tenant, ref, row as KeyWithVersions, since) : null;
-		},
-	);
+	const { origin, keyCache: store } = services;
+	const key = await readOrKept({ origin, store }, caller.tenant, ref, async () => {
+		const since = services.keyCache.now();
+		const [row] = await services.reads.read(caller.tenant, [{ kind: "key", name: ref }]);
+		return row ? rememberKey(services, caller.tenant, ref, row as KeyWithVersions, since) : null;
+	});
 	return key ? admitted(services, caller, ref, key) : notFound(ref);
 }
 
