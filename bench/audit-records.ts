@@ -5,8 +5,7 @@ import { packRecords } from "../src/audit/pack.ts";
 import { encodeAppend, firstRecordId, splitAppend } from "../src/audit/record.ts";
 import { insertEvents } from "../src/db/audit-events.ts";
 import type { Database } from "../src/db/client.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
+import type { Bytes } from "../src/lib/bytes.ts";
 
 const dayMs = 24 * 3600 * 1000;
 const batchRecords = 5_000;

@@ -11,7 +11,7 @@ import { createDatabase, type Database } from "../src/db/client.ts";
 import { connectPool } from "../src/db/pooled.ts";
 import { observed } from "../src/db/statistics.ts";
 import { type Config, type Env, readEnvironment } from "../src/env.ts";
-import { concat } from "../src/lib/bytes.ts";
+import { type Bytes, concat } from "../src/lib/bytes.ts";
 import { systemClock } from "../src/lib/clock.ts";
 import { systemRandom } from "../src/lib/random.ts";
 import { uuidv7 } from "../src/lib/uuid.ts";
@@ -21,8 +21,6 @@ import { createCoordinators } from "../src/ratelimit/coordinator.ts";
 import { forgetMarks, keepMarks, markAt } from "./audit-log-marks.ts";
 import { readObject } from "./audit-log-reads.ts";
 import { type BlockRow, type ChainRow, createTables, toBlock } from "./audit-log-tables.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** A chain up to some place, and the bytes that it took. */
 interface Extent extends ChainHead {

@@ -25,7 +25,7 @@ import { createRest, type Rest, type RestBounds } from "./lib/pace.ts";
 import { type Random, systemRandom } from "./lib/random.ts";
 import { Semaphore } from "./lib/semaphore.ts";
 import { sleep } from "./lib/sleep.ts";
-import { type Within, within } from "./lib/within.ts";
+import { type Background, type Within, within } from "./lib/within.ts";
 import { limits } from "./limits.ts";
 import { createLog, describeError, type Log } from "./observe/log.ts";
 import { type AddressLimits, createAddressLimits } from "./ratelimit/address.ts";
@@ -98,6 +98,8 @@ export interface Services {
 	readonly heldBytes: () => number;
 	/** Waits with an end. A request has its own, of one timer. */
 	readonly within: Within;
+	/** A request has its own, which goes on after its answer. */
+	readonly background: Background;
 	/** The object that measures the service. */
 	readonly benchmarks: Benchmarks;
 	readonly clock: Clock;
@@ -196,6 +198,7 @@ export function createServices(
 		},
 		heldBytes: () => memory.held,
 		within,
+		background: () => {},
 		benchmarks: createBenchmarks(env.BENCHMARK),
 		coordinator,
 		leases,

@@ -1,9 +1,7 @@
-import { equalConstantTime } from "../lib/bytes.ts";
+import { type Bytes, equalConstantTime } from "../lib/bytes.ts";
 import type { Pace } from "../lib/pace.ts";
 import { limits } from "../limits.ts";
 import { type Archive, piecesOf } from "./archive-bucket.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** Work is counted in values of records: to send or to take so many bytes is as much as one of them. */
 const bytesPerValue = 64;

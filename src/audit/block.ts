@@ -1,8 +1,6 @@
-import { equalConstantTime } from "../lib/bytes.ts";
+import { type Bytes, equalConstantTime } from "../lib/bytes.ts";
 import { type ChainHead, leafOf, linked } from "./chain.ts";
 import { type EncodedRecord, splitAppend } from "./record.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** Appends that were written together, in their order: one row of an object. */
 export interface Block {

@@ -1,9 +1,7 @@
-import { equalConstantTime, withLengths } from "../lib/bytes.ts";
+import { type Bytes, equalConstantTime, withLengths } from "../lib/bytes.ts";
 import { sha256 } from "../lib/sha256.ts";
 import type { EncodedRecord } from "./record.ts";
 import type { SourcedRecord } from "./source.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** What a hash is of, as its first byte: no two kinds can be taken for each other (RFC 6962 section 2.1). */
 const leafPrefix = Uint8Array.of(0x00);

@@ -1,9 +1,7 @@
-import { fromBase64, toBase64, withLengths } from "../lib/bytes.ts";
+import { type Bytes, fromBase64, toBase64, withLengths } from "../lib/bytes.ts";
 import { sha256 } from "../lib/sha256.ts";
 import type { ChainHead, ChainName } from "./chain.ts";
 import { MerkleRoot } from "./merkle.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** The log of a tenant at one moment: which chains it has, and how far each of them goes. */
 export interface ChainHeads {

@@ -1,4 +1,5 @@
 import { DatabaseUnavailable } from "../db/client.ts";
+import type { Bytes } from "../lib/bytes.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { within } from "../lib/within.ts";
 import { limits } from "../limits.ts";
@@ -12,8 +13,6 @@ import {
 	type RecordSlice,
 	type RecordSource,
 } from "./source.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** What leads from a record to the manifest of its day, which was signed when the day was archived. */
 export interface ArchiveProof {

@@ -1,8 +1,7 @@
+import type { Bytes } from "../lib/bytes.ts";
 import { sha256 } from "../lib/sha256.ts";
 import type { Input } from "../signing/types.ts";
 import type { RecordItem, Target } from "./record.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** What a request has done, as its handler tells it. */
 export interface Deed {

@@ -1,9 +1,7 @@
 import type { StoredEventRow } from "../db/audit-events.ts";
-import { fromBase64 } from "../lib/bytes.ts";
+import { type Bytes, fromBase64 } from "../lib/bytes.ts";
 import { numberOf } from "./record.ts";
 import type { SourcedRecord } from "./source.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** A record as Postgres has it. */
 export function fromEventRow(tenant: string, row: StoredEventRow): SourcedRecord {

@@ -1,9 +1,8 @@
 import type { KeyValue } from "hyparquet";
+import type { Bytes } from "../lib/bytes.ts";
 import type { ExportTexts, ParquetBody, ParquetRow } from "./export-parquet.ts";
 import { type Column, digest, recordColumns, required } from "./parquet.ts";
 import { tailOf } from "./parquet-stream.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** Each record in its place: what a line of an export as NDJSON says. */
 export const exportColumns: readonly Column<ParquetRow>[] = [

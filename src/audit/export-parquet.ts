@@ -1,3 +1,4 @@
+import type { Bytes } from "../lib/bytes.ts";
 import { limits } from "../limits.ts";
 import {
 	beginExport,
@@ -7,8 +8,6 @@ import {
 	type ExportSeal,
 	exportedRows,
 } from "./export.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** What a row of an export as Parquet is made of. */
 export type ParquetRow = Pick<ExportRow, "n" | "found" | "running">;

@@ -1,4 +1,4 @@
-import { toBase64, utf8 } from "../lib/bytes.ts";
+import { type Bytes, toBase64, utf8 } from "../lib/bytes.ts";
 import { sha256 } from "../lib/sha256.ts";
 import { uuidBytes } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
@@ -9,8 +9,6 @@ import { showFilter, showRecord } from "./shown.ts";
 import type { AuditSigner } from "./signer.ts";
 import type { RecordFilter, RecordSource, SourcedRecord } from "./source.ts";
 import type { ChainSpan } from "./span.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** The first line: which export it is, and what the log was when it began. */
 export interface ExportHeader {

@@ -1,7 +1,6 @@
+import type { Bytes } from "../lib/bytes.ts";
 import { limits } from "../limits.ts";
 import { linkBytes, type NewBlock } from "./block.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /**
  * Links of blocks that an object wrote and has not moved yet: it need not hash them again to do so.

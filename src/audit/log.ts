@@ -1,13 +1,12 @@
+import type { Bytes } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import { sleep } from "../lib/sleep.ts";
-import { answered, type Within, within } from "../lib/within.ts";
+import { answered, type Background, type Within, within } from "../lib/within.ts";
 import { limits } from "../limits.ts";
 import { joinAppends } from "./block.ts";
 import type { ChainHead, ChainMark, ChainName } from "./chain.ts";
 import { regionOf, type Whereabouts } from "./region.ts";
 import type { RecordQuery, RecordSlice } from "./source.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** The records of a request, and which object takes them. */
 export interface AppendCall {
@@ -62,8 +61,6 @@ export interface AuditLogs {
 	/** Together with those of other requests. `background` keeps the first of them at work for the others. */
 	append(call: AppendCall, background: Background, waiting?: Within): Promise<Appended>;
 }
-
-type Background = (work: Promise<unknown>) => void;
 
 /** Appends of requests that came at the same time to one object. */
 interface Group {

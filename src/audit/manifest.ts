@@ -1,5 +1,5 @@
 import type { ArchivedDay, TenantDay } from "../db/audit-archives.ts";
-import { fromBase64Url, fromHex, toHex } from "../lib/bytes.ts";
+import { type Bytes, fromBase64Url, fromHex, toHex } from "../lib/bytes.ts";
 import type { Pace } from "../lib/pace.ts";
 import { limits } from "../limits.ts";
 import { type Archive, bytesIn } from "./archive-bucket.ts";
@@ -9,8 +9,6 @@ import { recordColumns } from "./parquet.ts";
 import { canonicalRecord, timeOf } from "./record.ts";
 import { AuditUnreadable, type SourcedRecord } from "./source.ts";
 import { type ChainSpan, joined } from "./span.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** A record at one end of something, and its time (ISO 8601). */
 interface End {

@@ -1,6 +1,5 @@
+import type { Bytes } from "../lib/bytes.ts";
 import { sha256 } from "../lib/sha256.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 const nodePrefix = Uint8Array.of(0x01);
 

@@ -1,8 +1,7 @@
 import { type EventKind, type PackedEvents, packedEventBytes } from "../db/audit-events.ts";
+import type { Bytes } from "../lib/bytes.ts";
 import type { LinkedRecord } from "./block.ts";
 import { decodeRecord, headLayout, itemLayout, timeOfHead } from "./record.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** Records that follow each other in a chain, in the form in which Postgres takes them. */
 export function packRecords(records: readonly LinkedRecord[]): PackedEvents {

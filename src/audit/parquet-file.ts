@@ -1,6 +1,6 @@
 import type { RowGroup } from "hyparquet";
 import { ByteWriter, ParquetWriter } from "hyparquet-writer";
-import { equalConstantTime } from "../lib/bytes.ts";
+import { type Bytes, equalConstantTime } from "../lib/bytes.ts";
 import type { Pace } from "../lib/pace.ts";
 import { limits } from "../limits.ts";
 import {
@@ -14,8 +14,6 @@ import {
 	writerOptions,
 } from "./parquet.ts";
 import type { SourcedRecord } from "./source.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** The records as a file, a column of a row group at a time. What is done is counted in values. */
 export async function encodeParquet(records: readonly SourcedRecord[], pace: Pace): Promise<Bytes> {

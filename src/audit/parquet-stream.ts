@@ -1,12 +1,10 @@
 import type { FileMetaData, KeyValue, RowGroup } from "hyparquet";
 import { ByteWriter, ParquetWriter } from "hyparquet-writer";
 import { writeMetadata } from "hyparquet-writer/src/metadata.js";
-import { concat, toHex } from "../lib/bytes.ts";
+import { type Bytes, concat, toHex } from "../lib/bytes.ts";
 import { beginSha256 } from "../lib/sha256.ts";
 import type { ParquetBody } from "./export-parquet.ts";
 import { type Column, columnData, schemaOf, writerOptions } from "./parquet.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /**
  * A Parquet file that is written from its beginning to its end and never held. What grows is the table

@@ -6,12 +6,11 @@ import {
 	parquetReadObjects,
 	type SchemaElement,
 } from "hyparquet";
+import type { Bytes } from "../lib/bytes.ts";
 import { uuidBytes, uuidText } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
 import { numberOf, timeOf } from "./record.ts";
 import type { SourcedRecord } from "./source.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** null for none. */
 type Value = string | number | bigint | Bytes | null;

@@ -1,4 +1,4 @@
-import { equalConstantTime } from "../lib/bytes.ts";
+import { type Bytes, equalConstantTime } from "../lib/bytes.ts";
 import { limits } from "../limits.ts";
 import {
 	ChainBroken,
@@ -12,8 +12,6 @@ import {
 } from "./chain.ts";
 import { canonicalRecord } from "./record.ts";
 import { firstIdAt, type RecordSource, type SourcedRecord, unfiltered } from "./source.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** What leads from a record to the head of its chain: who has these hashes needs no other record. */
 export interface ChainPath {

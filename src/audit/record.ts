@@ -1,9 +1,7 @@
-import { utf8 } from "../lib/bytes.ts";
+import { type Bytes, utf8 } from "../lib/bytes.ts";
 import { uuidLength } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
 import { Reader, Writer } from "./wire.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** What all records of a request have in common. */
 export interface RecordHead {

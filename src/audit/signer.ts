@@ -1,7 +1,13 @@
-import { concat, fromBase64Url, fromHex, toBase64Url, utf8, withLengths } from "../lib/bytes.ts";
+import {
+	type Bytes,
+	concat,
+	fromBase64Url,
+	fromHex,
+	toBase64Url,
+	utf8,
+	withLengths,
+} from "../lib/bytes.ts";
 import type { KeyEncryptionKey } from "../lib/keks.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** What the service's own key signs; the `typ` of a JWS says which, so none is taken for another. */
 export type StatementType =

@@ -1,7 +1,6 @@
 import type { EventFilter } from "../db/audit-reads.ts";
+import type { Bytes } from "../lib/bytes.ts";
 import { type AuditRecord, timeOf } from "./record.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** A record, and where in which chain it stands. */
 export interface SourcedRecord {

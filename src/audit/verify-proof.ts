@@ -1,4 +1,4 @@
-import { equalConstantTime, fromBase64, fromHex, toBase64 } from "../lib/bytes.ts";
+import { type Bytes, equalConstantTime, fromBase64, fromHex, toBase64 } from "../lib/bytes.ts";
 import { isUuid } from "../lib/uuid.ts";
 import { type ChainHead, leafOf, linked } from "./chain.ts";
 import { type Checkpoint, isSound } from "./checkpoint.ts";
@@ -8,8 +8,6 @@ import { showRecord } from "./shown.ts";
 import type { StatementReader } from "./signer.ts";
 import type { SourcedRecord } from "./source.ts";
 import type { Finding } from "./walk.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** What `GET /v1/audit/records/{id}/proof` answers (`AuditProof` in the OpenAPI document). */
 interface Proof {

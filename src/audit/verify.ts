@@ -1,4 +1,4 @@
-import { fromBase64, toBase64 } from "../lib/bytes.ts";
+import { type Bytes, fromBase64, toBase64 } from "../lib/bytes.ts";
 import { isUuid } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
 import { leafOf } from "./chain.ts";
@@ -18,8 +18,6 @@ import { canonicalRecord, decodeRecord } from "./record.ts";
 import type { StatementReader } from "./signer.ts";
 import type { SourcedRecord } from "./source.ts";
 import { ChainWalk, type Finding, numbered } from "./walk.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 export interface Verdict {
 	readonly records: number;

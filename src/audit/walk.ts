@@ -1,4 +1,4 @@
-import { fromHex, toBase64 } from "../lib/bytes.ts";
+import { type Bytes, fromHex, toBase64 } from "../lib/bytes.ts";
 import { limits } from "../limits.ts";
 import { chainStart, linked } from "./chain.ts";
 import type { Checkpoint } from "./checkpoint.ts";
@@ -6,7 +6,6 @@ import { type DeletedBefore, DeletedNumbers, type DeletedOfChain } from "./delet
 import type { SourcedRecord } from "./source.ts";
 import { type ChainSpan, countOf, gapsBetween, overlapsOf } from "./span.ts";
 
-type Bytes = Uint8Array<ArrayBuffer>;
 type Head = Checkpoint["chains"][number];
 
 /** What is wrong with an export. */

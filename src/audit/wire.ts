@@ -1,6 +1,5 @@
+import type { Bytes } from "../lib/bytes.ts";
 import { uuidLength, uuidText, writeUuid } from "../lib/uuid.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 const encoder = new TextEncoder();
 /** A byte order mark is of the text, as every other character is. */

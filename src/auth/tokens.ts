@@ -1,7 +1,5 @@
-import type { Origin } from "../cache/origin.ts";
-import type { Store } from "../cache/store.ts";
+import type { Moment, Store } from "../cache/store.ts";
 import { type ChangeServices, changing } from "../coordination/change.ts";
-import { readOrKept } from "../coordination/kept.ts";
 import type { Database } from "../db/client.ts";
 import type { Page } from "../db/columns.ts";
 import {
@@ -92,42 +90,20 @@ export function readCredentials(header: string | null): Result<Credentials, Fail
 	return ok({ tenant, hash: hashToken(token) });
 }
 
-/** What becomes of credentials that nobody remembers. */
-export interface TokenReading {
-	readonly tokenCache: Store<CachedToken>;
-	readonly origin: Pick<Origin, "failed">;
-	readonly clock: Clock;
-	/** The row of a token by its hash. */
-	readonly readToken: (tenant: string, hash: string) => Promise<TokenRow | null>;
-}
-
 /**
- * Who calls. Never says whether the tenant or only the secret was wrong.
+ * What is remembered of credentials by the row that was read for them; null where they are nobody's, which is
+ * remembered too.
  *
  * Tokens are found by their hash: whoever does not know a token can not steer the hash of a guess,
  * so the time of the look-up tells them nothing, and no comparison of secrets is left to time.
- * @param known what the cache has under these credentials
+ * @param since from before the reading
  */
-export async function authenticate(
-	services: TokenReading,
-	credentials: Credentials,
-	known: CachedToken | null | undefined,
-): Promise<Result<Caller, Failure>> {
-	const { tenant, hash } = credentials;
-	const { origin, tokenCache: store } = services;
-	const read = () => load(services, credentials);
-	const token =
-		known === undefined ? await readOrKept({ origin, store }, tenant, hash, read) : known;
-	if (!token || token.expiresAt <= services.clock()) return unknownToken();
-	return ok(token);
-}
-
-async function load(
-	{ readToken, tokenCache }: TokenReading,
+export function rememberToken(
+	{ tokenCache }: Pick<TokenServices, "tokenCache">,
 	{ tenant, hash }: Credentials,
-): Promise<CachedToken | null> {
-	const since = tokenCache.now();
-	const row = await readToken(tenant, hash);
+	row: TokenRow | null,
+	since: Moment,
+): CachedToken | null {
 	if (!row || row.revoked_at) {
 		tokenCache.setMissing(tenant, hash, since);
 		return null;
@@ -142,6 +118,11 @@ async function load(
 	};
 	tokenCache.set(tenant, hash, token, bytesOf(row), since);
 	return token;
+}
+
+/** Whether it is somebody's now. */
+export function isGood(token: CachedToken | null | undefined, clock: Clock): token is CachedToken {
+	return !!token && token.expiresAt > clock();
 }
 
 /** The token is in the answer and nowhere else. */

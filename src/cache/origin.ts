@@ -1,4 +1,5 @@
 import type { Clock } from "../lib/clock.ts";
+import type { Background } from "../lib/within.ts";
 import { limits } from "../limits.ts";
 
 /**
@@ -33,7 +34,7 @@ export class Origin {
 	}
 
 	/** Asks now and then while it is away; called with each request. */
-	probe(background: (work: Promise<unknown>) => void): void {
+	probe(background: Background): void {
 		if (!this.#isAway || this.#clock() < this.#probeAt) return;
 		this.#probeAt = this.#clock() + limits.originProbeMs;
 		background(

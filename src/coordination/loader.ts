@@ -9,6 +9,7 @@ import {
 	type Warmed,
 } from "../db/together.ts";
 import type { Clock } from "../lib/clock.ts";
+import type { Background } from "../lib/within.ts";
 import { limits } from "../limits.ts";
 import { HotNames } from "./hot.ts";
 
@@ -32,8 +33,7 @@ export interface LoaderOptions {
 	readonly db: Database;
 	readonly shared: SharedStore;
 	readonly clock: Clock;
-	/** Runs what nobody waits for. */
-	readonly background: (work: Promise<unknown>) => void;
+	readonly background: Background;
 }
 
 /** A row that was read a moment ago. */

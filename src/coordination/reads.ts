@@ -2,6 +2,7 @@ import type { SharedStore } from "../cache/shared.ts";
 import { type Database, DatabaseUnavailable } from "../db/client.ts";
 import { type Found, readTogether, type Wanted, type Warmed } from "../db/together.ts";
 import type { Clock } from "../lib/clock.ts";
+import type { Background } from "../lib/within.ts";
 import { limits } from "../limits.ts";
 import { HotNames } from "./hot.ts";
 import type { LoadAsk, LoadReply } from "./loader.ts";
@@ -27,7 +28,7 @@ export interface Reads {
 	read(
 		tenant: string,
 		wanted: readonly Wanted[],
-		background?: (work: Promise<unknown>) => void,
+		background?: Background,
 	): Promise<(Found | null)[]>;
 	/** Remembers the keys that are used most, and answers what these are called; null where there is no lease. */
 	warm(tenant: string): Promise<string[] | null>;

@@ -1,8 +1,6 @@
-import { toBase64 } from "../lib/bytes.ts";
+import { type Bytes, toBase64 } from "../lib/bytes.ts";
 import { limits } from "../limits.ts";
 import type { Database, Statement } from "./client.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** A chain of records, as its object knows it. */
 export interface ChainRow {

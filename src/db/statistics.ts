@@ -70,11 +70,7 @@ export function observed(db: Database, clock: Clock, tell: Tell): Database {
 		since = now;
 	}
 
-	async function timed<T>(
-		statements: readonly string[],
-		work: () => Promise<T>,
-		rowsOf: (answer: T) => readonly number[],
-	): Promise<T> {
+	const timed: Passage = async (statements, work, rowsOf) => {
 		const begun = clock();
 		let rows: readonly number[] | null = null;
 		try {
@@ -84,41 +80,43 @@ export function observed(db: Database, clock: Clock, tell: Tell): Database {
 		} finally {
 			note(statements, begun, rows);
 		}
-	}
-
-	return {
-		query: <Row>(statement: Statement, params: readonly Param[]) =>
-			timed(
-				[statement.name],
-				() => db.query<Row>(statement, params),
-				(rows) => [rows.length],
-			),
-		transaction: (calls) =>
-			timed(
-				calls.map(({ statement }) => statement.name),
-				() => db.transaction(calls),
-				(answers) => answers.map((rows) => rows.length),
-			),
 	};
+
+	return through(db, timed);
 }
 
 /** The same database for one request, and what it asked for more often than limits.queriesOfOneName. */
 export function tallied(db: Database) {
 	const asked = new Map<string, number>();
-	const count = (names: Iterable<string>) => {
-		for (const name of names) asked.set(name, (asked.get(name) ?? 0) + 1);
-	};
-	const own: Database = {
-		query(statement, params) {
-			count([statement.name]);
-			return db.query(statement, params);
-		},
+	const own = through(db, (statements, work) => {
 		// One round trip, however often a name is in it.
-		transaction(calls) {
-			count(new Set(calls.map(({ statement }) => statement.name)));
-			return db.transaction(calls);
-		},
-	};
+		for (const name of new Set(statements)) asked.set(name, (asked.get(name) ?? 0) + 1);
+		return work();
+	});
 	const repeated = () => [...asked].filter(([, calls]) => calls > limits.queriesOfOneName);
 	return { db: own, repeated };
+}
+
+/** What a call goes through: told the names of its statements, and how many rows each of them answered. */
+type Passage = <T>(
+	statements: readonly string[],
+	work: () => Promise<T>,
+	rowsOf: (answer: T) => readonly number[],
+) => Promise<T>;
+
+function through(db: Database, pass: Passage): Database {
+	return {
+		query: <Row>(statement: Statement, params: readonly Param[]) =>
+			pass(
+				[statement.name],
+				() => db.query<Row>(statement, params),
+				(rows) => [rows.length],
+			),
+		transaction: (calls) =>
+			pass(
+				calls.map(({ statement }) => statement.name),
+				() => db.transaction(calls),
+				(answers) => answers.map((rows) => rows.length),
+			),
+	};
 }

@@ -1,9 +1,7 @@
 import type { AppendCall } from "../audit/log.ts";
 import type { Failure } from "../errors.ts";
-import { concat, utf8 } from "../lib/bytes.ts";
+import { type Bytes, concat, utf8 } from "../lib/bytes.ts";
 import { err, ok, type Result } from "../lib/result.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** An answer as it is kept: all of it but the headers that every answer has. */
 export interface KeptAnswer {

@@ -1,8 +1,6 @@
-import { toHex, utf8, withLengths } from "../lib/bytes.ts";
+import { type Bytes, toHex, utf8, withLengths } from "../lib/bytes.ts";
 import { sha256 } from "../lib/sha256.ts";
 import { limits } from "../limits.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** A request with an Idempotency-Key, as far as it says who asks for what. */
 export interface KeyedRequest {

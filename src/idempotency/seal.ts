@@ -1,8 +1,7 @@
-import { concat, utf8, withLengths } from "../lib/bytes.ts";
+import { type Bytes, concat, utf8, withLengths } from "../lib/bytes.ts";
+import { deriveKey, importBase, readHead, seal, unseal, writeHead } from "../lib/gcm.ts";
 import type { KeyEncryptionKey } from "../lib/keks.ts";
 import type { Random } from "../lib/random.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** What of an entry is sealed. One does not open as the other. */
 export type SealedPart = "seed" | "answer";
@@ -22,7 +21,6 @@ export class SealError extends Error {
 }
 
 const format = 1;
-const ivBytes = 12;
 
 /**
  * `format (1) | length of the id (1) | id of the key-encryption key | IV (12) | ciphertext and tag (16)`.
@@ -40,18 +38,9 @@ export function createEntrySeals(
 	async function derive(kekId: string, tenant: string, entry: string): Promise<CryptoKey> {
 		const bytes = keys.find(({ id }) => id === kekId)?.bytes;
 		if (!bytes) throw new SealError(`there is no key-encryption key "${kekId}"`);
-		const base =
-			imported.get(kekId) ??
-			(await crypto.subtle.importKey("raw", bytes, "HKDF", false, ["deriveKey"]));
+		const base = imported.get(kekId) ?? (await importBase(bytes));
 		imported.set(kekId, base);
-		const info = withLengths(["edgesign-entry-v1", kekId, tenant, entry]);
-		return crypto.subtle.deriveKey(
-			{ name: "HKDF", hash: "SHA-256", salt: new Uint8Array(), info },
-			base,
-			{ name: "AES-GCM", length: 256 },
-			false,
-			["encrypt", "decrypt"],
-		);
+		return deriveKey(base, withLengths(["edgesign-entry-v1", kekId, tenant, entry]));
 	}
 
 	return (tenant, entry) => {
@@ -64,24 +53,15 @@ export function createEntrySeals(
 		return {
 			async close(part, bytes) {
 				const [{ id }] = keys;
-				const iv = random(ivBytes);
-				const parameters = { name: "AES-GCM", iv, additionalData: utf8(part) };
-				const sealed = await crypto.subtle.encrypt(parameters, await keyOf(id), bytes);
-				return concat(Uint8Array.of(format, id.length), utf8(id), iv, new Uint8Array(sealed));
+				const sealed = await seal(await keyOf(id), bytes, utf8(part), random);
+				return concat(writeHead(format, id), sealed);
 			},
-			async open(part, sealed) {
-				const ivAt = 2 + (sealed[1] ?? 0);
-				if (sealed[0] !== format) throw new SealError("the sealed part is of an unknown format");
-				const kekId = new TextDecoder().decode(sealed.subarray(2, ivAt));
-				const iv = sealed.subarray(ivAt, ivAt + ivBytes);
-				const parameters = { name: "AES-GCM", iv, additionalData: utf8(part) };
-				const key = await keyOf(kekId);
-				try {
-					const ciphertext = sealed.subarray(ivAt + ivBytes);
-					return new Uint8Array(await crypto.subtle.decrypt(parameters, key, ciphertext));
-				} catch {
-					throw new SealError(`the sealed ${part} does not open in this place`);
-				}
+			async open(part, bytes) {
+				const { form, keyId, sealed } = readHead(bytes);
+				if (form !== format) throw new SealError("the sealed part is of an unknown format");
+				const opened = await unseal(await keyOf(keyId), sealed, utf8(part));
+				if (!opened) throw new SealError(`the sealed ${part} does not open in this place`);
+				return opened;
 			},
 		};
 	};

@@ -1,9 +1,7 @@
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
-import { toHex, withLengths } from "../lib/bytes.ts";
+import { type Bytes, toHex, withLengths } from "../lib/bytes.ts";
 import type { Random } from "../lib/random.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /**
  * Randomness that every attempt at a request has the same: HMAC-SHA-256 of a counter under the

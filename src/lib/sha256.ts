@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { SHA256 } from "@stablelib/sha256";
-
-type Bytes = Uint8Array<ArrayBuffer>;
+import type { Bytes } from "./bytes.ts";
 
 /** From here on the platform is quicker: it takes as long for ten bytes as for a thousand. */
 const longFromBytes = 512;

@@ -1,8 +1,6 @@
-import { toHex } from "./bytes.ts";
+import { type Bytes, toHex } from "./bytes.ts";
 import type { Clock } from "./clock.ts";
 import type { Random } from "./random.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** A UUID of version 7 (RFC 9562 section 5.7): 48 bits of Unix milliseconds, then random bits, so ids sort by age. */
 export function uuidv7(clock: Clock, random: Random): string {

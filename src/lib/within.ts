@@ -2,6 +2,9 @@ import type { Clock } from "./clock.ts";
 
 export type Within = typeof within;
 
+/** Runs what need not be waited for; it may be given up at any time. */
+export type Background = (work: Promise<unknown>) => void;
+
 /** What a call answers, or what `late` answers or throws when it takes longer: never a wait without an end. */
 export async function within<T>(call: Promise<T>, milliseconds: number, late: () => T): Promise<T> {
 	let timer: ReturnType<typeof setTimeout> | null = null;

@@ -2,6 +2,7 @@ import type { TenantConfig } from "../config/schema.ts";
 import { toHex } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
+import type { Background } from "../lib/within.ts";
 import { limits } from "../limits.ts";
 import {
 	forgetPause,
@@ -31,9 +32,6 @@ import {
 	type Question,
 	type TenantState,
 } from "./tenant.ts";
-
-/** Runs what need not be waited for; it may be given up at any time. */
-export type Background = (work: Promise<unknown>) => void;
 
 export interface LeaseBookOptions {
 	readonly clock: Clock;

@@ -1,13 +1,14 @@
 import { allows, type Permission, permissions } from "../auth/roles.ts";
 import {
-	authenticate,
 	type CachedToken,
 	type Caller,
 	type Credentials,
+	isGood,
 	readCredentials,
+	rememberToken,
 	unknownToken,
 } from "../auth/tokens.ts";
-import type { Moment } from "../cache/store.ts";
+import { readOrKept } from "../coordination/kept.ts";
 import type { KeyWithVersions } from "../db/keys.ts";
 import type { Wanted } from "../db/together.ts";
 import type { TokenRow } from "../db/tokens.ts";
@@ -15,7 +16,7 @@ import { type Failure, fail } from "../errors.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { limits } from "../limits.ts";
 import { addressOf } from "../ratelimit/address.ts";
-import type { Background, NoLease, Price, Spending } from "../ratelimit/lease.ts";
+import type { NoLease, Price, Spending } from "../ratelimit/lease.ts";
 import type { LimitState } from "../ratelimit/messages.ts";
 import { laneOf, type Operation, operations } from "../ratelimit/policy.ts";
 import type { Services } from "../services.ts";
@@ -69,16 +70,16 @@ export async function admit(
 	raw: Request,
 	meter: Meter,
 	keyWanted: () => string | null = () => null,
-	background?: Background,
 ): Promise<Result<Admitted, Failure>> {
 	const credentials = readCredentials(raw.headers.get("authorization"));
 	if (!credentials.ok) return limitAddress(services, raw, 1, meter) ?? credentials;
 	const { tenant, hash } = credentials.value;
 	const remembered = remember(services, tenant, hash);
-	const known = () => underLease(services, credentials.value, remembered, keyWanted, background);
+	const known = () => underLease(services, credentials.value, remembered, keyWanted);
 	// One that has expired pays as one that nobody remembers: else whoever has it could ask without an end.
-	const isGood = remembered.token && remembered.token.expiresAt > services.clock();
-	return isGood ? known() : lookedUp(services, raw, meter, hash, known);
+	return isGood(remembered.token, services.clock)
+		? known()
+		: lookedUp(services, raw, meter, hash, known);
 }
 
 /**
@@ -128,13 +129,12 @@ export async function readmit(
 	services: Services,
 	raw: Request,
 	keyWanted: () => string | null,
-	background?: Background,
 ): Promise<Result<Admitted, Failure>> {
 	const credentials = readCredentials(raw.headers.get("authorization"));
 	if (!credentials.ok) return credentials;
 	const { tenant, hash } = credentials.value;
 	const remembered = remember(services, tenant, hash);
-	return underLease(services, credentials.value, remembered, keyWanted, background);
+	return underLease(services, credentials.value, remembered, keyWanted);
 }
 
 function remember({ leases, tokenCache }: Services, tenant: string, hash: string): Remembered {
@@ -154,7 +154,6 @@ async function underLease(
 	credentials: Credentials,
 	remembered: Remembered,
 	keyWanted: () => string | null,
-	background?: Background,
 ): Promise<Result<Admitted, Failure>> {
 	const { leases } = services;
 	const { tenant } = credentials;
@@ -163,40 +162,45 @@ async function underLease(
 	const life = leases.lifeOf(tenant);
 	const isSameLease = term.epoch === remembered.epoch && life === remembered.life;
 	const known = isSameLease ? remembered.token : undefined;
-	const caller = await identify(services, credentials, known, keyWanted, background);
+	const caller = await identify(services, credentials, known, keyWanted);
 	return caller.ok ? ok({ caller: caller.value, epoch: term.epoch, life }) : caller;
 }
 
-/** A token that has to be read is read together with the key that the request is about: one wait for both. */
+/**
+ * Who calls; whether the tenant or only the secret was wrong is never told. A token that has to be read is read
+ * together with the key that the request is about: one wait for both.
+ * @param known what the cache has under these credentials
+ */
 export async function identify(
-	{ reads, keyCache, tokenCache, origin, clock }: Services,
+	services: Services,
 	credentials: Credentials,
 	known: CachedToken | null | undefined,
 	keyWanted: () => string | null,
-	background?: Background,
 ): Promise<Result<Caller, Failure>> {
-	const also: { ref: string; row: KeyWithVersions; since: Moment }[] = [];
-	let read: TokenRow | null = null;
-	const readToken = async (tenant: string, hash: string) => {
+	const { reads, keyCache, tokenCache, origin, clock, background } = services;
+	const { tenant, hash } = credentials;
+	let row = null as TokenRow | null;
+	const load = async () => {
 		const ref = keyWanted();
-		const since = keyCache.now();
+		const since = { token: tokenCache.now(), key: keyCache.now() };
 		const wanted: Wanted[] = [{ kind: "token", name: hash }];
 		// Also where it is remembered: to look there would count as a use, by someone not known to be good.
 		if (ref !== null) wanted.push({ kind: "key", name: ref });
-		const [token, key] = await reads.read(tenant, wanted, background);
-		if (ref !== null && key) also.push({ ref, row: key as KeyWithVersions, since });
-		read = (token ?? null) as TokenRow | null;
-		return read;
+		const [read, key] = await reads.read(tenant, wanted, background);
+		row = (read ?? null) as TokenRow | null;
+		const token = rememberToken(services, credentials, row, since.token);
+		// Who is nobody can not choose what is remembered here.
+		if (ref !== null && key && isGood(token, clock)) {
+			rememberKey(services, tenant, ref, key as KeyWithVersions, since.key);
+		}
+		return token;
 	};
-	const caller = await authenticate({ tokenCache, origin, clock, readToken }, credentials, known);
+	const from = { origin, store: tokenCache };
+	const token = known === undefined ? await readOrKept(from, tenant, hash, load) : known;
+	if (isGood(token, clock)) return ok(token);
+	const nobody = unknownToken();
 	// Told once for as long as it is remembered, so that nobody fills the log with a token that has ended.
-	const ended = read as TokenRow | null;
-	if (!caller.ok) return ended ? err({ ...caller.error, tokenId: ended.id }) : caller;
-	// Who is nobody can not choose what is remembered here.
-	for (const { ref, row, since } of also) {
-		rememberKey({ keyCache }, credentials.tenant, ref, row, since);
-	}
-	return caller;
+	return row ? err({ ...nobody.error, tokenId: row.id }) : nobody;
 }
 
 /** Whether what was read under this epoch is still true; a question to nobody while the lease lives. */
@@ -249,9 +253,8 @@ export async function spend(
 	route: GuardedRoute,
 	{ cost, isLook = false }: Price,
 	meter: Meter,
-	background: Background,
 ): Promise<Result<null, Failure>> {
-	const { leases, shedder } = services;
+	const { leases, shedder, background } = services;
 	const mayCall = allows(role, route.permission);
 	const operation = mayCall ? operationFor(route) : "read";
 	const priority = operations[operation].class;

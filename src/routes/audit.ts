@@ -10,7 +10,7 @@ import { showRecord } from "../audit/shown.ts";
 import { firstIdAt, type RecordFilter, type SourcedRecord } from "../audit/source.ts";
 import { type Caller, refuseScoped } from "../auth/tokens.ts";
 import { type Failure, fail } from "../errors.ts";
-import { equalConstantTime, toBase64 } from "../lib/bytes.ts";
+import { type Bytes, equalConstantTime, toBase64 } from "../lib/bytes.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { sleep } from "../lib/sleep.ts";
 import { isUuid, uuidv7 } from "../lib/uuid.ts";
@@ -24,8 +24,6 @@ import { streamOf, whileWanted } from "./export-stream.ts";
 import { badCursor, cursorOf, readCursor } from "./pages.ts";
 import { answerPublic, documentOf, notModified } from "./published.ts";
 import { type Docs, publicRoute, route } from "./route.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 const guarded = {
 	tag: "Audit",

@@ -16,7 +16,6 @@ import type { Result } from "../lib/result.ts";
 import { isUuid, uuidv7 } from "../lib/uuid.ts";
 import { limits } from "../limits.ts";
 import { describeError } from "../observe/log.ts";
-import type { Background } from "../ratelimit/lease.ts";
 import type { Services } from "../services.ts";
 import { check } from "./input.ts";
 import type { GuardedRequest, GuardedRoute, Reply } from "./route.ts";
@@ -43,7 +42,6 @@ export interface Witnessed {
 	readonly params: Readonly<Record<string, string>>;
 	/** In hundredths of a token. */
 	readonly cost: number;
-	readonly background: Background;
 }
 
 /** Refusals that say something of the caller, or of what was wanted of a key that is out of use. */
@@ -127,7 +125,7 @@ export function refusal(witnessed: Witnessed, error: Failure): Told {
 
 /** The answer, once its record is durable. `isKeyed`: the same record may come again. */
 export async function released(
-	{ services: { audit, within }, background }: Pick<Witnessed, "services" | "background">,
+	{ audit, within, background }: Pick<Services, "audit" | "within" | "background">,
 	{ result, record }: Told,
 	isKeyed: boolean,
 ): Promise<Result<Reply, Failure>> {

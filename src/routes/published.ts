@@ -1,8 +1,7 @@
-import { toBase64Url, utf8 } from "../lib/bytes.ts";
+import { type Bytes, toBase64Url, utf8 } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { sha256 } from "../lib/sha256.ts";
 import type { PublicDocument } from "../services.ts";
-import type { Bytes } from "../signing/types.ts";
 import type { Reply } from "./route.ts";
 
 /** The other answer of every route that has an ETag of its content. */

@@ -11,11 +11,11 @@ import { type Failure, fail } from "../errors.ts";
 import { EntriesUnavailable } from "../idempotency/once.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { uuidv7 } from "../lib/uuid.ts";
-import { withinOneTimer } from "../lib/within.ts";
+import { type Background, withinOneTimer } from "../lib/within.ts";
 import { limits } from "../limits.ts";
 import { describeError } from "../observe/log.ts";
 import { CoordinatorUnavailable } from "../ratelimit/coordinator.ts";
-import type { Background, Price } from "../ratelimit/lease.ts";
+import type { Price } from "../ratelimit/lease.ts";
 import { operations } from "../ratelimit/policy.ts";
 import type { Services } from "../services.ts";
 import {
@@ -57,7 +57,7 @@ export async function serve(
 ): Promise<Response> {
 	const { db, repeated } = tallied(shared.db);
 	const within = withinOneTimer(shared.clock, limits.requestTimerMs);
-	const services = { ...shared, db, within };
+	const services = { ...shared, db, within, background };
 	const requestId = uuidv7(services.clock, services.random);
 	const meter: Meter = { limit: null };
 	services.shedder.started();
@@ -66,7 +66,7 @@ export async function serve(
 		const reply =
 			route.permission === null
 				? await answerAnyone(route, services, raw, params, meter)
-				: await answerCaller(route, services, raw, params, { requestId, meter, background });
+				: await answerCaller(route, services, raw, params, { requestId, meter });
 		return reply.ok
 			? toResponse(route, reply.value, requestId, meter)
 			: problemResponse(reply.error, requestId, meter.limit);
@@ -97,7 +97,6 @@ async function answerAnyone(
 interface Attending {
 	readonly requestId: string;
 	readonly meter: Meter;
-	readonly background: Background;
 }
 
 async function answerCaller(
@@ -105,18 +104,18 @@ async function answerCaller(
 	services: Services,
 	raw: Request,
 	params: Readonly<Record<string, string>>,
-	{ requestId, meter, background }: Attending,
+	{ requestId, meter }: Attending,
 ): Promise<Result<Reply, Failure>> {
 	const keyWanted = () => keyOf(route, params);
-	let admitted = await admit(services, raw, meter, keyWanted, background);
-	const witnessed = { services, route, raw, requestId, params, background };
+	let admitted = await admit(services, raw, meter, keyWanted);
+	const witnessed = { services, route, raw, requestId, params };
 	if (!admitted.ok) return refusedToken(witnessed, admitted.error);
 	const usual = operations[operationFor(route)].cost;
 	const pay = async (caller: Caller, price: Price) => {
-		const spent = await spend(services, caller, route, price, meter, background);
+		const spent = await spend(services, caller, route, price, meter);
 		if (spent.ok) return null;
 		return released(
-			witnessed,
+			services,
 			refusal({ ...witnessed, caller, cost: operations.read.cost }, spent.error),
 			false,
 		);
@@ -134,7 +133,7 @@ async function answerCaller(
 	if (!input.ok) return input;
 	// A body can be held back for longer than a revocation takes: whoever did that is asked again.
 	const renew = async () => {
-		const renewed = await readmit(services, raw, keyWanted, background);
+		const renewed = await readmit(services, raw, keyWanted);
 		if (!renewed.ok || allows(renewed.value.caller.role, route.permission)) return renewed;
 		return lapsed();
 	};
@@ -165,7 +164,7 @@ async function refusedToken(
 	if (tokenId === undefined || !shown.ok) return err(error);
 	const caller = { tenant: shown.value.tenant, tokenId };
 	const told = refusal({ ...witnessed, caller, cost: operations.read.cost }, error);
-	return released(witnessed, told, false);
+	return released(witnessed.services, told, false);
 }
 
 type AnyRequest = GuardedRequest<unknown, unknown, unknown>;
@@ -198,7 +197,7 @@ async function answerOnce(
 		}
 		return answer;
 	});
-	const result = await released(witnessed, told, isKeyed(route, request.raw));
+	const result = await released(services, told, isKeyed(route, request.raw));
 	for (let renewals = 0; !told.isReplay && !(await stands()); renewals++) {
 		if (!answer || renewals === limits.answerRenewals) return lapsed();
 		// It is on record, and would be a second time: what is told is the same answer, if it would be given now.

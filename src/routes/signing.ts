@@ -2,6 +2,7 @@ import type * as z from "zod/mini";
 import type { Deed } from "../audit/deed.ts";
 import type { Target } from "../audit/record.ts";
 import { type ErrorCode, type Failure, fail } from "../errors.ts";
+import type { Bytes } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { limits } from "../limits.ts";
 import { operations } from "../ratelimit/policy.ts";
@@ -11,7 +12,7 @@ import * as schema from "../schemas/signing.ts";
 import { reservedHeader, signJwt as signToken } from "../signing/jwt.ts";
 import * as signing from "../signing/sign.ts";
 import { verifyStateless as verifyWithPublicKey } from "../signing/stateless.ts";
-import type { Bytes, Input } from "../signing/types.ts";
+import type { Input } from "../signing/types.ts";
 import { check } from "./input.ts";
 import { type Docs, route } from "./route.ts";
 

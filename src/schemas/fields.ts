@@ -1,10 +1,9 @@
 import * as z from "zod/mini";
 import type { ErrorCode } from "../errors.ts";
-import { fromBase64 } from "../lib/bytes.ts";
+import { type Bytes, fromBase64 } from "../lib/bytes.ts";
 import { isUuid } from "../lib/uuid.ts";
 import { integer, meta } from "../lib/zod.ts";
 import { limits } from "../limits.ts";
-import type { Bytes } from "../signing/types.ts";
 
 /** The parameter of a custom issue that names the code of its refusal (routes/input.ts reads it). */
 const refusal = (code: ErrorCode) => ({ code });

@@ -1,5 +1,4 @@
-import { concat } from "../lib/bytes.ts";
-import type { Bytes } from "./types.ts";
+import { type Bytes, concat } from "../lib/bytes.ts";
 
 /**
  * The little of DER (X.690 section 10) that keys and ECDSA signatures need: definite lengths in

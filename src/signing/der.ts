@@ -1,5 +1,5 @@
+import type { Bytes } from "../lib/bytes.ts";
 import { readSequence, readUnsigned, tags, writeElement, writeUnsigned } from "./asn1.ts";
-import type { Bytes } from "./types.ts";
 
 /** ECDSA-Sig-Value (RFC 3279 section 2.2.3) of r||s. */
 export function toDer(rs: Bytes): Bytes {

@@ -1,5 +1,5 @@
 import type { Failure } from "../errors.ts";
-import { concat, equalConstantTime, fromBase64Url } from "../lib/bytes.ts";
+import { type Bytes, concat, equalConstantTime, fromBase64Url } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
 import type { AlgorithmName, EcCurve, PublicJwk } from "../model.ts";
 import { readExplicitBits, readSequence, readUnsigned, tags, writeElement } from "./asn1.ts";
@@ -12,7 +12,6 @@ import {
 	writePrivateKeyInfo,
 	writePublicPem,
 } from "./keyinfo.ts";
-import type { Bytes } from "./types.ts";
 
 export interface Curve {
 	readonly name: EcCurve;

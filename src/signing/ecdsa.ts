@@ -1,4 +1,5 @@
 import type { Failure } from "../errors.ts";
+import type { Bytes } from "../lib/bytes.ts";
 import { systemRandom } from "../lib/random.ts";
 import { ok, type Result } from "../lib/result.ts";
 import type { PublicJwk } from "../model.ts";
@@ -17,7 +18,7 @@ import {
 import { type Jwk, samePublic } from "./jwk.ts";
 import { refuseKey, refusePair } from "./keyinfo.ts";
 import type { NistCurve } from "./noble-nist.ts";
-import type { Algorithm, Bytes, KeyMaterial, Signer, Verifier } from "./types.ts";
+import type { Algorithm, KeyMaterial, Signer, Verifier } from "./types.ts";
 import {
 	exportBytes,
 	exportJwk,

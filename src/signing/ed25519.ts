@@ -1,11 +1,11 @@
 import type { Failure } from "../errors.ts";
-import { equalConstantTime, fromBase64Url, toBase64Url } from "../lib/bytes.ts";
+import { type Bytes, equalConstantTime, fromBase64Url, toBase64Url } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
 import type { PublicJwk } from "../model.ts";
 import { readOnly, tags, writeElement } from "./asn1.ts";
 import { hasSecret, type Jwk, type JwkKind, readMember, refuseJwk, samePublic } from "./jwk.ts";
 import { readPem, refuseKey, refusePair, writePrivateKeyInfo, writePublicPem } from "./keyinfo.ts";
-import type { Algorithm, Bytes, KeyMaterial } from "./types.ts";
+import type { Algorithm, KeyMaterial } from "./types.ts";
 import {
 	exportBytes,
 	exportJwk,

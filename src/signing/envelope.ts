@@ -1,7 +1,7 @@
-import { concat, withLengths } from "../lib/bytes.ts";
+import { type Bytes, concat, withLengths } from "../lib/bytes.ts";
+import { importKey, seal, unseal } from "../lib/gcm.ts";
 import type { KeyEncryptionKey } from "../lib/keks.ts";
 import type { Random } from "../lib/random.ts";
-import type { Bytes } from "./types.ts";
 
 /** Whose secret it is. All of it is authenticated, so that a ciphertext opens only in its own row. */
 export interface SealContext {
@@ -31,8 +31,6 @@ export interface Envelope {
 }
 
 const format = 1;
-const ivBytes = 12;
-const tagBytes = 16;
 
 /**
  * AES-256-GCM (NIST SP 800-38D) with a random 96-bit IV. Random IVs are sound up to 2^32 seals
@@ -50,10 +48,7 @@ export function createEnvelope(
 		if (known) return known;
 		const bytes = byId.get(id);
 		if (!bytes) throw new EnvelopeError(`there is no key-encryption key "${id}"`);
-		const key = await crypto.subtle.importKey("raw", bytes, "AES-GCM", false, [
-			"encrypt",
-			"decrypt",
-		]);
+		const key = await importKey(bytes);
 		imported.set(id, key);
 		return key;
 	}
@@ -61,34 +56,16 @@ export function createEnvelope(
 	return {
 		newestKekId: keys[0].id,
 		async seal(secret, context) {
-			const iv = random(ivBytes);
-			const ciphertext = await crypto.subtle.encrypt(
-				{ name: "AES-GCM", iv, additionalData: additionalData(keys[0].id, context) },
-				await kek(keys[0].id),
-				secret,
-			);
-			const bytes = concat(Uint8Array.of(format), iv, new Uint8Array(ciphertext));
-			return { kekId: keys[0].id, bytes };
+			const [{ id: kekId }] = keys;
+			const sealed = await seal(await kek(kekId), secret, additionalData(kekId, context), random);
+			return { kekId, bytes: concat(Uint8Array.of(format), sealed) };
 		},
 		async open({ kekId, bytes }, context) {
-			if (bytes.length < 1 + ivBytes + tagBytes || bytes[0] !== format) {
-				throw new EnvelopeError("the sealed secret is cut off or of an unknown format");
-			}
-			const key = await kek(kekId);
-			try {
-				const secret = await crypto.subtle.decrypt(
-					{
-						name: "AES-GCM",
-						iv: bytes.subarray(1, 1 + ivBytes),
-						additionalData: additionalData(kekId, context),
-					},
-					key,
-					bytes.subarray(1 + ivBytes),
-				);
-				return new Uint8Array(secret);
-			} catch {
-				throw new EnvelopeError("the sealed secret does not open in this place");
-			}
+			if (bytes[0] !== format) throw new EnvelopeError("the sealed secret is of an unknown format");
+			const sealed = bytes.subarray(1);
+			const secret = await unseal(await kek(kekId), sealed, additionalData(kekId, context));
+			if (!secret) throw new EnvelopeError("the sealed secret does not open in this place");
+			return secret;
 		},
 	};
 }

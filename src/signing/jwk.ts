@@ -1,9 +1,8 @@
 import type { Failure } from "../errors.ts";
-import { fromBase64Url, toBase64Url } from "../lib/bytes.ts";
+import { type Bytes, fromBase64Url, toBase64Url } from "../lib/bytes.ts";
 import { type Err, ok, type Result } from "../lib/result.ts";
 import type { AlgorithmName, EcCurve, PublicJwk } from "../model.ts";
 import { refuseKey } from "./keyinfo.ts";
-import type { Bytes } from "./types.ts";
 
 export type Jwk = Readonly<Record<string, unknown>>;
 

@@ -1,11 +1,10 @@
 import type { Caller } from "../auth/tokens.ts";
 import { type Failure, fail, failField } from "../errors.ts";
-import { toBase64Url, utf8 } from "../lib/bytes.ts";
+import { type Bytes, toBase64Url, utf8 } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
 import type { PublicJwk } from "../model.ts";
 import { type LoadServices, loadUsableKey, signerOf } from "./loaded.ts";
 import { signingVersion } from "./sign.ts";
-import type { Bytes } from "./types.ts";
 
 export interface JwtRequest {
 	readonly claims: Readonly<Record<string, unknown>>;

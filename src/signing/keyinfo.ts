@@ -1,5 +1,5 @@
 import { type Failure, fail } from "../errors.ts";
-import { fromBase64, toBase64 } from "../lib/bytes.ts";
+import { type Bytes, fromBase64, toBase64 } from "../lib/bytes.ts";
 import { type Err, ok, type Result } from "../lib/result.ts";
 import {
 	type Element,
@@ -11,7 +11,6 @@ import {
 	writeBits,
 	writeElement,
 } from "./asn1.ts";
-import type { Bytes } from "./types.ts";
 
 /** What a PKCS#8 or SPKI structure says, before the algorithm has looked at the key in it. */
 export interface KeyInfo {

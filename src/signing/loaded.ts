@@ -13,7 +13,7 @@ import {
 	type VersionRow,
 } from "../db/keys.ts";
 import { type Failure, fail } from "../errors.ts";
-import { fromBase64 } from "../lib/bytes.ts";
+import { type Bytes, fromBase64 } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { isUuid } from "../lib/uuid.ts";
@@ -22,7 +22,7 @@ import { algorithms } from "./algorithms.ts";
 import type { Envelope, Sealed } from "./envelope.ts";
 import { notFound, outOfScope, publicOnly, refusedMove } from "./refusals.ts";
 import { lifecycle } from "./states.ts";
-import type { Algorithm, Bytes, InputKind, Signer, Verifier } from "./types.ts";
+import type { Algorithm, InputKind, Signer, Verifier } from "./types.ts";
 
 /** One version in memory. Signers and verifiers are opened when they are first asked for. */
 export interface LoadedVersion {

@@ -1,5 +1,5 @@
 import { ed25519 } from "@noble/curves/ed25519.js";
-import type { Bytes } from "./types.ts";
+import type { Bytes } from "../lib/bytes.ts";
 
 /**
  * Whether these are the bytes of a point that can be somebody's public key: on the curve, in

@@ -1,5 +1,5 @@
 import { p256, p384, p521 } from "@noble/curves/nist.js";
-import type { Bytes } from "./types.ts";
+import type { Bytes } from "../lib/bytes.ts";
 
 /**
  * ECDSA over a digest on the NIST curves, which WebCrypto can not do: it always hashes.

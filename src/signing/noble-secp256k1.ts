@@ -1,5 +1,5 @@
 import { schnorr, secp256k1 } from "@noble/curves/secp256k1.js";
-import type { Bytes } from "./types.ts";
+import type { Bytes } from "../lib/bytes.ts";
 
 /**
  * Everything on secp256k1, which WebCrypto does not have.

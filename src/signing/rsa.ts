@@ -1,12 +1,12 @@
 import type { Failure } from "../errors.ts";
-import { equalConstantTime, fromBase64Url, toHex, utf8 } from "../lib/bytes.ts";
+import { type Bytes, equalConstantTime, fromBase64Url, toHex, utf8 } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { limits } from "../limits.ts";
 import type { PublicJwk } from "../model.ts";
 import { readSequence, readUnsigned, tags, writeElement, writeUnsigned } from "./asn1.ts";
 import { hasSecret, type Jwk, type JwkKind, readNumber, refuseJwk, toMembers } from "./jwk.ts";
 import { readPem, refuseKey, writePublicPem } from "./keyinfo.ts";
-import { type Algorithm, type Bytes, type KeyMaterial, rsaModulusLengths } from "./types.ts";
+import { type Algorithm, type KeyMaterial, rsaModulusLengths } from "./types.ts";
 import {
 	exportBytes,
 	exportJwk,

@@ -1,10 +1,11 @@
 import type { Failure } from "../errors.ts";
+import type { Bytes } from "../lib/bytes.ts";
 import { systemRandom } from "../lib/random.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { curves, type EcKind, ecKind, pointOf, readEcKey, toEcJwk, toEcPem } from "./ec.ts";
 import { type Jwk, samePublic } from "./jwk.ts";
 import { refuseKey, refusePair } from "./keyinfo.ts";
-import type { Algorithm, Bytes, KeyMaterial, Signature } from "./types.ts";
+import type { Algorithm, KeyMaterial, Signature } from "./types.ts";
 import { requireDigest } from "./webcrypto.ts";
 
 const curve = curves.secp256k1;

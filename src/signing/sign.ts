@@ -1,5 +1,6 @@
 import type { Caller } from "../auth/tokens.ts";
 import { type Failure, fail } from "../errors.ts";
+import type { Bytes } from "../lib/bytes.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import type { Pause, Semaphore } from "../lib/semaphore.ts";
 import { sleep } from "../lib/sleep.ts";
@@ -15,7 +16,7 @@ import {
 } from "./loaded.ts";
 import { belowMinimum, publicOnly } from "./refusals.ts";
 import { decodeSignature, encodeSignature, refuseEncoding } from "./signature.ts";
-import type { Algorithm, Bytes, Encoding, Input } from "./types.ts";
+import type { Algorithm, Encoding, Input } from "./types.ts";
 
 export interface SignRequest {
 	readonly input: Input;

@@ -1,8 +1,8 @@
 import { type Failure, failField } from "../errors.ts";
-import { fromBase64, fromBase64Url, toBase64, toBase64Url } from "../lib/bytes.ts";
+import { type Bytes, fromBase64, fromBase64Url, toBase64, toBase64Url } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { fromDer, toDer } from "./der.ts";
-import type { Algorithm, Bytes, Encoding } from "./types.ts";
+import type { Algorithm, Encoding } from "./types.ts";
 
 type Sized = Pick<Algorithm, "name" | "encodings" | "signatureBytes">;
 

@@ -1,4 +1,5 @@
 import { type Failure, fail } from "../errors.ts";
+import type { Bytes } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
 import type { AlgorithmName } from "../model.ts";
 import { algorithms } from "./algorithms.ts";
@@ -6,7 +7,6 @@ import { hasSecret } from "./jwk.ts";
 import { isPrivatePem, refuseKey } from "./keyinfo.ts";
 import { refuseInput, type VerifyRequest } from "./sign.ts";
 import { decodeSignature } from "./signature.ts";
-import type { Bytes } from "./types.ts";
 
 /** A verification as it is answered, and what else the audit log wants to know of it. */
 export interface StatelessVerified {

@@ -1,4 +1,5 @@
 import type { Failure } from "../errors.ts";
+import type { Bytes } from "../lib/bytes.ts";
 import type { Result } from "../lib/result.ts";
 import type { AlgorithmName, PublicJwk } from "../model.ts";
 
@@ -8,8 +9,6 @@ export type Encoding = (typeof encodings)[number];
 
 export const publicFormats = ["jwk", "pem", "raw"] as const;
 export type PublicFormat = (typeof publicFormats)[number];
-
-export type Bytes = Uint8Array<ArrayBuffer>;
 
 /** What is signed: the message itself, or its digest where the algorithm can take one. */
 export type Input =

@@ -1,4 +1,5 @@
-import type { Bytes, InputKind, Signer, Verifier } from "./types.ts";
+import type { Bytes } from "../lib/bytes.ts";
+import type { InputKind, Signer, Verifier } from "./types.ts";
 
 /** Asked for once: the way to it through `crypto` takes as long as writing a signature does. */
 const { subtle } = crypto;

@@ -15,11 +15,9 @@ import { createStatementReader } from "../../src/audit/signer.ts";
 import { ExportVerifier, type Verdict } from "../../src/audit/verify.ts";
 import { verifyParquet } from "../../src/audit/verify-parquet.ts";
 import type { Finding } from "../../src/audit/walk.ts";
-import { concat } from "../../src/lib/bytes.ts";
+import { type Bytes, concat } from "../../src/lib/bytes.ts";
 import { call, newTenant, type Tenant } from "../support/tenant.ts";
 import { drain, newAppend, objectAt, placeOfTests } from "./support.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 const parquetType = "application/vnd.apache.parquet";
 let tenant: Tenant;

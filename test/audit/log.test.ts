@@ -6,10 +6,9 @@ import {
 	AuditUnavailable,
 	createAuditLogs,
 } from "../../src/audit/log.ts";
+import type { Bytes } from "../../src/lib/bytes.ts";
 import { limits } from "../../src/limits.ts";
 import { inBackground } from "../support/background.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** A log whose objects note what they get, and answer what the test says; of an isolate with so many requests. */
 function logOf(answer: (appends: Bytes[]) => Promise<Appended>, inFlight = 4) {

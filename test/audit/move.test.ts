@@ -4,6 +4,7 @@ import { joinAppends } from "../../src/audit/block.ts";
 import { MovePace } from "../../src/audit/pace.ts";
 import { timeOf } from "../../src/audit/record.ts";
 import { unfiltered } from "../../src/audit/source.ts";
+import type { Bytes } from "../../src/lib/bytes.ts";
 import { limits } from "../../src/limits.ts";
 import { ownerSql } from "../support/tenant.ts";
 import {
@@ -18,8 +19,6 @@ import {
 	stateOf,
 	storedOf,
 } from "./support.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** Far enough ahead that no alarm rings by itself. */
 const farMs = 24 * 3600 * 1000;

@@ -2,6 +2,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { AuditLog } from "../../durable-objects/audit-log.ts";
 import { joinAppends, splitBlock } from "../../src/audit/block.ts";
+import type { Bytes } from "../../src/lib/bytes.ts";
 import { limits } from "../../src/limits.ts";
 import { ownerSql } from "../support/tenant.ts";
 import {
@@ -17,8 +18,6 @@ import {
 	storedOf,
 	waitingIn,
 } from "./support.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** An eviction waits for the time-out of every query that is under way. */
 const evictionTimeoutMs = 4 * limits.databaseTimeoutMs;

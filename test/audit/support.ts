@@ -12,13 +12,11 @@ import {
 	type RecordItem,
 	splitAppend,
 } from "../../src/audit/record.ts";
-import { fromHex, toHex } from "../../src/lib/bytes.ts";
+import { type Bytes, fromHex, toHex } from "../../src/lib/bytes.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { systemRandom } from "../../src/lib/random.ts";
 import { uuidv7 } from "../../src/lib/uuid.ts";
 import { ownerSql } from "../support/tenant.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** The namespace with its class, which the service's own binding does not name. */
 const namespace = env.AUDIT_LOG as unknown as DurableObjectNamespace<AuditLog>;

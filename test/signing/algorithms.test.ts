@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { toHex, utf8 } from "../../src/lib/bytes.ts";
+import { type Bytes, toHex, utf8 } from "../../src/lib/bytes.ts";
 import { algorithmNames } from "../../src/model.ts";
 import { algorithms } from "../../src/signing/algorithms.ts";
-import type { Bytes, InputKind } from "../../src/signing/types.ts";
+import type { InputKind } from "../../src/signing/types.ts";
 import {
 	asymmetric,
 	everyAlgorithm,

@@ -1,11 +1,18 @@
 import { describe, expect, it } from "vitest";
-import { concat, fromBase64Url, toBase64, toBase64Url, toHex } from "../../src/lib/bytes.ts";
+import {
+	type Bytes,
+	concat,
+	fromBase64Url,
+	toBase64,
+	toBase64Url,
+	toHex,
+} from "../../src/lib/bytes.ts";
 import type { AlgorithmName } from "../../src/model.ts";
 import { algorithms } from "../../src/signing/algorithms.ts";
 import { tags, writeBits, writeElement } from "../../src/signing/asn1.ts";
 import { curves, scalarOf, toPkcs8 } from "../../src/signing/ec.ts";
 import { writePrivateKeyInfo, writePublicPem } from "../../src/signing/keyinfo.ts";
-import type { Algorithm, Bytes } from "../../src/signing/types.ts";
+import type { Algorithm } from "../../src/signing/types.ts";
 import {
 	asymmetric,
 	everyAlgorithm,

@@ -1,10 +1,9 @@
-import { toBase64Url } from "../../src/lib/bytes.ts";
+import { type Bytes, toBase64Url } from "../../src/lib/bytes.ts";
 import type { Result } from "../../src/lib/result.ts";
 import type { AlgorithmName, PublicJwk } from "../../src/model.ts";
 import { algorithms } from "../../src/signing/algorithms.ts";
 import type {
 	Algorithm,
-	Bytes,
 	InputKind,
 	KeyMaterial,
 	Signer,

@@ -1,10 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { fromBase64Url, toBase64Url, toHex, utf8 } from "../../src/lib/bytes.ts";
+import { type Bytes, fromBase64Url, toBase64Url, toHex, utf8 } from "../../src/lib/bytes.ts";
 import type { AlgorithmName } from "../../src/model.ts";
 import { algorithms } from "../../src/signing/algorithms.ts";
 import { type NistCurve, signDigest } from "../../src/signing/noble-nist.ts";
 import { signSchnorr } from "../../src/signing/noble-secp256k1.ts";
-import type { Bytes } from "../../src/signing/types.ts";
 import bip340 from "../vectors/bip340.json" with { type: "json" };
 import jose from "../vectors/jose.json" with { type: "json" };
 import nistEcdsa from "../vectors/nist-ecdsa.json" with { type: "json" };

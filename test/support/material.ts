@@ -1,10 +1,9 @@
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { p256, p384, p521 } from "@noble/curves/nist.js";
 import { schnorr, secp256k1 } from "@noble/curves/secp256k1.js";
-import { fromBase64Url, toBase64, toBase64Url, utf8 } from "../../src/lib/bytes.ts";
+import { type Bytes, fromBase64Url, toBase64, toBase64Url, utf8 } from "../../src/lib/bytes.ts";
 import type { AlgorithmName } from "../../src/model.ts";
 
-type Bytes = Uint8Array<ArrayBuffer>;
 export type Jwk = Record<string, unknown>;
 
 /**

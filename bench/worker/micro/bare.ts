@@ -1,6 +1,6 @@
+import type { Bytes } from "../../../src/lib/bytes.ts";
 import type { AlgorithmName } from "../../../src/model.ts";
 import { curves, pointOf, scalarOf } from "../../../src/signing/ec.ts";
-import type { Bytes } from "../../../src/signing/types.ts";
 import type { Subject } from "./messages.ts";
 import type { Fixture, Operation } from "./service.ts";
 

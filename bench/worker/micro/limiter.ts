@@ -71,7 +71,15 @@ export async function limiterSides(): Promise<Readonly<Record<Side, Operation>>>
 	const leases = new LeaseBook({ clock, random, ask, sleep: async () => {}, forgetTenant() {} });
 	await leases.term(tenant); // the token's entry holds in the epoch that is known when it is read
 	const shedder = new Shedder(clock, random);
-	const services = { clock, random, leases, shedder, tokenCache } as unknown as Services;
+	const background = () => {};
+	const services = {
+		clock,
+		random,
+		leases,
+		shedder,
+		tokenCache,
+		background,
+	} as unknown as Services;
 	const raw = new Request("https://bench/", { headers: { Authorization: `Bearer ${token}` } });
 	return { service: stepsOf(limited, services, raw), bare: stepsOf(unlimited, services, raw) };
 }
@@ -87,14 +95,7 @@ function stepsOf(
 		services.shedder.started();
 		const admitted = await admit(services, raw, meter);
 		if (!admitted.ok) throw new Error(admitted.error.code);
-		const paid = await spend(
-			services,
-			admitted.value.caller,
-			route,
-			{ cost: 100 },
-			meter,
-			() => {},
-		);
+		const paid = await spend(services, admitted.value.caller, route, { cost: 100 }, meter);
 		if (!paid.ok) throw new Error(paid.error.code);
 		for (const _ of ["the body is read", "the answer is there"]) {
 			if (!(await holds(services, admitted.value))) throw new Error("the epoch moved");

@@ -1,7 +1,8 @@
+import type { Bytes } from "../../../src/lib/bytes.ts";
 import { ok } from "../../../src/lib/result.ts";
 import { algorithms } from "../../../src/signing/algorithms.ts";
 import { decodeSignature, encodeSignature } from "../../../src/signing/signature.ts";
-import type { Bytes, KeyMaterial } from "../../../src/signing/types.ts";
+import type { KeyMaterial } from "../../../src/signing/types.ts";
 import type { Subject } from "./messages.ts";
 
 const messageBytes = 32;
