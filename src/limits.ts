@@ -255,6 +255,8 @@ export const limits = {
 	cacheAdviceSampledReads: 100,
 	/** What isolates share in Redis: a value may be as old as this when it comes to an isolate. */
 	cacheSharedTtlSeconds: 30,
+	/** What lies there for while Postgres does not answer, as cacheKeptMs: an isolate that begins then knows nothing else. */
+	cacheSharedKeptSeconds: 4 * 3600,
 	/** Of each call to Redis: what one that is slow costs a request, once. */
 	cacheSharedTimeoutMs: 100,
 	/** After a call that failed nobody asks for so long; twice as long after each one that fails again. */

@@ -159,6 +159,7 @@ export function createServices(
 		reads: createReads({
 			db,
 			shared: connectRedisStore(config, clock, random, sharedCounts),
+			origin,
 			epochNow: (tenant) => leases.sharedEpoch(tenant),
 			clock,
 			load: (tenant, ask) => {

@@ -6,7 +6,7 @@ import type { Random } from "../lib/random.ts";
 import { limits } from "../limits.ts";
 import { Breaker } from "./breaker.ts";
 import { createValueSeals, type ValueSeals } from "./seal.ts";
-import { type SharedStore, sharedName } from "./shared.ts";
+import { keptName, type SharedStore, sharedName } from "./shared.ts";
 
 /** What the shared store did, counted since the isolate began. */
 export interface SharedCounts {
@@ -66,23 +66,37 @@ function redisStore({ redis, seals, breaker, counts }: RedisStoreOptions): Share
 		return value;
 	}
 
+	async function openedAll(tenant: string, names: readonly string[]) {
+		const found = await attempt(() => redis.mget<unknown[]>(...names));
+		// Whatever else it is, it is no answer to this question.
+		if (!Array.isArray(found) || found.length !== names.length) return names.map(() => null);
+		return Promise.all(names.map((name, index) => opened(tenant, name, found[index])));
+	}
+
 	return {
-		async read(tenant, epoch, entries) {
-			const names = entries.map((entry) => sharedName(tenant, epoch, entry));
-			const found = await attempt(() => redis.mget<unknown[]>(...names));
-			// Whatever else it is, it is no answer to this question.
-			if (!Array.isArray(found) || found.length !== names.length) return names.map(() => null);
-			return Promise.all(names.map((name, index) => opened(tenant, name, found[index])));
+		read: (tenant, epoch, entries) =>
+			openedAll(
+				tenant,
+				entries.map((entry) => sharedName(tenant, epoch, entry)),
+			),
+		async kept(tenant, epoch, entries) {
+			const names = entries.map((entry) => keptName(tenant, entry));
+			const values = await openedAll(tenant, names);
+			const head = `${epoch} `;
+			return values.map((value) => (value?.startsWith(head) ? value.slice(head.length) : null));
 		},
 		async write(tenant, epoch, values) {
 			const pipeline = redis.pipeline();
 			let commands = 0;
-			for (const { value, ...entry } of values) {
-				const name = sharedName(tenant, epoch, entry);
+			const add = async (name: string, value: string, ex: number) => {
 				const sealed = toBase64(await seals.close(tenant, name, value));
-				if (sealed.length > limits.cacheSharedValueChars) continue;
-				pipeline.set(name, sealed, { ex: limits.cacheSharedTtlSeconds });
+				if (sealed.length > limits.cacheSharedValueChars) return;
+				pipeline.set(name, sealed, { ex });
 				commands++;
+			};
+			for (const { value, ...entry } of values) {
+				await add(sharedName(tenant, epoch, entry), value, limits.cacheSharedTtlSeconds);
+				await add(keptName(tenant, entry), `${epoch} ${value}`, limits.cacheSharedKeptSeconds);
 			}
 			if (commands > 0) await attempt(() => pipeline.exec());
 		},

@@ -11,6 +11,11 @@ export interface SharedEntry {
 export interface SharedStore {
 	/** In their order; null for what is not there. */
 	read(tenant: string, epoch: number, entries: readonly SharedEntry[]): Promise<(string | null)[]>;
+	/**
+	 * What was written last, however long ago it was read (limits.cacheSharedKeptSeconds at the most): for where
+	 * it can not be read anew. null also where that was under another epoch.
+	 */
+	kept(tenant: string, epoch: number, entries: readonly SharedEntry[]): Promise<(string | null)[]>;
 	/** `epoch` is that of a lease which was held before the values were read. */
 	write(
 		tenant: string,
@@ -25,4 +30,9 @@ export interface SharedStore {
  */
 export function sharedName(tenant: string, epoch: number, { kind, name }: SharedEntry): string {
 	return `es:${tenant}:${epoch}:${kind}:${name}`;
+}
+
+/** The name of what is kept for longer: one for all epochs, so that it takes no more room than what is read. */
+export function keptName(tenant: string, { kind, name }: SharedEntry): string {
+	return `es:${tenant}:kept:${kind}:${name}`;
 }

@@ -1,3 +1,4 @@
+import type { Origin } from "../cache/origin.ts";
 import type { SharedStore } from "../cache/shared.ts";
 import { type Database, DatabaseUnavailable } from "../db/client.ts";
 import { type Found, readTogether, type Wanted, type Warmed } from "../db/together.ts";
@@ -10,6 +11,7 @@ import type { LoadAsk, LoadReply } from "./loader.ts";
 export interface ReadServices {
 	readonly db: Database;
 	readonly shared: SharedStore;
+	readonly origin: Pick<Origin, "isAway" | "failed">;
 	readonly clock: Clock;
 	/** The epoch of the tenant's living lease; null where there is none. */
 	readonly epochNow: (tenant: string) => number | null;
@@ -40,10 +42,11 @@ export interface Reads {
  * What was read under the tenant's epoch is asked for first: of Redis, then of the tenant's object,
  * which reads it once for all. Both at once where this isolate has nothing under the epoch yet, and the
  * object then tells what else will be asked for, which the request does not wait for. Where there is no
- * lease, or the object does not answer, Postgres is asked from here.
+ * lease, or the object does not answer, Postgres is asked from here. What Postgres does not tell is as it was read
+ * last under the epoch.
  */
 export function createReads(services: ReadServices): Reads {
-	const { db, shared, clock, epochNow, load, rememberer } = services;
+	const { db, shared, origin, clock, epochNow, load, rememberer } = services;
 	/** The epoch of each tenant under which something was read already, and when its object was last told of uses. */
 	const told = new Map<string, { readonly epoch: number; readonly at: number }>();
 	/** What was used of each tenant since then. */
@@ -65,9 +68,28 @@ export function createReads(services: ReadServices): Reads {
 		return reply?.answers ?? null;
 	}
 
-	async function sharedRows(tenant: string, epoch: number, wanted: readonly Wanted[]) {
-		const values = await shared.read(tenant, epoch, wanted);
-		return values.map((value) => (value === null ? null : (JSON.parse(value) as Found)));
+	/** What `read` answers; while Postgres is away, what was kept of all of it. */
+	async function orKept(
+		tenant: string,
+		epoch: number,
+		wanted: readonly Wanted[],
+		read: () => Promise<(Found | null)[]>,
+	): Promise<(Found | null)[]> {
+		const kept = async () => {
+			const rows = (await shared.kept(tenant, epoch, wanted)).map(rowOf);
+			return rows.includes(null) ? null : rows;
+		};
+		const known = origin.isAway ? await kept() : null;
+		if (known) return known;
+		try {
+			return await read();
+		} catch (error) {
+			if (!(error instanceof DatabaseUnavailable)) throw error;
+			origin.failed();
+			const rows = await kept();
+			if (!rows) throw error;
+			return rows;
+		}
 	}
 
 	return {
@@ -82,19 +104,18 @@ export function createReads(services: ReadServices): Reads {
 				put(told, tenant, { epoch, at }, limits.leaseTenants);
 				background(tell(tenant, epoch, isFirst).catch(() => {}));
 			}
-			const found = await sharedRows(tenant, epoch, wanted);
+			const found = (await shared.read(tenant, epoch, wanted)).map(rowOf);
 			const missing = wanted.filter((_, index) => !found[index]);
 			if (missing.length === 0) return found; // the object may take longer, or not answer at all
-			const answered = await first;
-			const answers = isFirst
-				? answered?.filter((_, index) => !found[index])
-				: await answersOf(tenant, epoch, missing);
-			if (!answers) {
-				const rest = await readTogether(db, tenant, missing);
-				return found.map((row) => row ?? rest.shift() ?? null);
-			}
-			if (answers.includes("unavailable")) throw new DatabaseUnavailable("reads.load");
-			const rest = answers.map((answer) => (typeof answer === "object" ? answer.row : null));
+			const rest = await orKept(tenant, epoch, missing, async () => {
+				const answered = await first;
+				const answers = isFirst
+					? answered?.filter((_, index) => !found[index])
+					: await answersOf(tenant, epoch, missing);
+				if (!answers) return readTogether(db, tenant, missing);
+				if (answers.includes("unavailable")) throw new DatabaseUnavailable("reads.load");
+				return answers.map((answer) => (typeof answer === "object" ? answer.row : null));
+			});
 			return found.map((row) => row ?? rest.shift() ?? null);
 		},
 		async warm(tenant) {
@@ -108,6 +129,10 @@ export function createReads(services: ReadServices): Reads {
 			if (!uses.has(tenant)) put(uses, tenant, known, limits.hotTenantsHeld);
 		},
 	};
+}
+
+function rowOf(value: string | null): Found | null {
+	return value === null ? null : (JSON.parse(value) as Found);
 }
 
 /** Where there is no room, who was put there first goes. */

@@ -167,16 +167,23 @@ export const statements = {
 	published: {
 		name: "keys.published",
 		mayLag: true, // whoever reads it has it from caches that know no epoch
-		// Cut where the keys are read, and not behind it: whoever has many would have all of them joined.
-		text: `select t.id as tenant, k.id, k.algorithm, k.version, k.public_jwk
+		// The current version of each key before an older one of any, and a key that is there before one that is made:
+		// nobody takes another's out of the set. Cut twice before versions are read: some have many of either.
+		text: `with own as (
+				select id, algorithm, current_version, current_version - min_verify_version as older
+				from keys where tenant_id = $1 and state = 'enabled' and has_private and algorithm = any ($3)
+				order by id limit $2::int
+			), wanted as (
+				select id, algorithm, current_version - age as version
+				from own cross join generate_series(0, least(older, $2::int - 1)) age
+				order by age, id limit $2::int
+			)
+			select t.id as tenant, k.id, k.algorithm, k.version, k.public_jwk
 			from tenants t
 			left join lateral (
-				select k.id, k.algorithm, v.version, v.public_jwk
-				from keys k join key_versions v on v.tenant_id = k.tenant_id and v.key_id = k.id
-					and v.version between k.min_verify_version and k.current_version
-				where k.tenant_id = t.id and k.state = 'enabled' and k.algorithm = any ($3)
-					and v.public_jwk is not null and v.sealed is not null
-				order by k.id desc, v.version desc limit $2) k on true
+				select w.id, w.algorithm, v.version, v.public_jwk
+				from wanted w join key_versions v on v.tenant_id = t.id and v.key_id = w.id and v.version = w.version
+				where v.public_jwk is not null and v.sealed is not null) k on true
 			where t.id = $1
 			order by k.id desc, k.version desc`,
 	},

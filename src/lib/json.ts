@@ -1,24 +1,26 @@
 import { err, ok, type Result } from "./result.ts";
 
 /**
- * JSON.parse (RFC 8259) that refuses deep nesting before anything is built, and a name that stands twice in an
- * object: of two readers one takes the first and the other the last (RFC 7493 section 2.3). Strings are skipped
- * whole, so that a long message costs next to nothing.
+ * JSON.parse (RFC 8259) that refuses deep nesting before anything is built, a name that stands twice in an object,
+ * of which one reader takes the first and another the last (RFC 7493 section 2.3), and a fraction that a double does
+ * not hold to its last digit (section 2.2). Strings are skipped whole, so that a long message costs next to nothing.
  */
 export function parseJson(
 	text: string,
 	maxDepth: number,
 	maxNames: number,
-): Result<unknown, "invalid_json" | "too_deep" | "repeated_name" | "too_many_names"> {
+): Result<unknown, "invalid_json" | "too_deep" | Refused> {
 	if (depthExceeds(text, maxDepth)) return err("too_deep");
 	try {
 		const value: unknown = JSON.parse(text);
-		const refused = refuseNames(text, maxNames);
+		const refused = refuse(text, maxNames);
 		return refused ? err(refused) : ok(value);
 	} catch {
 		return err("invalid_json");
 	}
 }
+
+type Refused = "repeated_name" | "too_many_names" | "inexact_number";
 
 const quote = 0x22;
 const backslash = 0x5c;
@@ -39,7 +41,7 @@ function depthExceeds(text: string, maxDepth: number): boolean {
 }
 
 /** Of a text that is JSON. */
-function refuseNames(text: string, most: number): "repeated_name" | "too_many_names" | null {
+function refuse(text: string, mostNames: number): Refused | null {
 	/** What is open: an array, an object, or the names of an object that has some. */
 	const open: ("array" | "object" | Set<string>)[] = [];
 	let count = 0;
@@ -49,7 +51,7 @@ function refuseNames(text: string, most: number): "repeated_name" | "too_many_na
 			const end = endOfString(text, index);
 			const inner = open.at(-1);
 			if (inner !== undefined && inner !== "array" && isBeforeColon(text, end)) {
-				if (++count > most) return "too_many_names";
+				if (++count > mostNames) return "too_many_names";
 				const raw = text.slice(index, end + 1);
 				const name = raw.includes("\\") ? String(JSON.parse(raw)) : raw.slice(1, -1);
 				if (inner === "object") open[open.length - 1] = new Set([name]);
@@ -60,8 +62,53 @@ function refuseNames(text: string, most: number): "repeated_name" | "too_many_na
 		} else if (char === 0x7b) open.push("object");
 		else if (char === 0x5b) open.push("array");
 		else if (char === 0x7d || char === 0x5d) open.pop();
+		else if (char >= 0x30 && char <= 0x39) {
+			const end = endOfNumber(text, index);
+			if (end - index > digitsHeld && !isHeld(text.slice(index, end))) return "inexact_number";
+			index = end - 1;
+		}
 	}
 	return null;
+}
+
+/** Of so many characters a double holds every number but those with a long exponent, which are longer. */
+const digitsHeld = 4;
+
+function endOfNumber(text: string, start: number): number {
+	let end = start + 1;
+	while (isOfNumber(text.charCodeAt(end))) end++;
+	return end;
+}
+
+/** A digit, and what may stand between digits: . + - E e */
+function isOfNumber(char: number): boolean {
+	return (
+		(char >= 0x30 && char <= 0x39) ||
+		char === 0x2e ||
+		char === 0x2b ||
+		char === 0x2d ||
+		(char | 0x20) === 0x65
+	);
+}
+
+/** Whether a double is this very number, to as many digits as it has. Of whole ones the schemas say more. */
+function isHeld(text: string): boolean {
+	const value = Number(text);
+	if (!/[.eE]/.test(text) || value === Number.POSITIVE_INFINITY) return true;
+	const { digits, exponent } = decimal(text);
+	if (digits === "") return true;
+	if (digits.length > 100) return false; // toPrecision goes no further
+	const held = decimal(value.toPrecision(digits.length));
+	return held.digits === digits && held.exponent === exponent;
+}
+
+/** Digits without zeros at either end, and the power of ten of the last one. */
+function decimal(text: string) {
+	const [mantissa = "", power = "0"] = text.toLowerCase().split("e");
+	const [whole = "", fraction = ""] = mantissa.split(".");
+	const all = (whole + fraction).replace(/^0+/, "");
+	const digits = all.replace(/0+$/, "");
+	return { digits, exponent: Number(power) - fraction.length + all.length - digits.length };
 }
 
 function isBeforeColon(text: string, end: number): boolean {

@@ -51,6 +51,8 @@ const whyInvalid = {
 	invalid_json: "The body can not be parsed as JSON (RFC 8259).",
 	repeated_name:
 		"An object of the body has a name twice: readers of JSON do not agree on which one holds.",
+	inexact_number:
+		"A number of the body has more digits than a double holds (RFC 7493 section 2.2): send it as a string.",
 	too_many_names: `The body's objects may have ${limits.jsonNames} names in all, not more.`,
 };
 

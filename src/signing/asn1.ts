@@ -59,6 +59,12 @@ export function readUnsigned(element: Element | undefined): Bytes | null {
 	return second >= 0x80 ? body.subarray(1) : null;
 }
 
+/** The value of such an INTEGER of one byte: a version. */
+export function readSmall(element: Element | undefined): number | null {
+	const magnitude = readUnsigned(element);
+	return magnitude?.length === 1 ? (magnitude[0] ?? null) : null;
+}
+
 /** The bytes of a BIT STRING that has whole bytes. */
 export function readBits(element: Element | undefined, tag: number): Bytes | null {
 	return element?.tag === tag && element.body[0] === 0 ? element.body.subarray(1) : null;

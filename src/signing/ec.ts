@@ -2,13 +2,14 @@ import type { Failure } from "../errors.ts";
 import { type Bytes, concat, equalConstantTime, fromBase64Url } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
 import type { AlgorithmName, EcCurve, PublicJwk } from "../model.ts";
-import { readExplicitBits, readSequence, readUnsigned, tags, writeElement } from "./asn1.ts";
+import { readExplicitBits, readSequence, readSmall, tags, writeElement } from "./asn1.ts";
 import { hasSecret, type Jwk, type JwkKind, readMember, refuseJwk, toMembers } from "./jwk.ts";
 import {
 	type KeyInfo,
 	readPem,
 	readPrivateKeyInfo,
 	refuseKey,
+	refusePair,
 	writePrivateKeyInfo,
 	writePublicPem,
 } from "./keyinfo.ts";
@@ -112,7 +113,9 @@ function readEcJwk(jwk: Jwk, kind: EcKind): Result<EcKey, Failure> {
 
 function readEcInfo(info: KeyInfo, { name, curve }: EcKind): Result<EcKey, Failure> {
 	if (!equalConstantTime(info.algorithmId, curve.algorithmId)) {
-		return refuseKey(`For ${name} the PEM must hold an EC key on the named curve ${curve.name}.`);
+		return refuseKey(
+			`For ${name} the PEM must hold an EC key that names its curve ${curve.name}, and not its parameters.`,
+		);
 	}
 	if (info.half === "public") {
 		return isPoint(info.key, curve)
@@ -121,18 +124,22 @@ function readEcInfo(info: KeyInfo, { name, curve }: EcKind): Result<EcKey, Failu
 	}
 	const key = readEcPrivateKey(info.key, curve);
 	if (!key) return refuseKey(`The PEM does not hold an ECPrivateKey (RFC 5915) on ${curve.name}.`);
-	const point = key.point ?? info.publicKey;
-	if (point && !isPoint(point, curve)) {
-		return refuseKey(`The PEM's public half is not a point of ${curve.name} in its SEC 1 form.`);
+	for (const point of [key.point, info.publicKey]) {
+		if (point && !isPoint(point, curve)) {
+			return refuseKey(`The PEM's public half is not a point of ${curve.name} in its SEC 1 form.`);
+		}
 	}
-	return ok({ scalar: key.scalar, point });
+	if (key.point && info.publicKey && !isSamePoint(key.point, info.publicKey, curve)) {
+		return refusePair();
+	}
+	return ok({ scalar: key.scalar, point: key.point ?? info.publicKey });
 }
 
 function readEcPrivateKey(der: Bytes, curve: Curve): EcKey | null {
 	const elements = readSequence(der);
 	if (!elements) return null;
 	const [version, scalar, ...rest] = elements;
-	if (readUnsigned(version)?.[0] !== 1 || scalar?.tag !== tags.octetString) return null;
+	if (readSmall(version) !== 1 || scalar?.tag !== tags.octetString) return null;
 	const secret = toLength(scalar.body, curve.coordinateBytes);
 	if (!secret) return null;
 	const named = rest[0]?.tag === tags.context0 ? rest.shift() : undefined;
@@ -158,6 +165,15 @@ function isPoint(bytes: Bytes, curve: Curve): boolean {
 	const [form] = bytes;
 	if (form === 4) return bytes.length === 1 + 2 * curve.coordinateBytes;
 	return (form === 2 || form === 3) && bytes.length === 1 + curve.coordinateBytes;
+}
+
+/** Of two in either form. A compressed one has the last bit of its y in its first byte. */
+function isSamePoint(a: Bytes, b: Bytes, { coordinateBytes }: Curve): boolean {
+	const [one, other] = [a, b].map((point) => {
+		const last = point[0] === 4 ? point[point.length - 1] : point[0];
+		return concat(Uint8Array.of((last ?? 0) & 1), point.subarray(1, 1 + coordinateBytes));
+	});
+	return one !== undefined && other !== undefined && equalConstantTime(one, other);
 }
 
 function curve(name: EcCurve, coordinateBytes: number, oid: readonly number[]): Curve {

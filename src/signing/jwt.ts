@@ -32,7 +32,10 @@ export interface SignedJwt {
 	readonly bytes: Bytes;
 }
 
-/** Header members (RFC 7515 section 4.1) that the service sets, or that would turn a verifier to another key. */
+/**
+ * Header members that the service sets, or that would turn a verifier to another key (RFC 7515 section 4.1, OpenID
+ * Federation 1.0 section 4), and those of encryption (RFC 7518 section 4), which this is none.
+ */
 export const reservedHeader = [
 	"alg",
 	"kid",
@@ -44,8 +47,16 @@ export const reservedHeader = [
 	"x5t#S256",
 	"crit",
 	"b64",
+	"trust_chain",
 	"zip",
 	"enc",
+	"epk",
+	"apu",
+	"apv",
+	"iv",
+	"tag",
+	"p2s",
+	"p2c",
 ];
 
 /** A JWT as a compact JWS (RFC 7519, RFC 7515 section 3.1). `iat` is set unless the claims have it. */

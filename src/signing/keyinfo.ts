@@ -6,7 +6,7 @@ import {
 	readBits,
 	readExplicitBits,
 	readSequence,
-	readUnsigned,
+	readSmall,
 	tags,
 	writeBits,
 	writeElement,
@@ -88,7 +88,10 @@ export function readPem(text: string): Result<KeyInfo, Failure> {
 	if (to === -1) return refuseKey(`The PEM must be one block that ends with "${end}".`);
 	const body = text.slice(from, to);
 	const der = fromBase64(body.replace(/[\r\n\t ]+/g, ""));
-	if (!der) return refuseKey("The PEM's body is not base64.");
+	if (!der) {
+		const advice = body.includes("\\n") ? " It has \\n in the place of its line breaks." : "";
+		return refuseKey(`The PEM's body is not base64.${advice}`);
+	}
 	const info = label === "PRIVATE KEY" ? readPrivateKeyInfo(der) : readPublicKeyInfo(der);
 	return info ? ok(info) : refuseKey(`The PEM's body is not the DER of a ${label.toLowerCase()}.`);
 }
@@ -98,7 +101,7 @@ export function readPrivateKeyInfo(der: Bytes): KeyInfo | null {
 	const elements = readSequence(der);
 	if (!elements) return null;
 	const [version, algorithm, key, ...rest] = elements;
-	const versionNumber = readUnsigned(version)?.[0];
+	const versionNumber = readSmall(version);
 	if (versionNumber !== 0 && versionNumber !== 1) return null;
 	if (algorithm?.tag !== tags.sequence || key?.tag !== tags.octetString) return null;
 	const attributes = rest[0]?.tag === tags.context0 ? 1 : 0;

@@ -138,7 +138,9 @@ function readPemMembers(pem: string, name: string): Result<Members, Failure> {
 	const info = readPem(pem);
 	if (!info.ok) return info;
 	if (!equalConstantTime(info.value.algorithmId, algorithmId)) {
-		return refuseKey(`For ${name} the PEM must hold an RSA key (rsaEncryption).`);
+		return refuseKey(
+			`For ${name} the PEM must hold an RSA key as rsaEncryption with NULL (RFC 3279): not as RSASSA-PSS, nor without.`,
+		);
 	}
 	const isPrivate = info.value.half === "private";
 	const names: readonly string[] = isPrivate ? ["version", ...privateMembers] : publicMembers;
@@ -151,7 +153,8 @@ function readPemMembers(pem: string, name: string): Result<Members, Failure> {
 	const { version, ...members } = numbers;
 	const complete = elements.length === names.length && Object.keys(numbers).length === names.length;
 	if (!complete || (isPrivate && version?.[0] !== 0)) {
-		return refuseKey("The PEM does not hold an RSA key of two primes (RFC 8017).");
+		const what = isPrivate ? "RSAPrivateKey of two primes" : "RSAPublicKey";
+		return refuseKey(`The PEM does not hold an ${what} (RFC 8017) in DER.`);
 	}
 	return ok(toMembers(members) as Members);
 }

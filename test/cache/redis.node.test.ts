@@ -9,7 +9,7 @@ import { loopback } from "../../local/ports.ts";
 import { type RedisGateway, startRedisGateway } from "../../local/redis.ts";
 import { findRedisServer } from "../../local/redis-server.ts";
 import { connectRedisStore, noCounts } from "../../src/cache/redis.ts";
-import { type SharedStore, sharedName } from "../../src/cache/shared.ts";
+import { keptName, type SharedStore, sharedName } from "../../src/cache/shared.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { systemRandom } from "../../src/lib/random.ts";
 import { limits } from "../../src/limits.ts";
@@ -66,6 +66,29 @@ describe.each(engines)("the shared store on $engine", ({ inProcess }) => {
 		expect(await store.read("acme", 8, [key])).toEqual([null]);
 		expect(await store.read("acm", 7, [key])).toEqual([null]);
 		expect(await store.read("acme", 7, [{ kind: "token", name: "payments" }])).toEqual([null]);
+	});
+
+	it("answers what was written last under the epoch for longer, and nothing of an epoch before", async () => {
+		await store.write("acme", 7, [{ ...key, value: "1" }]);
+		await store.write("acme", 7, [{ ...key, value: "2" }]);
+		await redis.del(sharedName("acme", 7, key));
+		expect(await store.read("acme", 7, [key])).toEqual([null]);
+		expect(await store.kept("acme", 7, [other, key])).toEqual([null, "2"]);
+		for (const epoch of [6, 8, 70, 72])
+			expect(await store.kept("acme", epoch, [key])).toEqual([null]);
+		expect(await store.kept("acm", 7, [key])).toEqual([null]);
+		const seconds = await redis.ttl(keptName("acme", key));
+		expect(seconds).toBeGreaterThan(limits.cacheSharedKeptSeconds - 60);
+		expect(seconds).toBeLessThanOrEqual(limits.cacheSharedKeptSeconds);
+	});
+
+	it("does not believe what was kept under an epoch before when it is put back", async () => {
+		await store.write("acme", 7, [{ ...key, value: "old" }]);
+		const stored = String(await redis.get(keptName("acme", key)));
+		await store.write("acme", 8, [{ ...key, value: "new" }]);
+		await redis.set(keptName("acme", key), stored);
+		await redis.set(keptName("acme", other), stored);
+		expect(await store.kept("acme", 8, [key, other])).toEqual([null, null]);
 	});
 
 	it("keeps a value for its time and no longer", async () => {

@@ -41,6 +41,7 @@ function newLoader() {
 	const written: (SharedEntry & { epoch: number; value: string })[] = [];
 	const shared: SharedStore = {
 		read: async (_, __, entries) => entries.map(() => null),
+		kept: async (_, __, entries) => entries.map(() => null),
 		write: async (_, epoch, values) => void written.push(...values.map((v) => ({ ...v, epoch }))),
 	};
 	const background: Promise<unknown>[] = [];

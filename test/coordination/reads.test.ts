@@ -15,6 +15,9 @@ const row = (id: string) => ({ id }) as unknown as Extract<LoadAnswer, object>["
 /** Each part notes what it is asked for, in the order of asking. */
 function newReads(parts: {
 	readonly shared?: readonly (string | null)[];
+	/** What the shared store has for an outage; and whether it is known of one, where Postgres does not answer. */
+	readonly kept?: readonly (string | null)[];
+	readonly isAway?: boolean;
 	readonly load?: readonly LoadAnswer[] | Error | ReadServices["load"];
 	readonly epoch?: number | null;
 }) {
@@ -26,11 +29,23 @@ function newReads(parts: {
 			asked.push(`shared ${epoch} ${namesOf(entries as Wanted[])}`);
 			return entries.map((_, index) => parts.shared?.[index] ?? null);
 		},
+		kept: async (_, epoch, entries) => {
+			asked.push(`kept ${epoch} ${namesOf(entries as Wanted[])}`);
+			return entries.map((_, index) => parts.kept?.[index] ?? null);
+		},
 		write: async () => {},
+	};
+	const origin = {
+		isAway: parts.isAway ?? false,
+		failed() {
+			asked.push("away");
+			origin.isAway = true;
+		},
 	};
 	const db = {
 		query: async () => {
 			asked.push("postgres");
+			if (parts.isAway !== undefined) throw new DatabaseUnavailable("test");
 			return [{ id: "postgres" }];
 		},
 		transaction: async (calls: readonly unknown[]) => {
@@ -55,7 +70,7 @@ function newReads(parts: {
 		void remembered.push(...warmed.map(({ name }) => name));
 	const time = { epoch: parts.epoch === undefined ? 7 : parts.epoch, now: 0 };
 	const epochNow = () => time.epoch;
-	const services = { db, shared, clock: () => time.now, epochNow, load, rememberer };
+	const services = { db, shared, origin, clock: () => time.now, epochNow, load, rememberer };
 	return { reads: createReads(services), asked, told, remembered, time };
 }
 
@@ -102,6 +117,51 @@ describe("a reading", () => {
 	it("shares nothing without a lease", async () => {
 		const { reads, asked } = newReads({ epoch: null, shared: ['{"id":"a"}'] });
 		expect(await reads.read("acme", [token])).toEqual([{ id: "postgres" }]);
+		expect(asked).toEqual(["postgres"]);
+	});
+});
+
+describe("a reading while Postgres is away", () => {
+	const kept = ['{"id":"a"}', '{"id":"b"}'];
+	const unavailable = ["unavailable", "unavailable"] as const;
+
+	it("has what was kept, where that is found out", async () => {
+		const { reads, asked } = newReads({ isAway: false, load: unavailable, kept });
+		expect(await reads.read("acme", [token, key])).toEqual([{ id: "a" }, { id: "b" }]);
+		expect(asked).toEqual([
+			"shared 7 ab,payments",
+			"object 7 ab,payments",
+			"away",
+			"kept 7 ab,payments",
+		]);
+	});
+
+	it("has it where neither the object nor Postgres answers", async () => {
+		const { reads, asked } = newReads({ isAway: false, load: new Error("overloaded"), kept });
+		expect(await reads.read("acme", [token])).toEqual([{ id: "a" }]);
+		expect(asked.slice(1)).toEqual(["object 7 ab", "postgres", "away", "kept 7 ab"]);
+	});
+
+	it("waits for nobody once that is known", async () => {
+		const { reads, asked } = newReads({ isAway: true, shared: ['{"id":"fresh"}'], kept });
+		expect(await reads.read("acme", [token, key])).toEqual([{ id: "fresh" }, { id: "a" }]);
+		expect(asked).toEqual(["shared 7 ab,payments", "kept 7 payments"]);
+	});
+
+	it.each([true, false])("fails where a part of it was not kept (known: %s)", async (isAway) => {
+		const { reads } = newReads({ isAway, load: unavailable, kept: ['{"id":"a"}', null] });
+		await expect(reads.read("acme", [token, key])).rejects.toThrow(DatabaseUnavailable);
+	});
+
+	it("believes Postgres that nothing is there, and not what was kept", async () => {
+		const { reads, asked } = newReads({ load: ["missing"], kept });
+		expect(await reads.read("acme", [token])).toEqual([null]);
+		expect(asked).not.toContain("kept 7 ab");
+	});
+
+	it("has nothing of it without a lease, or while a change is announced", async () => {
+		const { reads, asked } = newReads({ epoch: null, isAway: true, kept });
+		await expect(reads.read("acme", [token])).rejects.toThrow(DatabaseUnavailable);
 		expect(asked).toEqual(["postgres"]);
 	});
 });

@@ -1,15 +1,15 @@
-import { createHash, createPublicKey, type KeyObject, verify } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
+import { createPublicKey, type KeyObject, verify } from "node:crypto";
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { postgresPid, withChildren } from "../../loadtests/processes.ts";
 import { withDatabase } from "../../local/database.ts";
 import { type RunningPostgres, startPostgres, workerRole } from "../../local/postgres.ts";
 import { endProcess } from "../../local/processes.ts";
 import { limits } from "../../src/limits.ts";
 import { send } from "../support/node/caller.ts";
 import { newDataDir } from "../support/node/data-dir.ts";
+import { digestOf, recordedOf } from "../support/node/recorded.ts";
 import { type RedisFault, type RedisProxy, startRedisProxy } from "../support/node/redis-proxy.ts";
 import { startTestStack, type TestStack } from "../support/node/stack.ts";
 
@@ -78,7 +78,7 @@ function startLoad(publicKeys: ReadonlyMap<string, KeyObject>) {
 		seen.push({ key, sentAt: answer.sentAt, outcome: code });
 		if (code !== "ok") return;
 		const signature = Buffer.from(text64, "base64");
-		given.push(createHash("sha256").update(signature).digest("hex"));
+		given.push(digestOf(text64));
 		const publicKey = publicKeys.get(key);
 		if (!publicKey || !verify(null, message, publicKey, signature)) wrong.push(answer.text);
 	}
@@ -187,9 +187,6 @@ describe("a Redis that", { timeout: testMs }, () => {
 });
 
 describe("a Postgres that", { timeout: testMs }, () => {
-	const master = () =>
-		Number(readFileSync(join(dataDir, "postgres", "postmaster.pid"), "utf8").split("\n")[0]);
-
 	async function expectWell(since: number): Promise<void> {
 		expect(await flip()).toBe(0);
 		await load.signs(40);
@@ -201,7 +198,7 @@ describe("a Postgres that", { timeout: testMs }, () => {
 	it("is restarted makes no wrong answer, and nobody else has to be restarted", async () => {
 		const before = performance.now();
 		const port = Number(new URL(stack.databaseUrl).port);
-		await endProcess(master(), [["SIGINT", 10_000]]);
+		await endProcess(postgresPid(dataDir), [["SIGINT", 10_000]]);
 		await load.signs(20);
 		postgres = await startPostgres({ dataDir, port, durable: false });
 		await expectWell(before);
@@ -209,7 +206,7 @@ describe("a Postgres that", { timeout: testMs }, () => {
 
 	it("stands still for five seconds is waited for, and changes come through after it", async () => {
 		const before = performance.now();
-		const stopped = withChildren(master());
+		const stopped = withChildren(postgresPid(dataDir));
 		for (const pid of stopped) process.kill(pid, "SIGSTOP");
 		const waiting = stack.fetch("POST", "/v1/keys/flip/disable");
 		try {
@@ -242,35 +239,7 @@ describe("a Postgres that", { timeout: testMs }, () => {
 		await load.stop();
 		const given = [...load.given].sort();
 		expect(given.length).toBeGreaterThan(100);
-		await expect.poll(recordsOf, { timeout: patienceMs, interval: 200 }).toEqual(given);
-
-		/** Those of the given ones that have a record, as often as they have one. */
-		async function recordsOf(): Promise<string[]> {
-			return withDatabase(stack.databaseUrl, async (client) => {
-				const { rows } = await client.query<{ digest: string }>(
-					`select encode(signature, 'hex') as digest from audit_events
-					where encode(signature, 'hex') = any($1) order by 1`,
-					[given],
-				);
-				return rows.map(({ digest }) => digest);
-			});
-		}
+		const recorded = () => recordedOf(stack.databaseUrl, given);
+		await expect.poll(recorded, { timeout: patienceMs, interval: 200 }).toEqual(given);
 	});
 });
-
-/** A process and what it started, the first one first. */
-function withChildren(parent: number): number[] {
-	const children = readdirSync("/proc")
-		.filter((name) => /^\d+$/.test(name))
-		.filter((pid) => parentOf(pid) === parent);
-	return [parent, ...children.map(Number)];
-}
-
-function parentOf(pid: string): number {
-	try {
-		const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-		return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
-	} catch {
-		return 0; // it has ended
-	}
-}

@@ -129,4 +129,56 @@ describe("parseJson", () => {
 			expect(performance.now() - start).toBeLessThan(20_000);
 		}
 	});
+
+	it.each([
+		"4503599627370497.5",
+		"0.1234567890123456789",
+		"1e-400",
+		"1.0000000000000000000000000001",
+		"123456789012345678901234567890.5",
+		"1234567890123456789e3",
+		`0.${"1".repeat(200)}`,
+	])("refuses %s, which no double is", (number) => {
+		const refused = { ok: false, error: "inexact_number" };
+		for (const text of [number, `-${number}`, `[1,${number}]`, `{"a":{"b":${number}}}`]) {
+			expect(parseJson(text, 5, names)).toEqual(refused);
+		}
+	});
+
+	it.each([
+		"0.1",
+		"0.10000000000000001", // the same with 17 digits, as C writes it
+		"1.10",
+		"100.000",
+		"0.0000",
+		"0e5",
+		"1e22",
+		"1.5E+300",
+		"5e-324",
+		"2.50e-7",
+		"123456789.123456",
+		"1e400", // a schema says what is wrong with it
+		"12345678901234567890",
+		'"0.1234567890123456789"',
+	])("takes %s", (text) => {
+		expect(parseJson(text, 5, names)).toEqual({ ok: true, value: JSON.parse(text) });
+		expect(parseJson(`[${text}]`, 5, names).ok).toBe(true);
+	});
+
+	it("takes every double as JSON writes it, and to any number of digits", () => {
+		fc.assert(
+			fc.property(
+				fc.double({ noNaN: true, noDefaultInfinity: true }),
+				fc.integer({ min: 1, max: 100 }),
+				(number, digits) => {
+					expect(parseJson(String(number), 1, names).ok).toBe(true);
+					const [exact, cut] = [number.toPrecision(100), number.toPrecision(digits)];
+					expect(parseJson(exact, 1, names).ok).toBe(true);
+					// Cut to fewer than 17 digits it is another double, which is taken for what it is.
+					expect(parseJson(cut, 1, names).ok).toBe(true);
+				},
+			),
+			{ numRuns: 1_000 },
+		);
+	});
 });

@@ -80,23 +80,48 @@ describe("GET /t/{tenant}/.well-known/jwks.json", () => {
 		}
 	});
 
-	it("has the keys of one algorithm though there are as many newer ones of another as it may have", async () => {
+	it("has the current version of each key though one has as many versions as it may have", async () => {
 		const tenant = await newTenant();
-		const old = await newKey(tenant, "ES256");
-		const many = await newKey(tenant, "Ed25519");
+		const keys = [await newKey(tenant, "ES256"), await newKey(tenant), await newKey(tenant)];
+		const [first, many, last] = keys.map(({ id }) => id);
 		await ownerSql().query(
 			`insert into key_versions (tenant_id, key_id, version, public_jwk, kek_id, sealed)
 			select tenant_id, key_id, n, public_jwk, kek_id, sealed
 			from key_versions, generate_series(2, $3::int) n where tenant_id = $1 and key_id = $2`,
-			[tenant.id, many.id, limits.jwksKeys],
+			[tenant.id, many, limits.jwksKeys],
 		);
 		await ownerSql().query(
 			"update keys set current_version = $3 where tenant_id = $1 and id = $2",
-			[tenant.id, many.id, limits.jwksKeys],
+			[tenant.id, many, limits.jwksKeys],
 		);
-		expect(await keysOf(tenant)).toHaveLength(limits.jwksKeys);
+		const kids = await kidsOf(tenant);
+		expect(kids).toHaveLength(limits.jwksKeys);
+		const versions = Array.from(
+			{ length: limits.jwksKeys - 2 },
+			(_, age) => `${many}.${limits.jwksKeys - age}`,
+		);
+		expect(kids).toEqual([`${last}.1`, ...versions, `${first}.1`]);
 		const { json } = await call("GET", `${pathOf(tenant)}?alg=ES256`);
-		expect(json.keys.map(({ kid }: JwksKey) => kid)).toEqual([`${old.id}.1`]);
+		expect(json.keys.map(({ kid }: JwksKey) => kid)).toEqual([`${first}.1`]);
+	});
+
+	it("has a key still when as many as it may have were made after it", async () => {
+		const tenant = await newTenant();
+		const { id } = await newKey(tenant);
+		await ownerSql().query(
+			`with made as (
+				insert into keys (tenant_id, id, name, algorithm, has_private)
+				select tenant_id, gen_random_uuid(), 'more-' || n, algorithm, true
+				from keys, generate_series(1, $3::int) n where tenant_id = $1 and id = $2
+				returning tenant_id, id)
+			insert into key_versions (tenant_id, key_id, version, public_jwk, kek_id, sealed)
+			select tenant_id, made.id, 1, public_jwk, kek_id, sealed
+			from made join key_versions v using (tenant_id) where v.key_id = $2`,
+			[tenant.id, id, limits.jwksKeys],
+		);
+		const kids = await kidsOf(tenant);
+		expect(kids).toHaveLength(limits.jwksKeys);
+		expect(kids).toContain(`${id}.1`);
 	});
 
 	it("is readable by anyone, from any page, as a JWK Set", async () => {

@@ -367,6 +367,50 @@ describe.each(elliptic)("the numbers of $name", (algorithm) => {
 		const wrongPem = pem("PRIVATE KEY", writePrivateKeyInfo(curve.algorithmId, brainpool));
 		expect(await refusal(algorithm, wrongPem)).toContain("ECPrivateKey");
 	});
+
+	it("may have their point twice in PKCS#8, which must be the same one", async () => {
+		const key = await keyOf(algorithm);
+		const jwk = await privateJwkOf(algorithm, key);
+		const pointOfKey = (of: typeof key) =>
+			algorithms.ES256K.exportRaw(publicOf(of)) ?? new Uint8Array();
+		const point = pointOfKey(key);
+		const compressed = concat(
+			Uint8Array.of(2 + ((point.at(-1) ?? 0) & 1)),
+			point.slice(1, (point.length + 1) / 2),
+		);
+		const version2 = (outer: Bytes, version = fromHex("01"), ecVersion = fromHex("01")) => {
+			const ecPrivateKey = writeElement(
+				tags.sequence,
+				writeElement(tags.integer, ecVersion),
+				writeElement(tags.octetString, member(jwk, "d")),
+				writeElement(tags.context1, writeBits(point)),
+			);
+			const info = writeElement(
+				tags.sequence,
+				writeElement(tags.integer, version),
+				writeElement(tags.sequence, curve.algorithmId),
+				writeElement(tags.octetString, ecPrivateKey),
+				writeElement(tags.context1Primitive, concat(Uint8Array.of(0), outer)),
+			);
+			return pem("PRIVATE KEY", info);
+		};
+		for (const same of [point, compressed]) {
+			const imported = unwrap(await algorithm.importKey(version2(same)));
+			expect(imported.publicJwk).toEqual(key.publicJwk);
+		}
+		const other = pointOfKey(await algorithm.generate());
+		const otherParity = concat(Uint8Array.of((compressed[0] ?? 0) ^ 1), compressed.slice(1));
+		for (const wrong of [other, otherParity]) {
+			expect(await refusal(algorithm, version2(wrong))).toContain("belong together");
+		}
+		expect(await refusal(algorithm, version2(point.slice(1)))).toContain("not a point");
+		// The number of a version, and not its first byte.
+		for (const version of ["0100", "01ffff", "02"]) {
+			expect(await refusal(algorithm, version2(point, fromHex(version)))).toContain("DER");
+			const ofKey = version2(point, fromHex("01"), fromHex(version));
+			expect(await refusal(algorithm, ofKey)).toContain("ECPrivateKey");
+		}
+	});
 });
 
 describe("BIP340", () => {

@@ -49,10 +49,12 @@ async function begin(env: Env, { warming, moved }: BeginRequest): Promise<Record
 }
 
 /** As the service reads, without what comes along. */
-function unwarmed({ config, db, clock, random, leases, coordinator }: Services): Services["reads"] {
+function unwarmed(services: Services): Services["reads"] {
+	const { config, db, origin, clock, random, leases, coordinator } = services;
 	return createReads({
 		db,
 		shared: connectRedisStore(config, clock, random, noCounts()),
+		origin,
 		clock,
 		epochNow: (of) => leases.sharedEpoch(of),
 		load: (of, ask) => coordinator.load(of, 1, { ...ask, isFirst: false }),
