@@ -39,7 +39,7 @@ export async function runHttp(plan: Plan, ground: Ground): Promise<void> {
 	const generator = startGenerator(ground, plan.signal);
 	const bench: HttpBench = {
 		ground,
-		service: createService(worker, services.adminToken),
+		service: createService(worker, services.admin.token),
 		empty,
 		generator,
 		startVariant: async (name, variant, inspectorPort) =>
@@ -51,7 +51,7 @@ export async function runHttp(plan: Plan, ground: Ground): Promise<void> {
 				inspectorPort,
 			),
 		databaseUrl: services.databaseUrl,
-		adminToken: services.adminToken,
+		adminToken: services.admin.token,
 		folder: ground.folder.path,
 	};
 	for (const [, measure] of wanted) await measure(plan, bench);

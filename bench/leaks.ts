@@ -66,7 +66,7 @@ export async function findLeaks(
 	const worker = await startWorker(ground, "leaks", config, services.vars, inspectorPort);
 	const inspector = await openInspector(inspectorPort);
 	ground.undo.add(async () => inspector.close());
-	const service = createService(worker, services.adminToken);
+	const service = createService(worker, services.admin.token);
 	if (planted) await service.post(`/plant?kind=${planted}`, {});
 	await service.post("/v1/keys", { name: key, algorithm: "Ed25519" });
 	const request = service.prepare(`/v1/keys/${key}/sign`, { message: sampleMessage });

@@ -41,7 +41,7 @@ export async function runMemory(plan: Plan, ground: Ground): Promise<void> {
 	const worker = await startWorker(ground, id, projectConfig, services.vars, inspectorPort);
 	const inspector = await openInspector(inspectorPort);
 	ground.undo.add(async () => inspector.close());
-	const service = createService(worker, services.adminToken);
+	const service = createService(worker, services.admin.token);
 	await service.post("/v1/keys", { name: key, algorithm: "Ed25519" });
 	const request = service.prepare(`/v1/keys/${key}/sign`, { message: sampleMessage });
 	const generator = startGenerator(ground, plan.signal);

@@ -40,7 +40,7 @@ export async function openSide(ground: Ground, source: Source): Promise<Side> {
 	const built = await buildWorker(ground, name, await variantConfig(ground, name, variant, root));
 	const launch = async () => {
 		const worker = await launchWorker(ground, built, services.vars);
-		return { worker, service: createService(worker, services.adminToken) };
+		return { worker, service: createService(worker, services.admin.token) };
 	};
 	const first = await launch();
 	await first.service.post("/v1/keys", { name: key, algorithm: "Ed25519" });

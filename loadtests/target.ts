@@ -70,7 +70,7 @@ export async function ownTarget(options: Partial<StackOptions> = {}): Promise<Ta
 	try {
 		const stack = await startStack({ dataDir, port: 0, spareKeys: false, ...options });
 		const url = new URL(stack.urls[0] ?? "");
-		return makeTarget(url, stack.adminToken, { stack, undo, signal: options.signal });
+		return makeTarget(url, stack.admin.token, { stack, undo, signal: options.signal });
 	} catch (error) {
 		await undo.run();
 		throw error;

@@ -17,7 +17,7 @@ import { portFromEnvironment } from "./options.ts";
 import { loopback, portsInARow } from "./ports.ts";
 import { describe } from "./problem.ts";
 import { endProcess, isAlive, requireOpenFiles, requireTemporaryFolder } from "./processes.ts";
-import { startServices } from "./services.ts";
+import { firstTenant, startServices } from "./services.ts";
 import { onEndRequest } from "./signals.ts";
 import { projectConfig } from "./stack.ts";
 import { createUndo, type Undo } from "./undo.ts";
@@ -47,6 +47,7 @@ async function startDev(args: string[], undo: Undo): Promise<ChildProcess> {
 	const guard = startGuard();
 	undo.add(guard.stop);
 	const { vars } = await startServices({ folder, guard, undo, durable: true, urls });
+	console.log(`The admin token of the tenant ${firstTenant} is in ${folder.tokenFile}.`);
 	// A file, because arguments can be seen by everyone on the machine.
 	const envFile = join(folder.path, "dev.env");
 	undo.add(() => rm(envFile, { force: true }));

@@ -56,6 +56,7 @@ export function openDataFolder(asGiven: string): DataFolder {
 		throw new Problem(`the data folder ${asGiven} can not be written: ${why}`, { cause: error });
 	}
 	requireOurs(path);
+	requireWhole(path);
 	requireOwnFiles(path);
 	const release = lock(path);
 	try {
@@ -98,6 +99,14 @@ function requireOurs(path: string): void {
 	if (others.length === 0 || (mayBeCutOff && lockSize === 0)) return;
 	throw new Problem(
 		`${path} is not a data folder, and there are files in it: give an empty folder with --data, or one that is not there`,
+	);
+}
+
+/** The first start makes the token when PostgreSQL is there: without its files, what a folder had is lost. */
+function requireWhole(path: string): void {
+	if (!existsSync(join(path, "admin-token")) || existsSync(join(path, "postgres"))) return;
+	throw new Problem(
+		`the data folder ${path} is broken: its folder postgres is missing, which has the keys and the log; put a backup in its place, or give another folder with --data`,
 	);
 }
 
@@ -261,8 +270,10 @@ export function newKeyEncryptionKey(): string {
 export interface AdminToken {
 	readonly token: string;
 	readonly hash: string;
-	/** Made by this start: to be shown once. */
-	readonly isNew: boolean;
+	/** Whether nobody was shown it yet: a start that made it can be ended before it does. */
+	isUnseen(): boolean;
+	/** To be called when it was shown. */
+	noteSeen(): Promise<void>;
 }
 
 /** The admin token of the folder's file, which is made when it is not there. */
@@ -274,6 +285,15 @@ export async function adminToken(folder: DataFolder, tenant: string): Promise<Ad
 		);
 	}
 	const token = stored ?? mintToken(tenant, systemRandom);
-	if (stored === undefined) await writePrivateFile(folder.tokenFile, `${token}\n`);
-	return { token, hash: hashToken(token), isNew: stored === undefined };
+	const unseen = `${folder.tokenFile}-unseen`;
+	if (stored === undefined) {
+		await writePrivateFile(unseen, "");
+		await writePrivateFile(folder.tokenFile, `${token}\n`);
+	}
+	return {
+		token,
+		hash: hashToken(token),
+		isUnseen: () => existsSync(unseen),
+		noteSeen: () => rm(unseen, { force: true }),
+	};
 }

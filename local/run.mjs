@@ -130,6 +130,7 @@ async function install() {
 		const [program, first] = npm ? [process.execPath, [npm]] : ["npm", []];
 		const flags = ["--no-audit", "--no-fund", "--no-progress", "--loglevel=error", "--include=dev"];
 		const code = await run(program, [...first, "ci", ...flags], ["ignore", "ignore", "inherit"]);
+		if (askedToEnd) process.exit(130); // what is missing is installed the next time
 		if (code !== 0) throw new Error("npm ci failed: see the lines above");
 		if (!isInstalled()) {
 			throw new Error("npm ci left something out: is ignore-scripts or omit set in an .npmrc?");
@@ -139,6 +140,9 @@ async function install() {
 		unlock();
 	}
 }
+
+/** By a signal, as Ctrl-C sends one. */
+let askedToEnd = false;
 
 /** Runs a program, passes signals on, and resolves to its exit code. */
 function run(program, args, stdio) {
@@ -156,7 +160,10 @@ function run(program, args, stdio) {
 	return new Promise((resolve, reject) => {
 		const child = spawn(program, args, { cwd: root, env, stdio });
 		for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
-			process.on(signal, () => child.kill(signal));
+			process.on(signal, () => {
+				askedToEnd = true;
+				child.kill(signal);
+			});
 		}
 		endWithNpm(() => child.kill("SIGTERM"));
 		child.once("error", reject);

@@ -5,7 +5,7 @@ import { logLevelOf, logLevels } from "../src/lib/log-levels.ts";
 import { limits } from "../src/limits.ts";
 import { announceStack, type StackAddresses, withdrawStack } from "./connect.ts";
 import { withDatabase } from "./database.ts";
-import { adminToken, type DataFolder, keyEncryptionKeys } from "./folder.ts";
+import { type AdminToken, adminToken, type DataFolder, keyEncryptionKeys } from "./folder.ts";
 import type { Guard } from "./guard.ts";
 import { grantApplicationRights, migrate } from "./migrate.ts";
 import { startNeonGateway } from "./neon.ts";
@@ -13,7 +13,7 @@ import { wholeNumber } from "./options.ts";
 import { startPostgres, workerRole } from "./postgres.ts";
 import { Problem } from "./problem.ts";
 import { givenRedis, type RedisEngineName, startRedisGateway } from "./redis.ts";
-import { ensureAdmin } from "./tenants.ts";
+import { ensureAdmin, isGoodToken } from "./tenants.ts";
 import { allSettledOrThrow, type Undo } from "./undo.ts";
 
 /** The tenant that every new data folder has. */
@@ -34,8 +34,10 @@ export interface Services extends StackAddresses {
 	/** The worker's variables and secrets. */
 	readonly vars: Readonly<Record<string, string>>;
 	readonly redisEngine: RedisEngineName;
-	readonly adminToken: string;
-	readonly adminTokenIsNew: boolean;
+	/** Of the first tenant. */
+	readonly admin: AdminToken;
+	/** Whether it still lets anybody in. */
+	readonly adminIsGood: boolean;
 	/** Ids of key-encryption keys that keys are sealed under and that nobody gave. */
 	readonly missingKeks: readonly string[];
 	/** Settles, with a line for a person, when a part ends that is not started again. */
@@ -65,8 +67,8 @@ export async function startServices(options: ServicesOptions): Promise<Services>
 		...services,
 		vars: { ...variablesFor(services), ...chosen },
 		redisEngine: redis.engine,
-		adminToken: database.admin.token,
-		adminTokenIsNew: database.admin.isNew,
+		admin: database.admin,
+		adminIsGood: await isGoodToken(database.url, firstTenant, database.admin.hash),
 		missingKeks: await missingKeks(database.url, keys),
 		died: database.died,
 	};

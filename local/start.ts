@@ -41,7 +41,7 @@ function pathToShow(path: string): string {
 }
 
 /** Three lines that work when pasted: create a key, sign "hello", verify that signature. */
-function curlLines(url: string, tokenFile: string): string[] {
+function firstSteps(url: string, tokenFile: string): string {
 	const key = `demo-${randomBytes(3).toString("hex")}`;
 	const message = Buffer.from("hello").toString("base64");
 	const headers = `-H "Authorization: Bearer $(cat ${shellQuoted(tokenFile)})" -H "Content-Type: application/json"`;
@@ -49,16 +49,17 @@ function curlLines(url: string, tokenFile: string): string[] {
 		`curl -sS -w "\\n" ${url}${path} ${headers} -d ${body}`;
 	const signature = `sed -n 's/.*"signature":"\\([^"]*\\)".*/\\1/p'`;
 	return [
+		"Create a key, sign with it and verify the signature:\n",
 		post("/v1/keys", `'{"name":"${key}","algorithm":"Ed25519"}'`),
 		`SIGNATURE=$(${post(`/v1/keys/${key}/sign`, `'{"message":"${message}"}'`)} | ${signature}); echo "$SIGNATURE"`,
 		post(
 			`/v1/keys/${key}/verify`,
 			`"{\\"message\\":\\"${message}\\",\\"signature\\":\\"$SIGNATURE\\"}"`,
 		),
-	];
+	].join("\n");
 }
 
-function announce(stack: Stack): void {
+async function announce(stack: Stack): Promise<void> {
 	const [url = "", ...others] = stack.urls;
 	const file = pathToShow(stack.adminTokenFile);
 	console.log(`\nedgesign runs at ${url} (the API: ${url}/docs)`);
@@ -77,16 +78,24 @@ function announce(stack: Stack): void {
 			`\nWARNING: ${left} (${pathToShow(stack.folder.path)}); when it is full nothing is recorded, and nothing signed.`,
 		);
 	}
-	if (stack.adminTokenIsNew) {
-		console.log(`\nThe admin token of the tenant ${stack.tenant}, shown this once:`);
-		console.log(stack.adminToken);
-		console.log(`It is kept in ${file}.`);
-	} else {
-		console.log(`The admin token of the tenant ${stack.tenant} is in ${file}.`);
-	}
-	console.log("\nCreate a key, sign with it and verify the signature:\n");
-	console.log(curlLines(url, file).join("\n"));
+	await showToken(stack, file);
+	if (stack.adminIsGood) console.log(`\n${firstSteps(url, file)}`);
 	console.log("\nCtrl-C stops everything.");
+}
+
+async function showToken({ admin, adminIsGood, tenant }: Stack, file: string): Promise<void> {
+	if (!adminIsGood) {
+		console.log(
+			`\nWARNING: the admin token of the tenant ${tenant} in ${file} was revoked; another is made with: npm run tenant -- token ${tenant}`,
+		);
+	} else if (admin.isUnseen()) {
+		console.log(`\nThe admin token of the tenant ${tenant}, shown this once:`);
+		console.log(admin.token);
+		console.log(`It is kept in ${file}.`);
+		await admin.noteSeen();
+	} else {
+		console.log(`The admin token of the tenant ${tenant} is in ${file}.`);
+	}
 }
 
 async function main(): Promise<number> {
@@ -113,7 +122,7 @@ async function main(): Promise<number> {
 		if (end.signal.aborted) return 0;
 		throw error;
 	}
-	announce(stack);
+	await announce(stack);
 	const asked = new Promise<null>((resolve) => {
 		if (end.signal.aborted) resolve(null);
 		end.signal.addEventListener("abort", () => resolve(null));

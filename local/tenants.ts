@@ -68,6 +68,22 @@ export async function ensureAdmin(databaseUrl: string, admin: NewAdmin): Promise
 	});
 }
 
+/** Whether a token lets somebody in: it is there, was not revoked, and has not expired. */
+export async function isGoodToken(
+	databaseUrl: string,
+	tenant: string,
+	tokenHash: string,
+): Promise<boolean> {
+	return withDatabase(databaseUrl, async (client) => {
+		const { rowCount } = await client.query(
+			`select 1 from tokens where tenant_id = $1 and secret_hash = decode($2, 'hex')
+				and revoked_at is null and (expires_at is null or expires_at > now())`,
+			[tenant, tokenHash],
+		);
+		return rowCount === 1;
+	});
+}
+
 export async function tenantExists(databaseUrl: string, tenant: string): Promise<boolean> {
 	return withDatabase(databaseUrl, async (client) => {
 		const { rowCount } = await client.query("select 1 from tenants where id = $1", [tenant]);

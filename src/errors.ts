@@ -131,3 +131,8 @@ export function fail(
 export function failField(code: ErrorCode, pointer: string, detail: string): Err<Failure> {
 	return fail(code, `${pointer}: ${detail}`, [{ pointer, code, detail }]);
 }
+
+/** The same failure, said of a field. */
+export function inField({ error: { code, detail } }: Err<Failure>, pointer: string): Err<Failure> {
+	return failField(code, pointer, detail);
+}

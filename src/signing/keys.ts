@@ -18,7 +18,7 @@ import {
 	updateKey as writeChange,
 	moveKey as writeMove,
 } from "../db/keys.ts";
-import { type Failure, fail } from "../errors.ts";
+import { type Failure, fail, failField, inField } from "../errors.ts";
 import { toBase64 } from "../lib/bytes.ts";
 import type { Random } from "../lib/random.ts";
 import { ok, type Result } from "../lib/result.ts";
@@ -68,8 +68,9 @@ export async function createKey(
 	const { modulusLength } = request;
 	if (modulusLength !== undefined && !algorithm.modulusLengths?.includes(modulusLength)) {
 		const allowed = algorithm.modulusLengths?.join(", ") ?? "no modulusLength";
-		return fail(
+		return failField(
 			"algorithm_unsupported",
+			"/modulusLength",
 			`${algorithm.name} takes ${allowed}, not ${modulusLength}.`,
 		);
 	}
@@ -87,7 +88,8 @@ export async function importKey(
 ): Promise<Result<DescribedKey, Failure>> {
 	if (!inScope(caller.keyPatterns, request.name)) return outOfScope(request.name);
 	const material = await algorithms[request.algorithm].importKey(request.key);
-	return material.ok ? addKey(services, caller, request, material.value) : material;
+	if (!material.ok) return inField(material, "/key");
+	return addKey(services, caller, request, material.value);
 }
 
 export async function describeKey(
@@ -215,7 +217,8 @@ export async function publicKeyOf(
 	const found = await loadVersion(services, key.value, version ?? row.current_version);
 	if (!found.ok) return found;
 	const jwk = found.value.publicJwk;
-	if (!jwk) return fail("format_unsupported", `${algorithm.name} has no public key.`);
+	if (!jwk)
+		return failField("format_unsupported", "/format", `${algorithm.name} has no public key.`);
 	return ok({ algorithm, jwk });
 }
 

@@ -12,7 +12,7 @@ import {
 	type KeyWithVersions,
 	type VersionRow,
 } from "../db/keys.ts";
-import { type Failure, fail } from "../errors.ts";
+import { type Failure, failField } from "../errors.ts";
 import { type Bytes, fromBase64 } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import { ok, type Result } from "../lib/result.ts";
@@ -123,8 +123,9 @@ export async function loadVersion(
 	const loaded = key.versions.find((known) => known.version === version);
 	if (loaded) return ok(loaded);
 	const { id, name, current_version } = key.row;
-	const missing = fail(
+	const missing = failField(
 		"version_not_found",
+		"/version",
 		`The key "${name}" has versions 1 to ${current_version}, not ${version}.`,
 	);
 	if (version > current_version) return missing;

@@ -1,5 +1,5 @@
 import type { KeyChange, KeyRow } from "../db/keys.ts";
-import { type ErrorCode, type Failure, fail } from "../errors.ts";
+import { type ErrorCode, type Failure, fail, failField } from "../errors.ts";
 import { type Err, err } from "../lib/result.ts";
 
 export function notFound(ref: string): Err<Failure> {
@@ -18,8 +18,9 @@ function of({ id, name, algorithm }: KeyRow, code: ErrorCode, detail: string): E
 }
 
 export function nameTaken(name: string): Err<Failure> {
-	return fail(
+	return failField(
 		"key_name_taken",
+		"/name",
 		`There is a key named "${name}" already, or one that was deleted and is not purged yet.`,
 	);
 }
@@ -31,9 +32,16 @@ export function publicOnly(name: string): Err<Failure> {
 export function badMinimum(key: KeyRow, change: KeyChange): Err<Failure> {
 	const verify = change.minVerifyVersion ?? key.min_verify_version;
 	const sign = change.minSignVersion ?? key.min_sign_version;
+	// It is one of the two that is wrong, and nobody can tell which: those that were sent are named.
+	const code = "invalid_minimum_version";
+	const detail = `1 <= minVerifyVersion <= minSignVersion <= ${key.current_version} must hold; got ${verify} and ${sign}.`;
+	const sent = (["minVerifyVersion", "minSignVersion"] as const).filter(
+		(name) => change[name] !== undefined,
+	);
 	return fail(
-		"invalid_minimum_version",
-		`1 <= minVerifyVersion <= minSignVersion <= ${key.current_version} must hold; got ${verify} and ${sign}.`,
+		code,
+		detail,
+		sent.map((name) => ({ pointer: `/${name}`, code, detail })),
 	);
 }
 
@@ -42,6 +50,8 @@ export function refusedMove(code: ErrorCode, key: KeyRow): Err<Failure> {
 }
 
 export function belowMinimum(key: KeyRow, version: number, minimum: number): Err<Failure> {
+	const code = "version_below_minimum";
 	const detail = `Version ${version} is below the minimum ${minimum}.`;
-	return of(key, "version_below_minimum", detail);
+	const refusal = of(key, code, detail);
+	return err({ ...refusal.error, errors: [{ pointer: "/version", code, detail }] });
 }

@@ -1,5 +1,5 @@
 import type { Caller } from "../auth/tokens.ts";
-import { type Failure, fail } from "../errors.ts";
+import { type Failure, fail, failField } from "../errors.ts";
 import type { Bytes } from "../lib/bytes.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import type { Pause, Semaphore } from "../lib/semaphore.ts";
@@ -253,11 +253,16 @@ async function verifyWith(
 export function refuseInput({ name, digestBytes }: Algorithm, input: Input) {
 	if (input.kind === "message") return null;
 	if (digestBytes === null) {
-		return fail("digest_unsupported", `${name} signs messages only; send "message".`);
+		return failField(
+			"digest_unsupported",
+			"/digest",
+			`${name} signs messages only; send "message".`,
+		);
 	}
 	if (input.bytes.length === digestBytes) return null;
-	return fail(
+	return failField(
 		"invalid_digest_length",
+		"/digest",
 		`${name} takes a digest of ${digestBytes} bytes, not ${input.bytes.length}.`,
 	);
 }

@@ -1,4 +1,4 @@
-import { type Failure, fail } from "../errors.ts";
+import { type Failure, failField, inField } from "../errors.ts";
 import type { Bytes } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
 import type { AlgorithmName } from "../model.ts";
@@ -23,16 +23,21 @@ export async function verifyStateless(
 ): Promise<Result<StatelessVerified, Failure>> {
 	const algorithm = algorithms[name];
 	if (algorithm.symmetric) {
-		return fail("algorithm_unsupported", `${name} has no public key to verify with.`);
+		return failField(
+			"algorithm_unsupported",
+			"/algorithm",
+			`${name} has no public key to verify with.`,
+		);
 	}
 	const refusal = refuseInput(algorithm, input);
 	if (refusal) return refusal;
 	const bytes = decodeSignature(algorithm, signature, encoding);
 	if (!bytes.ok) return bytes;
 	const isPrivate = typeof publicKey === "string" ? isPrivatePem(publicKey) : hasSecret(publicKey);
-	if (isPrivate) return refuseKey("Send the public key; a private key must stay with its owner.");
-	const material = await algorithm.importKey(publicKey);
-	if (!material.ok) return material;
+	const material = isPrivate
+		? refuseKey("Send the public key; a private key must stay with its owner.")
+		: await algorithm.importKey(publicKey);
+	if (!material.ok) return inField(material, "/publicKey");
 	const { publicJwk } = material.value;
 	if (!publicJwk) throw new TypeError(`${name} has a public half`);
 	const verifier = await algorithm.verifier({ publicJwk }, input.kind);

@@ -37,7 +37,7 @@ export async function runChaos(options: ChaosOptions): Promise<Outcome> {
 	const victims = await startVictims(options.dataDir);
 	try {
 		const { stack } = victims;
-		const load = await startLoad(stack.urls, stack.adminToken, seed);
+		const load = await startLoad(stack.urls, stack.admin.token, seed);
 		const killed = await killUnder(load, victims, options);
 		onProgress("waiting until all is in Postgres");
 		const verdict = await whenMoved(victims, load);

@@ -127,7 +127,7 @@ it("what it has archived is told at every location, each record once", async () 
 	const found: string[] = [];
 	let asked = 0;
 	const ask = async <Answer>(path: string, status = 200) => {
-		const headers = { authorization: `Bearer ${stack.adminToken}` };
+		const headers = { authorization: `Bearer ${stack.admin.token}` };
 		const answer = await fetch(`${stack.urls[asked++ % 2]}${path}`, { headers });
 		expect(answer.status).toBe(status);
 		return (await answer.json()) as Answer;

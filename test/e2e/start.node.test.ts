@@ -293,10 +293,20 @@ test("npm run dev serves the worker through wrangler, and ends with exit code 0"
 	// What it has signed is in the log of the service that runs there next: a chain has one object.
 	running = start(0, "--data", folder);
 	const next = await addressOf(running);
+	expect(running.stdout()).toContain(`\n${token}\n`); // nobody was shown it yet
 	const answer = await fetch(`${next}/v1/audit/checkpoint`, { headers });
 	expect(await answer.json()).toMatchObject({
 		checkpoint: { ended: [], chains: [{ sequence: 1 }] },
 	});
+	const listed = await (await fetch(`${next}/v1/tokens`, { headers })).json();
+	const own = `${next}/v1/tokens/${(listed as { tokens: { id: string }[] }).tokens[0]?.id}`;
+	expect((await fetch(own, { method: "DELETE", headers })).status).toBe(204);
+	running.child.kill("SIGKILL");
+	await running.ended;
+	running = start(0, "--data", folder);
+	await addressOf(running);
+	expect(running.stdout()).toContain("was revoked; another is made with: npm run tenant");
+	expect(running.stdout()).not.toContain("curl");
 	running.child.kill("SIGKILL");
 	await expectNothingLeft(running);
 });

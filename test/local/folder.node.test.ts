@@ -209,10 +209,29 @@ test("lost or damaged key-encryption keys are told of, and never made anew", asy
 test("the admin token is made once, for the owner only", async () => {
 	const first = await adminToken(folder, "main");
 	expect(first.token).toMatch(/^es_main_[A-Za-z0-9_-]{43}$/);
-	expect(first.isNew).toBe(true);
 	expect(modeOf("admin-token")).toBe(0o600);
 	expect(readFileSync(folder.tokenFile, "utf8")).toBe(`${first.token}\n`);
-	expect(await adminToken(folder, "main")).toEqual({ ...first, isNew: false });
+	expect((await adminToken(folder, "main")).token).toBe(first.token);
+});
+
+test("the admin token is unseen until it was shown, also where the start that made it was cut off", async () => {
+	expect((await adminToken(folder, "main")).isUnseen()).toBe(true);
+	const later = await adminToken(folder, "main");
+	expect(later.isUnseen()).toBe(true);
+	await later.noteSeen();
+	expect((await adminToken(folder, "main")).isUnseen()).toBe(false);
+	// As an earlier release made it.
+	rmSync(folder.tokenFile);
+	writeFileSync(folder.tokenFile, `${later.token}\n`, { mode: 0o600 });
+	expect((await adminToken(folder, "main")).isUnseen()).toBe(false);
+});
+
+test("a folder whose database is gone is broken, and not made anew beside what was left", () => {
+	writeFileSync(folder.tokenFile, "es_main_x");
+	folder.release();
+	expect(() => openDataFolder(folder.path)).toThrow(/is broken: its folder postgres is missing/);
+	rmSync(folder.tokenFile); // a first start that was cut off before it made one goes on
+	folder = openDataFolder(folder.path);
 });
 
 test("a token file that holds something else is refused without a copy of it", async () => {
