@@ -8,6 +8,7 @@ import {
 	readdirSync,
 	realpathSync,
 	renameSync,
+	rmSync,
 	statfsSync,
 	statSync,
 	writeFileSync,
@@ -61,6 +62,7 @@ export function openDataFolder(asGiven: string): DataFolder {
 	const release = lock(path);
 	try {
 		for (const name of privateFolders) makePrivate(join(path, name));
+		dropDrafts(path);
 		bringOver(path);
 	} catch (error) {
 		release();
@@ -86,7 +88,8 @@ const marks = ["key-encryption-keys", "postgres-passwords", "admin-token", "post
 /** What may be there before those are; and what systems put into an empty folder. */
 const beforeMarks = ["lock", ...["runtime", "redis", "bundle", "bundle-archive", "wrangler"]];
 /** Of a first mark that was being written (writePrivateFile). */
-const draft = /^(key-encryption-keys|postgres-passwords)\.[0-9a-f]{8}$/;
+const draft =
+	/^(key-encryption-keys|postgres-passwords|admin-token|admin-token-unseen|stack\.json|dev\.env)\.[0-9a-f]{8}$/;
 const ofSystems = ["lost+found", ".DS_Store"];
 
 /** Before anything in it is touched: the folder may be somebody's who took one name for another. */
@@ -108,6 +111,13 @@ function requireWhole(path: string): void {
 	throw new Problem(
 		`the data folder ${path} is broken: its folder postgres is missing, which has the keys and the log; put a backup in its place, or give another folder with --data`,
 	);
+}
+
+/** What was being written when a run was killed: there are secrets in it. */
+function dropDrafts(path: string): void {
+	for (const name of readdirSync(path)) {
+		if (draft.test(name)) rmSync(join(path, name), { force: true });
+	}
 }
 
 /** A segment of PostgreSQL's journal, and some of what the log and Redis write. */

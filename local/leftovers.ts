@@ -70,6 +70,20 @@ function usersInProc(folder: string): number[] {
 	);
 }
 
+/**
+ * What is left of a PostgreSQL whose server has ended: one that was stopped does not see that, and holds the shared
+ * memory. Its files bear its end. None where there is no /proc.
+ * @param folder of PostgreSQL's files, in which it works
+ */
+export async function endBackends(folder: string): Promise<void> {
+	if (!existsSync("/proc/self/fd")) return;
+	const left = pidsInProc().filter(
+		(pid) => nameOf(pid) === "postgres" && target(`/proc/${pid}/cwd`)[0] === folder,
+	);
+	for (const pid of left) signalIfAlive(pid, "SIGKILL");
+	await Promise.all(left.map((pid) => waitUntilGone(pid, goneTimeoutMs)));
+}
+
 function pidsInProc(): number[] {
 	return readdirSync("/proc")
 		.map(Number)

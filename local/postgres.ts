@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { forgetOtherServers } from "./database.ts";
+import { endBackends } from "./leftovers.ts";
 import { freePort, loopback } from "./ports.ts";
 import {
 	broken,
@@ -112,6 +113,7 @@ async function stopOrphan({ folder }: Cluster): Promise<void> {
 	if (found && isAlive(found.pid) && commandLine(found.pid).includes(folder)) {
 		await endProcess(found.pid, stopSteps);
 	}
+	await endBackends(folder);
 	// After a restart of the machine the id may be another program's: PostgreSQL would refuse.
 	await rm(join(folder, "postmaster.pid"), { force: true });
 }

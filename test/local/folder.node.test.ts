@@ -226,6 +226,18 @@ test("the admin token is unseen until it was shown, also where the start that ma
 	expect((await adminToken(folder, "main")).isUnseen()).toBe(false);
 });
 
+test("what was being written when a run was killed is not left, and a file of somebody's is", () => {
+	for (const name of ["key-encryption-keys.0a1b2c3d", "postgres-passwords.0a1b2c3d"]) {
+		writeFileSync(join(folder.path, name), "secret");
+	}
+	writeFileSync(join(folder.path, "key-encryption-keys.backup"), "secret");
+	writeFileSync(join(folder.path, "key-encryption-keys"), "x");
+	folder.release();
+	folder = openDataFolder(folder.path);
+	const left = readdirSync(folder.path).filter((name) => name.includes("."));
+	expect(left).toEqual(["key-encryption-keys.backup"]);
+});
+
 test("a folder whose database is gone is broken, and not made anew beside what was left", () => {
 	writeFileSync(folder.tokenFile, "es_main_x");
 	folder.release();

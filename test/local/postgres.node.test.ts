@@ -84,6 +84,25 @@ test("a server that a killed run left behind is stopped before the next one star
 	expect(rows).toEqual([{ one: 1 }]);
 });
 
+test("a backend that was stopped when its server was killed does not keep the next one from starting", async () => {
+	const found = Promise.withResolvers<number>();
+	const cutOff = withDatabase(postgres.url, async (client) => {
+		const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
+		found.resolve(rows[0]?.pid ?? 0);
+		await client.query("select pg_sleep(60)");
+	}).catch(() => {});
+	const stopped = await found.promise;
+	process.kill(stopped, "SIGSTOP");
+	process.kill(postgres.pid, "SIGKILL");
+	await postgres.died;
+	expect(isAlive(stopped)).toBe(true);
+	postgres = await start();
+	expect(isAlive(stopped)).toBe(false);
+	await cutOff;
+	const { rows } = await withDatabase(postgres.url, (client) => client.query("select 1 as one"));
+	expect(rows).toEqual([{ one: 1 }]);
+});
+
 test("a killed server is told of, and recovers at the next start", async () => {
 	process.kill(postgres.pid, "SIGKILL");
 	expect(await postgres.died).toBe("PostgreSQL ended unexpectedly (SIGKILL)");
