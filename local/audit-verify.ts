@@ -1,10 +1,10 @@
 import { createReadStream, type Stats, statSync } from "node:fs";
-import { type FileHandle, mkdtemp, open as openFile, readFile, rm } from "node:fs/promises";
+import { type FileHandle, mkdtemp, open as openFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { parseArgs } from "node:util";
-import type { Checkpoint } from "../src/audit/checkpoint.ts";
+import { isDeepStrictEqual, parseArgs } from "node:util";
+import { type Checkpoint, isSound } from "../src/audit/checkpoint.ts";
 import { type AuditJwk, createStatementReader, type StatementReader } from "../src/audit/signer.ts";
 import { ExportVerifier, type Verdict } from "../src/audit/verify.ts";
 import { verifyParquet } from "../src/audit/verify-parquet.ts";
@@ -15,7 +15,12 @@ import { linesOf } from "./lines.ts";
 import { inOneLine, Problem, runCommand } from "./problem.ts";
 import { progressBar, showProgress } from "./progress.ts";
 
+/** What was read is not what the service signed. */
+class Findings extends Problem {}
+
 const findingsShown = 100;
+/** Of keys that nobody gave. */
+const strangersNamed = 3;
 /** Until an answer begins or goes on: the archive may take as long for a part of an export. */
 const silentMs = limits.auditExportSilentMs;
 
@@ -27,19 +32,48 @@ async function main(args: string[]): Promise<void> {
 		allowPositionals: true,
 	});
 	const [source, ...others] = positionals;
-	if (!source || others.length > 0) throw new Problem("name one export or proof: a file or a URL");
+	if (!source || others.length > 0) {
+		throw new Problem(
+			"name one export, proof or checkpoint: a file, a URL, or - for standard input",
+		);
+	}
 	if (!values.keys) {
 		throw new Problem(
 			"name the public keys with --keys: /.well-known/audit-jwks.json, kept earlier",
 		);
 	}
-	const statements = await readerOf(values.keys);
-	const since = values.since === undefined ? null : await checkpointOf(values.since, statements);
-	const { stream, bytes } = await open(source, process.env.EDGESIGN_TOKEN ?? null);
+	const strangers = new Set<string>();
+	const statements = await readerOf(values.keys, (kid) => {
+		if (strangers.size < strangersNamed) strangers.add(kid.slice(0, limits.valueCharsShown));
+	});
+	try {
+		await verify(source, statements, values.since);
+	} catch (error) {
+		if (error instanceof Findings && strangers.size > 0) {
+			console.error(
+				`hint: statements name the key ${[...strangers].join(", ")}, which none of the given sets has. The service's key changes with its key-encryption key: give the sets of both times, each with --keys`,
+			);
+		}
+		throw error;
+	}
+}
+
+async function verify(
+	source: string,
+	statements: StatementReader,
+	kept: string | undefined,
+): Promise<void> {
+	const since = kept === undefined ? null : (await checkpointOf(kept, statements)).checkpoint;
+	const { stream, bytes } = await open(source, tokenGiven());
 	const opened = await peek(stream);
-	if (isProof(opened.first)) {
-		const text = await whole(counting(source, opened.rest, () => {}));
-		reportProof(await verifyProof(text, statements, since), values.since);
+	const document = () => whole(counting(source, opened.rest, () => {}));
+	if (beginsWith(opened.first, ["record", "canonical", "leaf", "signed", "path", "archived"])) {
+		reportProof(await verifyProof(await document(), statements, since), kept);
+		return;
+	}
+	if (beginsWith(opened.first, ["checkpoint"])) {
+		if (since) throw new Problem("--since is for an export or a proof: a checkpoint has no links");
+		reportCheckpoint(await readCheckpoint(await document(), statements), source);
 		return;
 	}
 	const verifier = new ExportVerifier(statements, since);
@@ -120,10 +154,10 @@ async function peek(stream: AsyncIterable<Uint8Array>) {
 	return { first, rest: rest() };
 }
 
-/** One JSON document, by the member that it begins with, however it was written since. */
-function isProof(first: Uint8Array): boolean {
+/** Whether it is a JSON document that begins with one of these members, however it was written since. */
+function beginsWith(first: Uint8Array, members: readonly string[]): boolean {
 	const text = Buffer.from(first.subarray(0, 256)).toString("utf8");
-	return /^\s*\{\s*"(record|canonical|leaf|signed|path|archived)"/.test(text);
+	return members.includes(/^\uFEFF?\s*\{\s*"(\w+)"/.exec(text)?.[1] ?? "");
 }
 
 /** All of a document; nothing of one that is longer than a line of an export may be. */
@@ -148,8 +182,11 @@ function report(verdict: Verdict, place: "line" | "row"): void {
 	if (found > 0) {
 		if (verdict.dropped > 0) console.error(apart);
 		const shown = found > findingsShown ? `, of which the first ${findingsShown} are told` : "";
-		throw new Problem(
-			`${counted(found, "finding")} in ${counted(records, "record")}${shown}: this is not what the service signed.`,
+		const what = checkpoint
+			? "this is not what the service signed."
+			: "the first line is none of an export that these keys have signed, so nothing was checked against it.";
+		throw new Findings(
+			`${counted(found, "finding")} in ${counted(records, "record")}${shown}: ${what}`,
 		);
 	}
 	const what = `${counted(records, "record")} in ${counted(chains, "chain")} of the tenant ${checkpoint?.tenant}`;
@@ -179,9 +216,11 @@ function reportProof(
 	since: string | undefined,
 ): void {
 	tell(findings, "line");
-	if (findings.length > 0 || !record) throw new Problem("this is not what the service signed.");
+	if (findings.length > 0 || !record) throw new Findings("this is not what the service signed.");
 	if (since !== undefined && passesKept === null) {
-		throw new Problem(`the links of this proof do not come by ${since}, which is of another place`);
+		throw new Findings(
+			`the links of this proof do not come by ${since}, which is of another place`,
+		);
 	}
 	const { id, action, target, at, chain, sequence } = record;
 	const what = [action, target.name ?? target.id, `at ${at}`].join(" ");
@@ -226,12 +265,15 @@ function wordsOf(filter: Verdict["filter"]): string {
 }
 
 /** Of all that were kept: while keys change, one set may have signed what another has not. */
-async function readerOf(places: readonly string[]): Promise<StatementReader> {
+async function readerOf(
+	places: readonly string[],
+	onStranger: (kid: string) => void,
+): Promise<StatementReader> {
 	const keys = (await Promise.all(places.map(keysOf))).flat();
 	const where = places.join(", ");
 	const strange = () => new Problem(`${where} has a key that is no Ed25519 key of an audit log`);
 	if (!keys.every(isAuditKey)) throw strange();
-	return createStatementReader(keys).catch(() => {
+	return createStatementReader(keys, onStranger).catch(() => {
 		throw strange();
 	});
 }
@@ -242,9 +284,7 @@ function isAuditKey(key: Partial<AuditJwk> | null): key is AuditJwk {
 }
 
 async function keysOf(place: string): Promise<readonly (Partial<AuditJwk> | null)[]> {
-	const text = isUrl(place)
-		? await whole(counting(place, (await open(place, null)).stream, () => {}))
-		: await whole(createReadStream(place)).catch(() => unreadable(place));
+	const text = await textOf(place, null);
 	try {
 		const { keys } = JSON.parse(text) as { keys?: readonly AuditJwk[] };
 		if (Array.isArray(keys) && keys.length > 0) return keys;
@@ -254,28 +294,64 @@ async function keysOf(place: string): Promise<readonly (Partial<AuditJwk> | null
 	throw new Problem(`${place} is no JWK Set`);
 }
 
-/** A checkpoint that was kept, as the service answered it. */
-async function checkpointOf(place: string, statements: StatementReader): Promise<Checkpoint> {
-	const text = await readFile(place, "utf8").catch(() => unreadable(place));
-	const checkpoint = await statements("edgesign-audit-checkpoint+jwt", signedIn(text));
-	if (!checkpoint) throw new Problem(`${place} is no checkpoint that one of these keys has signed`);
-	return checkpoint as Checkpoint;
+async function textOf(place: string, token: string | null): Promise<string> {
+	return isUrl(place)
+		? whole(counting(place, (await open(place, token)).stream, () => {}))
+		: whole(createReadStream(place)).catch(() => unreadable(place));
 }
 
-/** The statement in an answer; empty where there is none, which nobody has signed. */
-function signedIn(text: string): string {
+/** A checkpoint that was kept, as the service answered it; what it says beside that is not read. */
+async function checkpointOf(place: string, statements: StatementReader): Promise<SignedCheckpoint> {
+	const found = await readCheckpoint(await textOf(place, tokenGiven()), statements);
+	if (!found) throw new Problem(`${place} is no checkpoint that one of these keys has signed`);
+	return found;
+}
+
+interface SignedCheckpoint {
+	readonly checkpoint: Checkpoint;
+	/** Whether what stands beside it, for people to read, is the same. */
+	readonly isShown: boolean;
+}
+
+/** null where nobody has signed it. */
+async function readCheckpoint(
+	text: string,
+	statements: StatementReader,
+): Promise<SignedCheckpoint | null> {
+	const { signed, checkpoint: shown } = membersOf(text.replace(/^\uFEFF/, ""));
+	const jws = typeof signed === "string" ? signed : "";
+	const checkpoint = (await statements("edgesign-audit-checkpoint+jwt", jws)) as Checkpoint | null;
+	return checkpoint && { checkpoint, isShown: isDeepStrictEqual(shown, checkpoint) };
+}
+
+function membersOf(text: string): Readonly<Record<string, unknown>> {
 	try {
-		const { signed } = JSON.parse(text) as { signed?: unknown };
-		return typeof signed === "string" ? signed : "";
+		const value: unknown = JSON.parse(text);
+		return typeof value === "object" && value !== null ? { ...value } : {};
 	} catch {
-		return "";
+		return {};
 	}
+}
+
+function reportCheckpoint(found: SignedCheckpoint | null, source: string): void {
+	if (!found) throw new Findings(`${source} is no checkpoint that one of these keys has signed.`);
+	const { checkpoint, isShown } = found;
+	if (!isShown) {
+		throw new Findings(`what ${source} says beside its signed statement is not what was signed.`);
+	}
+	if (!isSound(checkpoint)) throw new Findings("the checkpoint's root is not that of its chains.");
+	const { tenant, at, chains } = checkpoint;
+	const records = chains.reduce((sum, { sequence }) => sum + sequence, 0);
+	console.log(
+		`The checkpoint of the tenant ${tenant} of ${at} holds: ${counted(chains.length, "chain")}, ${counted(records, "record")}.`,
+	);
 }
 
 async function open(
 	source: string,
 	token: string | null,
 ): Promise<{ stream: AsyncIterable<Uint8Array>; bytes: number | null }> {
+	if (source === "-") return { stream: process.stdin, bytes: null };
 	if (!isUrl(source)) {
 		const found = entryAt(source);
 		if (!found || found.isDirectory()) unreadable(source);
@@ -324,6 +400,10 @@ async function* lively(
 	}
 }
 
+function tokenGiven(): string | null {
+	return process.env.EDGESIGN_TOKEN ?? null;
+}
+
 function isUrl(place: string): boolean {
 	return /^https?:\/\//.test(place);
 }
@@ -347,12 +427,14 @@ async function* counting(
 	}
 }
 
-const usage = `npm run audit:verify -- FILE|URL --keys FILE|URL [--keys ...] [--since CHECKPOINT]
+const usage = `npm run audit:verify -- FILE|URL|- --keys FILE|URL [--keys ...] [--since FILE|URL]
 
-Checks an export of the audit log, NDJSON or Parquet, or the proof of a record, offline: links, roots and
-signatures (docs/guides/audit.md).
+Checks an export of the audit log (NDJSON or Parquet), the proof of a record, or a checkpoint, offline: links, roots
+and signatures (docs/guides/audit.md). Exit codes: 0 it holds, 1 it is not what was signed, 2 it could not be read.
 The keys are those of /.well-known/audit-jwks.json, several sets where they have changed. A URL is asked with the
 token in EDGESIGN_TOKEN.
 With --since the export must go on from a checkpoint that was kept, and a proof's links must come by it.`;
 
-if (import.meta.main) await runCommand(main, usage);
+if (import.meta.main) {
+	await runCommand(main, usage, (error) => (error instanceof Findings ? 1 : 2));
+}

@@ -21,12 +21,14 @@ export function codeOf(error: unknown): string | undefined {
 }
 
 /**
- * Runs a command with the arguments of this process; a problem is one line and exit code 1.
+ * Runs a command with the arguments of this process; a problem is one line and an exit code.
  * @param usage what `--help` prints, for a command that has no longer help of its own
+ * @param exitCodeOf of what it threw
  */
 export async function runCommand(
 	main: (args: string[]) => Promise<void>,
 	usage?: string,
+	exitCodeOf: (error: unknown) => number = () => 1,
 ): Promise<void> {
 	const args = process.argv.slice(2);
 	process.stdout.on("error", (error) => {
@@ -42,7 +44,7 @@ export async function runCommand(
 			console.log(usage);
 		} else await main(args);
 	} catch (error) {
-		process.exitCode = 1;
+		process.exitCode = exitCodeOf(error);
 		console.error(describe(error));
 	}
 }

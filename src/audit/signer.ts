@@ -100,9 +100,13 @@ async function thumbprint(x: string): Promise<string> {
 /** Statements by one of the keys; null for anything else. */
 export type StatementReader = (type: StatementType, jws: string) => Promise<unknown>;
 
-/** Reads statements with nothing but public keys. `keys` are of a JWK Set. */
+/**
+ * Reads statements with nothing but public keys. `keys` are of a JWK Set.
+ * @param onStranger told the `kid` of a statement that none of them has
+ */
 export async function createStatementReader(
 	keys: readonly Pick<AuditJwk, "kid" | "x">[],
+	onStranger: (kid: string) => void = () => {},
 ): Promise<StatementReader> {
 	const known = new Map<string, CryptoKey>();
 	for (const { kid, x } of keys) {
@@ -112,7 +116,9 @@ export async function createStatementReader(
 	return async (type, jws) => {
 		const [header = "", payload = "", signature = "", ...rest] = jws.split(".");
 		const said = readPart(header) as { alg?: string; kid?: string; typ?: string } | null;
-		const key = known.get(said?.kid ?? "");
+		const kid = String(said?.kid ?? "");
+		const key = known.get(kid);
+		if (said && !key) onStranger(kid);
 		const bytes = fromBase64Url(signature);
 		// Of another length there is no answer from every runtime.
 		if (!key || bytes?.length !== signatureBytes || rest.length > 0) return null;

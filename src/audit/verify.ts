@@ -104,7 +104,7 @@ export class ExportVerifier {
 	/** One line of the export, without its end; null for one that is no text. */
 	async line(told: string | null): Promise<void> {
 		this.#line++;
-		const text = told === null ? null : this.#withoutReturn(told);
+		const text = told === null ? null : this.#withoutReturn(this.#withoutMark(told));
 		const value = text === null ? null : parsed(text);
 		if (text === null || value === null)
 			return this.find("unreadable", "this line is no line of an export");
@@ -121,6 +121,13 @@ export class ExportVerifier {
 			this.#isAll(text, { expired });
 			await this.expired(expired);
 		} else this.#record(text, value as unknown as ExportedRecord);
+	}
+
+	/** Editors put one before the first line; the service writes none. */
+	#withoutMark(told: string): string {
+		if (this.#line !== 1 || !told.startsWith("\uFEFF")) return told;
+		this.find("changed", "a byte order mark stands before the export; all else is checked without");
+		return told.slice(1);
 	}
 
 	/** When there are no more lines. */

@@ -193,7 +193,7 @@ describe("npm run audit:verify", () => {
 		await writeFile(join(folder, "bad.json"), text);
 		const good = flag === "keys" ? [] : keys;
 		const refused = await verify(`${kept}/audit.ndjson`, ...good, `--${flag}`, "bad.json");
-		expect(refused.code).toBe(1);
+		expect(refused.code).toBe(2);
 		expect(refused.text).toMatch(/^edgesign: bad\.json [^\n]+\n$/);
 	});
 
@@ -202,7 +202,10 @@ describe("npm run audit:verify", () => {
 		const other = { keys: [{ kty: "OKP", crv: "Ed25519", kid: "other", x }] };
 		await writeFile(join(folder, "other.json"), JSON.stringify(other));
 		const file = `${kept}/audit.ndjson`;
-		expect(await verify(file, "--keys", "other.json")).toMatchObject({ code: 1 });
+		const other1 = await verify(file, "--keys", "other.json");
+		expect(other1.code).toBe(1);
+		const { keys: own } = JSON.parse(await readFile(join(folder, kept, "keys.json"), "utf8"));
+		expect(other1.text).toContain(`hint: statements name the key ${own[0].kid},`);
 		for (const both of [
 			[...keys, "--keys", "other.json"],
 			["--keys", "other.json", ...keys],
@@ -218,11 +221,55 @@ describe("npm run audit:verify", () => {
 		const { code, text } = await verify("bare.ndjson", ...keys);
 		expect(code).toBe(1);
 		expect(text).toContain("unreadable (line 1)");
-		expect(text).toContain("2 findings in 0 records");
+		expect(text).toContain("2 findings in 0 records: the first line is none of an export");
+	});
+
+	it("checks a checkpoint alone, and what it says beside its statement", async () => {
+		const file = `${kept}/checkpoint.json`;
+		expect(await verify(file, ...keys)).toMatchObject({
+			code: 0,
+			text: expect.stringMatching(
+				/^The checkpoint of the tenant main of \S+ holds: 1 chain, \d+ records\.\n$/,
+			),
+		});
+		const found = JSON.parse(await readFile(join(folder, file), "utf8"));
+		found.checkpoint.chains[0].sequence++;
+		await writeFile(join(folder, "shown.json"), JSON.stringify(found));
+		expect(await verify("shown.json", ...keys)).toMatchObject({
+			code: 1,
+			text: expect.stringContaining("is not what was signed"),
+		});
+		found.signed = `${found.signed.slice(0, -4)}AAAA`;
+		await writeFile(join(folder, "forged.json"), JSON.stringify(found));
+		expect(await verify("forged.json", ...keys)).toMatchObject({ code: 1 });
+		expect(await verify(file, ...keys, "--since", file)).toMatchObject({ code: 2 });
+	});
+
+	it("reads an export from standard input, and a checkpoint from a URL", async () => {
+		const since = ["--since", `${stack.url}/v1/audit/checkpoint`];
+		const found = await verify(`${kept}/audit.ndjson`, ...keys, ...since);
+		expect(found.text).toContain("missing"); // what was signed since then
+		const piped = promisify(execFile)(
+			"sh",
+			["-c", `cat ${kept}/audit.ndjson | '${process.execPath}' '${command}' - ${keys.join(" ")}`],
+			{ cwd: folder },
+		);
+		expect((await piped).stdout).toContain("2 records in 1 chain of the tenant main hold");
+	});
+
+	it("tells of a byte order mark, and checks the rest without it", async () => {
+		const text = await readFile(join(folder, kept, "audit.ndjson"), "utf8");
+		await writeFile(join(folder, "marked.ndjson"), `\uFEFF${text}`);
+		const marked = await verify("marked.ndjson", ...keys);
+		expect(marked.text).toMatch(/^changed \(line 1\): a byte order mark/);
+		expect(marked.text).toContain("edgesign: 1 finding in 2 records: this is not what");
 	});
 
 	it("says what it needs", async () => {
-		expect(await verify(`${kept}/audit.ndjson`)).toMatchObject({ code: 1 });
-		expect(await verify("nothing.ndjson", ...keys)).toMatchObject({ code: 1 });
+		expect(await verify(`${kept}/audit.ndjson`)).toMatchObject({ code: 2 });
+		expect(await verify("nothing.ndjson", ...keys)).toMatchObject({ code: 2 });
+		expect(await verify(`${kept}/audit.ndjson`, ...keys, "--sinse", "x")).toMatchObject({
+			code: 2,
+		});
 	});
 });
