@@ -2,19 +2,9 @@ import type { OutboxNote } from "../db/audit-outbox.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import { uuidv7 } from "../lib/uuid.ts";
+import type { OwnAction } from "./actions.ts";
 import { firstRecordId, timeOf } from "./record.ts";
 import { regionOf } from "./region.ts";
-
-/**
- * What is done without a caller: by the service itself, or by its operator at the database. There is no
- * operationId to go by; a dot tells these from those.
- */
-type OwnAction =
-	| "audit.expire"
-	| "keys.purge"
-	| "operator.createTenant"
-	| "operator.createToken"
-	| "operator.rewrap";
 
 /** The beginning of the record of a change that nobody has asked for over HTTP. */
 export function ownNote(

@@ -168,7 +168,7 @@ export const statements = {
 		name: "keys.published",
 		mayLag: true, // whoever reads it has it from caches that know no epoch
 		// The current version of each key before an older one of any, and a key that is there before one that is made:
-		// nobody takes another's out of the set. Cut twice before versions are read: some have many of either.
+		// nobody takes another's out of the set. Cut twice before versions are read, each by its name (`limit 1` holds the planner to that): some have many of either.
 		text: `with own as (
 				select id, algorithm, current_version, current_version - min_verify_version as older
 				from keys where tenant_id = $1 and state = 'enabled' and has_private and algorithm = any ($3)
@@ -181,9 +181,12 @@ export const statements = {
 			select t.id as tenant, k.id, k.algorithm, k.version, k.public_jwk
 			from tenants t
 			left join lateral (
-				select w.id, w.algorithm, v.version, v.public_jwk
-				from wanted w join key_versions v on v.tenant_id = t.id and v.key_id = w.id and v.version = w.version
-				where v.public_jwk is not null and v.sealed is not null) k on true
+				select w.id, w.algorithm, w.version, v.public_jwk
+				from wanted w cross join lateral (
+					select public_jwk from key_versions
+					where tenant_id = t.id and key_id = w.id and version = w.version
+						and public_jwk is not null and sealed is not null
+					limit 1) v) k on true
 			where t.id = $1
 			order by k.id desc, k.version desc`,
 	},

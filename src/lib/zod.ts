@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { limits } from "../limits.ts";
 
 // zod/mini has no language of its own: without one, every refusal would be "Invalid input".
 z.config({ localeError: ruleOf });
@@ -8,19 +9,31 @@ function ruleOf(issue: z.core.$ZodRawIssue): string {
 	switch (issue.code) {
 		case "invalid_type":
 			if (issue.input === undefined) return `is required: ${withArticle(issue.expected)}`;
-			return `must be ${withArticle(issue.expected)}`;
+			return `must be ${withArticle(issue.expected)}${notThat(issue.input)}`;
 		case "invalid_value":
 			return `${issue.input === undefined ? "is required:" : "must be"} ${orOf(issue.values)}`;
 		case "too_big":
-			return `must ${sizeOf(issue.origin, "at most", issue.maximum)}`;
+			return `must ${sizeOf(issue.origin, "at most", issue.maximum)}${notSoMany(issue.input)}`;
 		case "too_small":
-			return `must ${sizeOf(issue.origin, "at least", issue.minimum)}`;
+			return `must ${sizeOf(issue.origin, "at least", issue.minimum)}${notSoMany(issue.input)}`;
 		case "invalid_format":
 			if (issue.format === "regex") return `must match ${issue.pattern}`;
 			return `must be a ${issue.format === "uuid" ? "UUID" : issue.format}`;
 		default:
 			return "has none of the forms that it may have";
 	}
+}
+
+/** Of what is not shown itself. */
+function notThat(input: unknown): string {
+	if (typeof input !== "object") return "";
+	return `, not ${input === null ? "null" : withArticle(Array.isArray(input) ? "array" : "object")}`;
+}
+
+/** Of what is too long to be shown. */
+function notSoMany(input: unknown): string {
+	const isLong = typeof input === "string" && input.length > limits.valueCharsShown;
+	return isLong || Array.isArray(input) ? `, not ${input.length}` : "";
 }
 
 function orOf(values: readonly unknown[]): string {

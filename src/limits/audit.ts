@@ -111,7 +111,6 @@ export const auditLimits = {
 	auditArchiveKeysPerCall: 1000,
 
 	// Reading the audit log
-	auditActionChars: 64,
 	/** Records that one source looks at for one page; then the page ends, and the next one goes on. */
 	auditScanRecords: 20_000,
 	/** Objects of the log that are asked at once. */

@@ -23,7 +23,7 @@ export async function readJson(
 	// Whether there is anything in a body without a length shows when it is read: of a wrong type, the first byte.
 	const most = unsupported
 		? { bytes: 0, beyond: unsupported }
-		: { bytes: maxBytes, beyond: tooLarge(maxBytes) };
+		: { bytes: maxBytes, beyond: tooLarge(maxBytes, declared) };
 	const reading = readText(request, declared, most).catch(brokenOff);
 	// A body that is held back ends as a refusal; what still comes of it is not waited for.
 	const text = await waiting(reading, limits.bodyTimeoutMs, () =>
@@ -71,8 +71,8 @@ function refuseType(headers: Headers): Err<Failure> | null {
 	);
 }
 
-function tooLarge(maxBytes: number) {
-	return fail("body_too_large", `This route takes ${maxBytes} bytes, not more.`);
+function tooLarge(maxBytes: number, declared: string | null) {
+	return fail("body_too_large", `This route takes ${maxBytes} bytes, not ${declared ?? "more"}.`);
 }
 
 /** The sender went, or its chunks are none (RFC 9112 section 8): that is no fault of ours. */

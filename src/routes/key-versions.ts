@@ -1,4 +1,4 @@
-import { fail } from "../errors.ts";
+import { failField } from "../errors.ts";
 import { ok } from "../lib/result.ts";
 import * as answers from "../schemas/answers/keys.ts";
 import * as schema from "../schemas/keys.ts";
@@ -60,7 +60,13 @@ export const getPublicKey = route(
 			return answerPrivate(raw, pem, "text/plain; charset=utf-8");
 		}
 		const bytes = algorithm.exportRaw(jwk);
-		if (!bytes) return fail("format_unsupported", `${algorithm.name} keys have no raw form.`);
+		if (!bytes) {
+			return failField(
+				"format_unsupported",
+				"/format",
+				`${algorithm.name} has no raw form of a key.`,
+			);
+		}
 		return answerPrivate(raw, documentOf(bytes), "application/octet-stream");
 	},
 );

@@ -1,4 +1,5 @@
 import type * as z from "zod/mini";
+import type { CallersAction } from "../audit/actions.ts";
 import type { Deed } from "../audit/deed.ts";
 import type { Permission } from "../auth/roles.ts";
 import type { Caller } from "../auth/tokens.ts";
@@ -55,6 +56,7 @@ interface Spec<Params, Query, Body> {
 }
 
 export interface GuardedSpec<Params, Query, Body> extends Spec<Params, Query, Body> {
+	readonly id: CallersAction;
 	readonly permission: Permission;
 	/** What the limits count it as, where that is not what its permission says (admission.ts). */
 	readonly operation?: Operation;

@@ -7,7 +7,7 @@ import { type Caller, readCredentials } from "../auth/tokens.ts";
 import { BenchmarkUnavailable } from "../benchmark/object.ts";
 import { DatabaseUnavailable } from "../db/client.ts";
 import { tallied } from "../db/statistics.ts";
-import { type Failure, fail } from "../errors.ts";
+import { type Failure, fail, failField } from "../errors.ts";
 import { EntriesUnavailable } from "../idempotency/once.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { uuidv7 } from "../lib/uuid.ts";
@@ -313,7 +313,11 @@ function checkQuery(route: Route, text: string): Result<unknown, Failure> {
 	const query = Object.fromEntries(
 		[...values].map(([name, all]) => [name, all.length === 1 ? all[0] : all]),
 	);
-	return check(route.query ?? noQuery, query);
+	const checked = check(route.query ?? noQuery, query);
+	const [first] = checked.ok ? [] : (checked.error.errors ?? []);
+	const times = values.get(first?.pointer.slice(1) ?? "")?.length ?? 1;
+	if (times === 1 || !first?.detail.includes("not an array")) return checked;
+	return failField(first.code, first.pointer, `must stand there once, not ${times} times.`);
 }
 
 /** A route that takes no query, or no body, says so, rather than ignore what a caller meant. */

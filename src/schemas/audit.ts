@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
+import { callersActions, ownActions } from "../audit/actions.ts";
 import { meta } from "../lib/zod.ts";
-import { limits } from "../limits.ts";
-import { cursor, id, keyRef, pageSize, spanInOrder, text } from "./fields.ts";
+import { cursor, id, keyRef, pageSize, spanInOrder } from "./fields.ts";
 
 const firstTime = Date.parse("0001-01-01T00:00:00Z");
 const lastTime = Date.parse("9999-12-31T23:59:59.999Z");
@@ -29,8 +29,9 @@ const filter = {
 		description: "Only what was done to this key or token: its id, or its name as it was then.",
 	}),
 	token: meta(z.optional(id), { description: "Only what was done with this token: its id." }),
-	action: meta(z.optional(text(limits.auditActionChars, 1)), {
-		description: "Only this operation, by its operationId.",
+	action: meta(z.optional(z.enum([...callersActions, ...ownActions])), {
+		description:
+			"Only this operation, by its operationId; or what the service or its operator did, whose names have a dot.",
 		example: "sign",
 	}),
 	from: meta(z.optional(time), { description: "Not before this time.", type: "string" }),

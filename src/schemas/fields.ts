@@ -17,10 +17,11 @@ function base64(maxBytes: number, tooLarge: ErrorCode = "invalid_request") {
 			const bytes = text.length <= Math.ceil(maxBytes / 3) * 4 ? fromBase64(text) : undefined;
 			if (bytes && bytes.length <= maxBytes) return bytes;
 			const code = bytes === null ? "invalid_base64" : tooLarge;
+			const size = bytes?.length ?? Math.floor((text.length * 3) / 4);
 			const message =
 				bytes === null
 					? "must be base64 (RFC 4648 section 4 or 5)"
-					: `must be ${maxBytes} bytes at the most`;
+					: `must be ${maxBytes} bytes at the most, not ${size}`;
 			context.issues.push({ code: "custom", params: refusal(code), message, input: text });
 			return z.NEVER;
 		}),

@@ -2,6 +2,7 @@ import { env } from "cloudflare:workers";
 import { compactVerify, createLocalJWKSet } from "jose";
 import { beforeAll, describe, expect, it } from "vitest";
 import { routes } from "../../src/app.ts";
+import { callersActions } from "../../src/audit/actions.ts";
 import { joinAppends } from "../../src/audit/block.ts";
 import { firstRecordId } from "../../src/audit/record.ts";
 import { createStatementReader } from "../../src/audit/signer.ts";
@@ -88,6 +89,29 @@ describe("GET /v1/audit", () => {
 		expect((await get(`/v1/audit?token=${by}`)).json.records).toEqual(records);
 		expect((await get(`/v1/audit/records/${id}`)).json).toEqual(last);
 		expect((await get(`/v1/audit/records/${id}/proof`)).json.record).toEqual(last);
+	});
+
+	it("refuses an action that there is not: nothing found would look as if nothing had been done", async () => {
+		for (const action of ["signKey", "SIGN", "operator.sign", ""]) {
+			for (const path of ["/v1/audit", "/v1/audit/export"]) {
+				const refused = await get(`${path}?action=${action}`);
+				expectProblem(refused, 400, "invalid_request");
+				expect(refused.json.errors).toMatchObject([{ pointer: "/action" }]);
+				expect(refused.json.detail).toContain('"operator.createToken"');
+			}
+		}
+		expect((await get("/v1/audit?action=operator.createTenant")).status).toBe(200);
+	});
+
+	it("knows of every operation that takes a token, and of no other", () => {
+		const guarded = routes.filter(({ permission }) => permission !== null).map(({ id }) => id);
+		expect(guarded.toSorted()).toEqual([...callersActions].sort());
+	});
+
+	it("tells of a parameter that stands there twice, and not of what it would have to be", async () => {
+		const refused = await get("/v1/audit?limit=1&limit=2&limit=3");
+		expectProblem(refused, 400, "invalid_request");
+		expect(refused.json.detail).toBe("/limit: must stand there once, not 3 times.");
 	});
 
 	it("refuses a cursor of another filter, of another tenant, or of nobody", async () => {

@@ -33,7 +33,13 @@ const wrongNames: readonly Wrong[] = [
 		"/name",
 		["letters"],
 	],
-	["a name of 129 characters", { name: "a".repeat(129) }, "invalid_request", "/name", ["128"]],
+	[
+		"a name of 129 characters",
+		{ name: "a".repeat(129) },
+		"invalid_request",
+		"/name",
+		["128", "129"],
+	],
 	[
 		"a name that looks like an id",
 		{ name: "01900000-0000-7000-8000-000000000001" },

@@ -37,7 +37,6 @@ const otherForms = [
 	"config.insert",
 	"effects.shut",
 	"keys.insert",
-	"keys.published",
 	"tenants.exists",
 	"tenants.note",
 ];

@@ -9,6 +9,19 @@ interface Said {
 	readonly says?: readonly (string | RegExp)[];
 }
 
+/** What is always of a field, which is then named. */
+const fieldsOf: Partial<Record<ErrorCode, RegExp>> = {
+	digest_unsupported: /^\/digest$/,
+	encoding_unsupported: /^\/encoding$/,
+	format_unsupported: /^\/format$/,
+	invalid_digest_length: /^\/digest$/,
+	invalid_key_material: /^\/(key|publicKey)$/,
+	invalid_minimum_version: /^\/min(Sign|Verify)Version$/,
+	key_name_taken: /^\/name$/,
+	version_below_minimum: /^\/version$/,
+	version_not_found: /^\/version$/,
+};
+
 /** A problem document (RFC 9457) with this status and code, which is whole in every other way too. */
 export function expectProblem(
 	answer: Answer,
@@ -30,6 +43,8 @@ export function expectProblem(
 		if (typeof part === "string") expect(detail).toContain(part);
 		else expect(detail).toMatch(part);
 	}
+	const field = fieldsOf[code];
+	if (field) expect(errors?.[0]?.pointer).toMatch(field);
 	if (pointer === undefined) return;
 	expect(errors[0]).toMatchObject({ pointer, code });
 	expect(detail).toContain(errors[0].detail);
