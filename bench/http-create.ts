@@ -1,5 +1,5 @@
 import { withDatabase } from "../local/database.ts";
-import { limits } from "../src/limits.ts";
+import * as limits from "../src/limits.ts";
 import { algorithms } from "../src/signing/algorithms.ts";
 import { timeFigure } from "./figures.ts";
 import type { Plan } from "./plan.ts";

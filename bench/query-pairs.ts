@@ -3,12 +3,13 @@ import { selectRuns } from "../src/db/benchmarks.ts";
 import type { Database, Param } from "../src/db/client.ts";
 import { firstId, lastId } from "../src/db/columns.ts";
 import { purgeEffects } from "../src/db/effects.ts";
-import { publishedKeys, selectKeys } from "../src/db/keys.ts";
+import { selectKeys } from "../src/db/keys.ts";
+import { publishedKeys } from "../src/db/published-keys.ts";
 import { findToken } from "../src/db/tokens.ts";
 import { allTargets, selectUsage, usedKeys } from "../src/db/usage.ts";
 import { toHex, utf8 } from "../src/lib/bytes.ts";
 import { sha256 } from "../src/lib/sha256.ts";
-import { limits } from "../src/limits.ts";
+import * as limits from "../src/limits.ts";
 import { algorithmNames } from "../src/model.ts";
 import { keyIdOf, mainTenant as tenant } from "./skewed-data.ts";
 

@@ -15,7 +15,7 @@ import { type Bytes, concat } from "../src/lib/bytes.ts";
 import { systemClock } from "../src/lib/clock.ts";
 import { systemRandom } from "../src/lib/random.ts";
 import { uuidv7 } from "../src/lib/uuid.ts";
-import { limits } from "../src/limits.ts";
+import * as limits from "../src/limits.ts";
 import { createLog, describeError, type Log } from "../src/observe/log.ts";
 import { createCoordinators } from "../src/ratelimit/coordinator.ts";
 import { forgetMarks, keepMarks, markAt } from "./audit-log-marks.ts";

@@ -10,7 +10,7 @@ import { type Env, readEnvironment } from "../src/env.ts";
 import { type Clock, steadyClock, systemClock } from "../src/lib/clock.ts";
 import { systemRandom } from "../src/lib/random.ts";
 import { uuidv7 } from "../src/lib/uuid.ts";
-import { limits } from "../src/limits.ts";
+import * as limits from "../src/limits.ts";
 import { createLog } from "../src/observe/log.ts";
 import {
 	type ChainPlace,

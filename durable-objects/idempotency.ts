@@ -10,7 +10,7 @@ import {
 	type Ticket,
 } from "../src/idempotency/entry.ts";
 import { systemClock } from "../src/lib/clock.ts";
-import { limits } from "../src/limits.ts";
+import * as limits from "../src/limits.ts";
 import { statementsOf } from "./statements.ts";
 
 /** Times are milliseconds since the epoch; `started_at` is null once the newest attempt has ended. */

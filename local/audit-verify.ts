@@ -1,8 +1,4 @@
-import { createReadStream, type Stats, statSync } from "node:fs";
-import { type FileHandle, mkdtemp, open as openFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { Readable } from "node:stream";
+import { open as openFile } from "node:fs/promises";
 import { isDeepStrictEqual, parseArgs } from "node:util";
 import { type Checkpoint, isSound } from "../src/audit/checkpoint.ts";
 import { type AuditJwk, createStatementReader, type StatementReader } from "../src/audit/signer.ts";
@@ -10,9 +6,19 @@ import { ExportVerifier, type Verdict } from "../src/audit/verify.ts";
 import { verifyParquet } from "../src/audit/verify-parquet.ts";
 import { type ProofVerdict, verifyProof } from "../src/audit/verify-proof.ts";
 import type { Finding } from "../src/audit/walk.ts";
-import { limits } from "../src/limits.ts";
+import * as limits from "../src/limits.ts";
+import {
+	bufferOf,
+	counting,
+	kept,
+	open,
+	peek,
+	textOf,
+	tokenGiven,
+	whole,
+} from "./audit-sources.ts";
 import { linesOf } from "./lines.ts";
-import { inOneLine, Problem, runCommand } from "./problem.ts";
+import { Problem, runCommand } from "./problem.ts";
 import { progressBar, showProgress } from "./progress.ts";
 
 /** What was read is not what the service signed. */
@@ -21,8 +27,6 @@ class Findings extends Problem {}
 const findingsShown = 100;
 /** Of keys that nobody gave. */
 const strangersNamed = 3;
-/** Until an answer begins or goes on: the archive may take as long for a part of an export. */
-const silentMs = limits.auditExportSilentMs;
 
 /** Checks an export of the audit log, or the proof of a record, with nothing but the public key. */
 async function main(args: string[]): Promise<void> {
@@ -121,55 +125,10 @@ async function readParquet(
 	}
 }
 
-/** A file without a name: nothing of it is left over, whatever ends this. */
-async function kept(stream: AsyncIterable<Uint8Array>): Promise<FileHandle> {
-	const folder = await mkdtemp(join(tmpdir(), "edgesign-verify-"));
-	const handle = await openFile(join(folder, "export.parquet"), "wx+");
-	await rm(folder, { recursive: true });
-	for await (const chunk of stream) await handle.writeFile(chunk);
-	return handle;
-}
-
-/** A file of which parts are read as they are asked for. */
-function bufferOf(handle: FileHandle, byteLength: number) {
-	return {
-		byteLength,
-		async slice(from: number, to = byteLength) {
-			const offset = from < 0 ? byteLength + from : from;
-			const bytes = new Uint8Array(Math.max(0, Math.min(to, byteLength) - offset));
-			await handle.read(bytes, 0, bytes.length, offset);
-			return bytes.buffer;
-		},
-	};
-}
-
-/** The first bytes of a stream, and all of it. */
-async function peek(stream: AsyncIterable<Uint8Array>) {
-	const chunks = stream[Symbol.asyncIterator]();
-	const { value: first = new Uint8Array() } = await chunks.next();
-	async function* rest() {
-		yield first;
-		yield* { [Symbol.asyncIterator]: () => chunks };
-	}
-	return { first, rest: rest() };
-}
-
 /** Whether it is a JSON document that begins with one of these members, however it was written since. */
 function beginsWith(first: Uint8Array, members: readonly string[]): boolean {
 	const text = Buffer.from(first.subarray(0, 256)).toString("utf8");
 	return members.includes(/^\uFEFF?\s*\{\s*"(\w+)"/.exec(text)?.[1] ?? "");
-}
-
-/** All of a document; nothing of one that is longer than a line of an export may be. */
-async function whole(stream: AsyncIterable<Uint8Array>): Promise<string> {
-	const chunks: Uint8Array[] = [];
-	let length = 0;
-	for await (const chunk of stream) {
-		length += chunk.length;
-		if (length > limits.auditExportLineBytes) return "";
-		chunks.push(chunk);
-	}
-	return Buffer.concat(chunks).toString("utf8");
 }
 
 function isParquet(first: Uint8Array): boolean {
@@ -294,12 +253,6 @@ async function keysOf(place: string): Promise<readonly (Partial<AuditJwk> | null
 	throw new Problem(`${place} is no JWK Set`);
 }
 
-async function textOf(place: string, token: string | null): Promise<string> {
-	return isUrl(place)
-		? whole(counting(place, (await open(place, token)).stream, () => {}))
-		: whole(createReadStream(place)).catch(() => unreadable(place));
-}
-
 /** A checkpoint that was kept, as the service answered it; what it says beside that is not read. */
 async function checkpointOf(place: string, statements: StatementReader): Promise<SignedCheckpoint> {
 	const found = await readCheckpoint(await textOf(place, tokenGiven()), statements);
@@ -345,86 +298,6 @@ function reportCheckpoint(found: SignedCheckpoint | null, source: string): void 
 	console.log(
 		`The checkpoint of the tenant ${tenant} of ${at} holds: ${counted(chains.length, "chain")}, ${counted(records, "record")}.`,
 	);
-}
-
-async function open(
-	source: string,
-	token: string | null,
-): Promise<{ stream: AsyncIterable<Uint8Array>; bytes: number | null }> {
-	if (source === "-") return { stream: process.stdin, bytes: null };
-	if (!isUrl(source)) {
-		const found = entryAt(source);
-		if (!found || found.isDirectory()) unreadable(source);
-		return { stream: createReadStream(source), bytes: found.isFile() ? found.size : null };
-	}
-	return { stream: await bodyOf(source, token), bytes: null };
-}
-
-function entryAt(path: string): Stats | null {
-	try {
-		return statSync(path);
-	} catch {
-		return null; // there is none, or the name leads nowhere
-	}
-}
-
-/** The bearer token comes by EDGESIGN_TOKEN, for it must not stand in a command line; the keys are anybody's. */
-async function bodyOf(url: string, token: string | null): Promise<AsyncIterable<Uint8Array>> {
-	const headers: Record<string, string> = token ? { Authorization: `Bearer ${token}` } : {};
-	const silent = new AbortController();
-	const timer = setTimeout(
-		() => silent.abort(new Error(`nothing came for ${silentMs / 1000} s`)),
-		silentMs,
-	);
-	const answer = await fetch(url, { headers, signal: silent.signal }).catch(() => unreadable(url));
-	const { ok, status, body } = answer;
-	if (ok && body) return lively(Readable.fromWeb(body as never), timer);
-	clearTimeout(timer);
-	throw new Problem(
-		ok ? `${url} answered nothing` : `${url} answered ${status}; is EDGESIGN_TOKEN set?`,
-	);
-}
-
-/** All of it may take as long as it is, and each part no longer than the timer. */
-async function* lively(
-	stream: AsyncIterable<Uint8Array>,
-	timer: NodeJS.Timeout,
-): AsyncGenerator<Uint8Array> {
-	try {
-		for await (const chunk of stream) {
-			timer.refresh();
-			yield chunk;
-		}
-	} finally {
-		clearTimeout(timer);
-	}
-}
-
-function tokenGiven(): string | null {
-	return process.env.EDGESIGN_TOKEN ?? null;
-}
-
-function isUrl(place: string): boolean {
-	return /^https?:\/\//.test(place);
-}
-
-function unreadable(place: string): never {
-	throw new Problem(`${place} can not be read`);
-}
-
-async function* counting(
-	source: string,
-	stream: AsyncIterable<Uint8Array>,
-	count: (length: number) => void,
-): AsyncGenerator<Uint8Array> {
-	try {
-		for await (const chunk of stream) {
-			count(chunk.length);
-			yield chunk;
-		}
-	} catch (error) {
-		throw new Problem(`${source} broke off: ${inOneLine(error)}`);
-	}
 }
 
 const usage = `npm run audit:verify -- FILE|URL|- --keys FILE|URL [--keys ...] [--since FILE|URL]

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type pg from "pg";
 import Postgrator from "postgrator";
-import { limits } from "../src/limits.ts";
+import * as limits from "../src/limits.ts";
 import { databaseOrRunningStack } from "./connect.ts";
 import { withDatabase } from "./database.ts";
 import { inOneLine, Problem, runCommand } from "./problem.ts";

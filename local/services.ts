@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { parseKeyEncryptionKeys } from "../src/lib/keks.ts";
 import { logLevelOf, logLevels } from "../src/lib/log-levels.ts";
-import { limits } from "../src/limits.ts";
+import * as limits from "../src/limits.ts";
 import { announceStack, type StackAddresses, withdrawStack } from "./connect.ts";
 import { withDatabase } from "./database.ts";
 import { type AdminToken, adminToken, type DataFolder, keyEncryptionKeys } from "./folder.ts";

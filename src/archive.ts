@@ -17,7 +17,7 @@ import { runScheduled } from "./jobs/run.ts";
 import { systemClock as clock } from "./lib/clock.ts";
 import { type NeighbourRpc, restFor } from "./lib/neighbour.ts";
 import { systemRandom as random } from "./lib/random.ts";
-import { limits } from "./limits.ts";
+import * as limits from "./limits.ts";
 import { createLog } from "./observe/log.ts";
 
 function createServices(env: ArchiveEnv) {

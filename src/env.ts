@@ -1,6 +1,6 @@
 import { ConfigError, type KeyEncryptionKey, parseKeyEncryptionKeys } from "./lib/keks.ts";
 import { type LogLevel, logLevelOf, logLevels } from "./lib/log-levels.ts";
-import { limits } from "./limits.ts";
+import * as limits from "./limits.ts";
 
 /** What the platform hands to the worker: strings and bindings, nothing checked yet. */
 export interface Env {
@@ -129,8 +129,8 @@ function parseLogLevel(value: string | undefined): LogLevel {
 }
 
 function parseHotDays(value: string | undefined): number {
-	const { auditHotDaysDefault, auditHotDaysMin: min, auditHotDaysMax: max } = limits;
-	const days = value === undefined || value === "" ? auditHotDaysDefault : Number(value);
+	const [min, max] = [limits.auditHotDaysMin, limits.auditHotDaysMax];
+	const days = value === undefined || value === "" ? limits.auditHotDaysDefault : Number(value);
 	if (!Number.isInteger(days) || days < min || days > max) {
 		throw new ConfigError(`AUDIT_HOT_DAYS must be a whole number from ${min} to ${max}`);
 	}

@@ -26,7 +26,7 @@ import { type Random, systemRandom } from "./lib/random.ts";
 import { Semaphore } from "./lib/semaphore.ts";
 import { sleep } from "./lib/sleep.ts";
 import { type Background, type Within, within } from "./lib/within.ts";
-import { limits } from "./limits.ts";
+import * as limits from "./limits.ts";
 import { createLog, describeError, type Log } from "./observe/log.ts";
 import { type AddressLimits, createAddressLimits } from "./ratelimit/address.ts";
 import { createCoordinators } from "./ratelimit/coordinator.ts";
@@ -153,15 +153,13 @@ export function createServices(
 	const addresses = createAddressLimits(env.ADDRESSES, steadyClock(clock));
 	registerHolders(memory, leases, addresses);
 	const sharedCounts = noCounts();
+	const shared = connectRedisStore(config, clock, random, sharedCounts);
 	return {
 		config,
 		db,
 		reads: createReads({
-			db,
-			shared: connectRedisStore(config, clock, random, sharedCounts),
-			origin,
+			...{ db, shared, origin, clock },
 			epochNow: (tenant) => leases.sharedEpoch(tenant),
-			clock,
 			load: (tenant, ask) => {
 				const shards = leases.termNow(tenant)?.config.scaling_config.coordinator_shards ?? 1;
 				return coordinator.load(tenant, shards, ask);
@@ -247,23 +245,29 @@ function connectDatabase(config: Config, clock: Clock, log: Log): Database {
 
 /** What holds memory beside the caches and the bodies. What is held for a turn is the program's. */
 function registerHolders(memory: MemoryBudget, leases: LeaseBook, addresses: AddressLimits): void {
-	const { memoryProgramBytes, memoryLeasesBytes, memoryAddressesBytes } = limits;
 	memory.register({
 		name: "program",
-		shareBytes: memoryProgramBytes,
-		bytes: () => memoryProgramBytes,
+		shareBytes: limits.memoryProgramBytes,
+		bytes: () => limits.memoryProgramBytes,
 	});
-	memory.register({ name: "leases", shareBytes: memoryLeasesBytes, bytes: () => leases.bytes });
+	memory.register({
+		name: "leases",
+		shareBytes: limits.memoryLeasesBytes,
+		bytes: () => leases.bytes,
+	});
 	memory.register({
 		name: "addresses",
-		shareBytes: memoryAddressesBytes,
+		shareBytes: limits.memoryAddressesBytes,
 		bytes: () => addresses.bytes(),
 	});
 }
 
 function createStores(caches: Caches) {
-	const { cacheTtlMs: ttlMs, cacheRenewMs: renewMs, cacheKeptMs: keptMs } = limits;
-	const times = { ttlMs, renewMs, keptMs };
+	const times = {
+		ttlMs: limits.cacheTtlMs,
+		renewMs: limits.cacheRenewMs,
+		keptMs: limits.cacheKeptMs,
+	};
 	const bounds = (entries: number, bytes: number) => ({ entries, bytes, ...times });
 	const ofKeys = bounds(limits.cacheKeysEntries, limits.cacheKeysBytes);
 	const ofTokens = bounds(limits.cacheTokensEntries, limits.cacheTokensBytes);

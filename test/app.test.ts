@@ -2,7 +2,7 @@ import { createExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { createApp } from "../src/app.ts";
-import { limits } from "../src/limits.ts";
+import * as limits from "../src/limits.ts";
 import { servicesOf } from "../src/services.ts";
 import { hello, newKey } from "./support/keys.ts";
 import { newTenant } from "./support/tenant.ts";

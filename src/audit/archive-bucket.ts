@@ -1,5 +1,5 @@
 import { within } from "../lib/within.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { AuditUnreadable } from "./source.ts";
 
 /** What the archive needs of R2. */

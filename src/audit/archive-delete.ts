@@ -1,4 +1,4 @@
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import type { Archive } from "./archive-bucket.ts";
 
 /** Deletes the objects of a prefix whose keys are chosen; how many. */

@@ -1,5 +1,5 @@
 import { expiredDays, type TenantDay } from "../db/audit-archives.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { type Archive, bytesIn } from "./archive-bucket.ts";
 import { firstUnder, isKept, someUnder } from "./archive-kept.ts";
 import { type ArchiveReader, daysOf } from "./archive-source.ts";

@@ -1,5 +1,5 @@
 import type { ArchivedDay } from "../db/audit-archives.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import type { Archive } from "./archive-bucket.ts";
 import { deletionKey } from "./manifest.ts";
 import { AuditUnreadable } from "./source.ts";

@@ -1,7 +1,7 @@
 import { archivedDays } from "../db/audit-archives.ts";
 import type { Database } from "../db/client.ts";
 import { toHex, utf8 } from "../lib/bytes.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { type Archive, bytesIn } from "./archive-bucket.ts";
 import { isKept } from "./archive-kept.ts";
 import { type ArchiveFile, loadManifest } from "./manifest.ts";

@@ -1,6 +1,6 @@
 import { type Bytes, equalConstantTime } from "../lib/bytes.ts";
 import type { Pace } from "../lib/pace.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { type Archive, piecesOf } from "./archive-bucket.ts";
 
 /** Work is counted in values of records: to send or to take so many bytes is as much as one of them. */

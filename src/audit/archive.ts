@@ -17,7 +17,7 @@ import { firstId } from "../db/columns.ts";
 import { toHex } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import { createPace, type Pace, type Rest } from "../lib/pace.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { describeError, type Log } from "../observe/log.ts";
 import { type Archive, bytesIn } from "./archive-bucket.ts";
 import { deleteUnder } from "./archive-delete.ts";

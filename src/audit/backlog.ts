@@ -1,4 +1,4 @@
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { type Block, readBlock, splitRecords } from "./block.ts";
 import type { ChainHead } from "./chain.ts";
 import { type AuditRecord, decodeRecord, timeOf } from "./record.ts";

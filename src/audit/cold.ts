@@ -2,7 +2,7 @@ import { DatabaseUnavailable } from "../db/client.ts";
 import type { Bytes } from "../lib/bytes.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { within } from "../lib/within.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { describeError } from "../observe/log.ts";
 import type { ExpiredDay } from "./export.ts";
 import type { ParquetEncoder } from "./export-parquet.ts";

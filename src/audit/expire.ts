@@ -9,7 +9,7 @@ import { withOutbox } from "../db/audit-outbox.ts";
 import type { Database } from "../db/client.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import type { Archive } from "./archive-bucket.ts";
 import { deleteUnder } from "./archive-delete.ts";
 import { someUnder } from "./archive-kept.ts";

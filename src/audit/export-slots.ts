@@ -1,5 +1,5 @@
 import type { Clock } from "../lib/clock.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 
 export interface SlotBounds {
 	/** Exports of an isolate that go on beside each other, and of one tenant. */

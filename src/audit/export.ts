@@ -1,7 +1,7 @@
 import { type Bytes, toBase64, utf8 } from "../lib/bytes.ts";
 import { sha256 } from "../lib/sha256.ts";
 import { uuidBytes } from "../lib/uuid.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { leafOf } from "./chain.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { canonicalRecord, type EncodedRecord } from "./record.ts";

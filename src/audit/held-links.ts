@@ -1,5 +1,5 @@
 import type { Bytes } from "../lib/bytes.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { linkBytes, type NewBlock } from "./block.ts";
 
 /**

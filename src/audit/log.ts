@@ -2,7 +2,7 @@ import type { Bytes } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import { sleep } from "../lib/sleep.ts";
 import { answered, type Background, type Within, within } from "../lib/within.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { joinAppends } from "./block.ts";
 import type { ChainHead, ChainMark, ChainName } from "./chain.ts";
 import { regionOf, type Whereabouts } from "./region.ts";

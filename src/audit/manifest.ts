@@ -1,7 +1,7 @@
 import type { ArchivedDay, TenantDay } from "../db/audit-archives.ts";
 import { type Bytes, fromBase64Url, fromHex, toHex } from "../lib/bytes.ts";
 import type { Pace } from "../lib/pace.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { type Archive, bytesIn } from "./archive-bucket.ts";
 import { checkLink, leafOf } from "./chain.ts";
 import { MerkleRoot } from "./merkle.ts";

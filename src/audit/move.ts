@@ -1,7 +1,7 @@
 import { insertEvents } from "../db/audit-events.ts";
 import type { Database } from "../db/client.ts";
 import type { Bytes } from "../lib/bytes.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { type Block, endOf, readBlock } from "./block.ts";
 import type { ChainHead, ChainName } from "./chain.ts";
 import { packRecords } from "./pack.ts";

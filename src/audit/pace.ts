@@ -1,4 +1,4 @@
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 
 /**
  * How much a move brings to Postgres at once, and when one that failed is tried again. What is too slow for

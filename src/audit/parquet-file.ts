@@ -2,7 +2,7 @@ import type { RowGroup } from "hyparquet";
 import { ByteWriter, ParquetWriter } from "hyparquet-writer";
 import { type Bytes, equalConstantTime } from "../lib/bytes.ts";
 import type { Pace } from "../lib/pace.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import {
 	type Column,
 	columnData,

@@ -8,7 +8,7 @@ import {
 } from "hyparquet";
 import type { Bytes } from "../lib/bytes.ts";
 import { uuidBytes, uuidText } from "../lib/uuid.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { numberOf, timeOf } from "./record.ts";
 import type { SourcedRecord } from "./source.ts";
 

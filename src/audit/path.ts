@@ -1,5 +1,5 @@
 import { type Bytes, equalConstantTime } from "../lib/bytes.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import {
 	ChainBroken,
 	type ChainHead,

@@ -1,7 +1,7 @@
 import { storedChains } from "../db/audit-reads.ts";
 import type { Database } from "../db/client.ts";
 import { answered } from "../lib/within.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import type { createCoordinators } from "../ratelimit/coordinator.ts";
 import type { ChainHead, ChainMark, ChainName } from "./chain.ts";
 import type { ChainHeads } from "./checkpoint.ts";

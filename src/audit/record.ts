@@ -1,6 +1,6 @@
 import { type Bytes, utf8 } from "../lib/bytes.ts";
 import { uuidLength } from "../lib/uuid.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { Reader, Writer } from "./wire.ts";
 
 /** What all records of a request have in common. */

@@ -1,6 +1,6 @@
 import { selectEvents } from "../db/audit-reads.ts";
 import type { Database } from "../db/client.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { fromEventRow } from "./event-rows.ts";
 import { timeOf } from "./record.ts";
 import type { RecordSource } from "./source.ts";

@@ -1,7 +1,7 @@
 import type { AsyncBuffer } from "hyparquet";
 import { toHex } from "../lib/bytes.ts";
 import { beginSha256 } from "../lib/sha256.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { parquetTail, textsOf } from "./export-columns.ts";
 import type { ParquetSeal } from "./export-parquet.ts";
 import {

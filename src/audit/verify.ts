@@ -1,6 +1,6 @@
 import { type Bytes, fromBase64, toBase64 } from "../lib/bytes.ts";
 import { isUuid } from "../lib/uuid.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { leafOf } from "./chain.ts";
 import { type Checkpoint, isSound } from "./checkpoint.ts";
 import {

@@ -1,5 +1,5 @@
 import { type Bytes, fromHex, toBase64 } from "../lib/bytes.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { chainStart, linked } from "./chain.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { type DeletedBefore, DeletedNumbers, type DeletedOfChain } from "./deleted-numbers.ts";

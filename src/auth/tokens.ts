@@ -17,7 +17,7 @@ import type { Random } from "../lib/random.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { sha256 } from "../lib/sha256.ts";
 import { uuidv7 } from "../lib/uuid.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import type { RateLimit, Role } from "../model.ts";
 
 /** Who calls: what the rest of the service knows of a bearer token. */

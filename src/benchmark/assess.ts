@@ -1,5 +1,5 @@
 import type { TenantConfig } from "../config/schema.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { type Bottleneck, bottleneckOf } from "./bottleneck.ts";
 import { type ChangePoint, findChangePoints } from "./change-points.ts";
 import {

@@ -1,6 +1,6 @@
 import type { Clock } from "../lib/clock.ts";
 import { within } from "../lib/within.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import {
 	type FigureName,
 	type Figures,
@@ -81,7 +81,8 @@ export async function measure(subject: Subject, clock: Clock): Promise<Measureme
 
 	// Where this fails the requests do too, and tell which of them.
 	await inTime(subject.prepare()).catch(() => {});
-	const { benchmarkBurst: burst, benchmarkBurstAtOnce: atOnce } = limits;
+	const burst = limits.benchmarkBurst;
+	const atOnce = limits.benchmarkBurstAtOnce;
 	const partsMs = await eachOf(parts, part);
 	const responseMs = await eachOf(measuredRoutes, route);
 	const sendBurst = () => subject.request("verify", burst, atOnce);

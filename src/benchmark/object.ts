@@ -1,5 +1,5 @@
 import { answered } from "../lib/within.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import type { Measurement } from "./figures.ts";
 
 /** What the object offers by RPC (durable-objects/benchmark.ts). */

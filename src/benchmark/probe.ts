@@ -1,4 +1,4 @@
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 
 /** A request that the service makes of itself. */
 export interface ProbeRequest {

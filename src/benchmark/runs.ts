@@ -14,7 +14,7 @@ import { lastId } from "../db/columns.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import { uuidv7 } from "../lib/uuid.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { assess, type Thresholds } from "./assess.ts";
 import { type Figures, figures as figuresSchema, type Measurement } from "./figures.ts";
 import type { Benchmarks } from "./object.ts";

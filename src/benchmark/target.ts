@@ -7,7 +7,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { KeyEncryptionKey } from "../lib/keks.ts";
 import type { Random } from "../lib/random.ts";
 import { uuidv7 } from "../lib/uuid.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import type { MeasuredRoute } from "./figures.ts";
 import type { Subject } from "./measure.ts";
 import type { ProbeRequest, ProbeRpc } from "./probe.ts";

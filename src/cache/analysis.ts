@@ -1,4 +1,4 @@
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { SpatialFilter } from "./filter.ts";
 import type { CacheCounts } from "./memory.ts";
 import { Miniature } from "./miniature.ts";

@@ -1,4 +1,4 @@
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 
 /** Whatever keeps memory for longer than a turn. */
 export interface Holder {

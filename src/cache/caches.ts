@@ -1,6 +1,6 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { CacheAnalysis } from "./analysis.ts";
 import type { MemoryBudget } from "./budget.ts";
 import {

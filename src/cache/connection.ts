@@ -1,6 +1,6 @@
 import { Redis } from "@upstash/redis/cloudflare";
 import type { Config } from "../env.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 
 /** Redis for questions whose answer nothing waits for: each is sent once, and has an end. */
 export function createRedis({ redis: { url, token } }: Pick<Config, "redis">): Redis {

@@ -1,4 +1,4 @@
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 
 /** When which tenant was dropped, counted and not timed: against values that were read before and come after. */
 export class Drops {

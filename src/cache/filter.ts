@@ -1,4 +1,4 @@
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 
 /** The part of what is sampled that stays when there is too much of it. */
 const keptPart = 7 / 8;

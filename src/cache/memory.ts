@@ -1,6 +1,6 @@
 import type { Clock } from "../lib/clock.ts";
 import { fractions, type Random } from "../lib/random.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { Drops } from "./drops.ts";
 import type { Eviction } from "./eviction.ts";
 import type { Origin } from "./origin.ts";

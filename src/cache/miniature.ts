@@ -1,4 +1,4 @@
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import type { Evictable, Eviction } from "./eviction.ts";
 import { SpatialFilter } from "./filter.ts";
 import { type Place, placeFor } from "./queue.ts";

@@ -1,6 +1,6 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Background } from "../lib/within.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 
 /**
  * Whether Postgres answers, as far as this isolate's readings told. While it does not, what was read before is used

@@ -3,7 +3,7 @@ import type { Config } from "../env.ts";
 import { fromBase64, toBase64 } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { Breaker } from "./breaker.ts";
 import { createValueSeals, type ValueSeals } from "./seal.ts";
 import { keptName, type SharedStore, sharedName } from "./shared.ts";

@@ -1,4 +1,4 @@
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { SpatialFilter } from "./filter.ts";
 
 /** Reads that came again after more than `fromBytes` and at most `toBytes` of other names. */

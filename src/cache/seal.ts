@@ -2,7 +2,7 @@ import { type Bytes, concat, utf8, withLengths } from "../lib/bytes.ts";
 import { deriveKey, importBase, readHead, seal, unseal, writeHead } from "../lib/gcm.ts";
 import type { KeyEncryptionKey } from "../lib/keks.ts";
 import type { Random } from "../lib/random.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 
 /** Seals for values that lie where others can write: each opens under its own name and no other. */
 export interface ValueSeals {

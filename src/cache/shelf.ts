@@ -1,4 +1,4 @@
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import type { Evictable, Eviction } from "./eviction.ts";
 import { hashOf } from "./hash.ts";
 import { type Place, placeFor, Queue } from "./queue.ts";

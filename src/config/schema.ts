@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { integer, meta } from "../lib/zod.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 
 /**
  * The schema is made twice from one text: strict for what a caller sends, lenient for what is stored,

@@ -2,7 +2,7 @@ import { closingAt, type Database, ping } from "../db/client.ts";
 import type { Clock } from "../lib/clock.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { sleep } from "../lib/sleep.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 
 /** What a change needs of the tenant's coordinator. */
 export interface ChangeServices {

@@ -1,4 +1,4 @@
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 
 /**
  * Which names are used most, as far as isolates told: counts that fade, so that what was used much long

@@ -10,7 +10,7 @@ import {
 } from "../db/together.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Background } from "../lib/within.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { HotNames } from "./hot.ts";
 
 export interface LoadAsk {

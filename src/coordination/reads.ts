@@ -4,7 +4,7 @@ import { type Database, DatabaseUnavailable } from "../db/client.ts";
 import { type Found, readTogether, type Wanted, type Warmed } from "../db/together.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Background } from "../lib/within.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { HotNames } from "./hot.ts";
 import type { LoadAsk, LoadReply } from "./loader.ts";
 

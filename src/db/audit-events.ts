@@ -1,5 +1,5 @@
 import { type Bytes, toBase64 } from "../lib/bytes.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import type { Database, Statement } from "./client.ts";
 
 /** A chain of records, as its object knows it. */

@@ -1,4 +1,4 @@
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { type StoredEventRow, storedEventColumns } from "./audit-events.ts";
 import type { Database, Statement } from "./client.ts";
 

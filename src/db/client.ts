@@ -5,7 +5,7 @@ import {
 	DatabaseError as WireError,
 } from "@neondatabase/serverless";
 import type { Clock } from "../lib/clock.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 
 /** One SQL statement under the name that statistics, plans and logs know it by. */
 export interface Statement {

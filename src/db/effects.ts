@@ -1,4 +1,4 @@
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { type Database, isUniqueViolation, type Param, type Statement } from "./client.ts";
 
 /** One attempt at a request that must have its effect once. */

@@ -1,5 +1,5 @@
 import { isUuid } from "../lib/uuid.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import type { AlgorithmName, KeyState, PublicJwk } from "../model.ts";
 import type { OutboxNote } from "./audit-outbox.ts";
 import type { Call, Database, Param, Statement } from "./client.ts";
@@ -164,32 +164,6 @@ export const statements = {
 				and ($7::text[] is null or k.name like any ($7))
 			order by k.id limit $8`,
 	},
-	published: {
-		name: "keys.published",
-		mayLag: true, // whoever reads it has it from caches that know no epoch
-		// The current version of each key before an older one of any, and a key that is there before one that is made:
-		// nobody takes another's out of the set. Cut twice before versions are read, each by its name (`limit 1` holds the planner to that): some have many of either.
-		text: `with own as (
-				select id, algorithm, current_version, current_version - min_verify_version as older
-				from keys where tenant_id = $1 and state = 'enabled' and has_private and algorithm = any ($3)
-				order by id limit $2::int
-			), wanted as (
-				select id, algorithm, current_version - age as version
-				from own cross join generate_series(0, least(older, $2::int - 1)) age
-				order by age, id limit $2::int
-			)
-			select t.id as tenant, k.id, k.algorithm, k.version, k.public_jwk
-			from tenants t
-			left join lateral (
-				select w.id, w.algorithm, w.version, v.public_jwk
-				from wanted w cross join lateral (
-					select public_jwk from key_versions
-					where tenant_id = t.id and key_id = w.id and version = w.version
-						and public_jwk is not null and sealed is not null
-					limit 1) v) k on true
-			where t.id = $1
-			order by k.id desc, k.version desc`,
-	},
 	due: {
 		name: "keys.due",
 		text: `select tenant_id, count(*)::int as keys
@@ -351,17 +325,6 @@ export async function selectKeys(
 	]);
 }
 
-/** The public half of every version of these algorithms that signed here; null when there is no such tenant. */
-export async function publishedKeys(
-	db: Database,
-	tenant: string,
-	of: readonly AlgorithmName[],
-): Promise<PublishedRow[] | null> {
-	const params = [tenant, limits.jwksKeys, of];
-	const rows = await db.query<PublishedRow | { id: null }>(statements.published, params);
-	return rows.length === 0 ? null : rows.filter((row) => row.id !== null);
-}
-
 /** Tenants with keys whose day has come, and how many of the first `atMost` of all those are theirs. */
 export async function dueKeys(db: Database, atMost: number): Promise<DueKeysRow[]> {
 	return db.query<DueKeysRow>(statements.due, [atMost]);
@@ -389,13 +352,6 @@ export interface PurgeNotes {
 	/** As many as there are keys to be deleted at the most; all of the note's time. */
 	readonly ids: readonly string[];
 	readonly note: Pick<OutboxNote, "at" | "place" | "requestId" | "action">;
-}
-
-export interface PublishedRow {
-	readonly id: string;
-	readonly algorithm: AlgorithmName;
-	readonly version: number;
-	readonly public_jwk: PublicJwk;
 }
 
 function versionParams(version: NewVersion): Param[] {

@@ -1,5 +1,5 @@
 import type { Clock } from "../lib/clock.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import type { Database, Param, Statement } from "./client.ts";
 
 /** What was asked under one name, as the service waited for it: a statement of a transaction for all of that. */

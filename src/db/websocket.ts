@@ -1,5 +1,5 @@
 import { Client } from "@neondatabase/serverless";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { type DatabaseAddress, DatabaseUnavailable, type Param, translate } from "./client.ts";
 import type { After, PoolConnection } from "./pool.ts";
 

@@ -1,6 +1,6 @@
 import { type Bytes, toHex, utf8, withLengths } from "../lib/bytes.ts";
 import { sha256 } from "../lib/sha256.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 
 /** A request with an Idempotency-Key, as far as it says who asks for what. */
 export interface KeyedRequest {

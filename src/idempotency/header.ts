@@ -1,6 +1,6 @@
 import { type Failure, fail } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 
 /** A string of RFC 9651 section 3.3.3, whose only escapes are of the quote and of the backslash. */
 const quotedString = /^"((?:[^"\\]|\\["\\])*)"$/;

@@ -4,7 +4,7 @@ import { type ErrorCode, errorTable, type Failure, fail } from "../errors.ts";
 import type { Random } from "../lib/random.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { answered } from "../lib/within.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { decodeOutcome, encodeOutcome, type Outcome } from "./answer.ts";
 import {
 	type EntryObject,

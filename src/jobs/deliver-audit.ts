@@ -2,7 +2,7 @@ import type { AuditLogs } from "../audit/log.ts";
 import { appendOfChange } from "../audit/outbox.ts";
 import { dueOutbox, settleOutbox } from "../db/audit-outbox.ts";
 import type { Database } from "../db/client.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 
 /**
  * Brings the records of changes to the log whose requests were cut off, and takes away the notes of

@@ -1,6 +1,6 @@
 import type { Database } from "../db/client.ts";
 import { purgeEffects } from "../db/effects.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 
 /** Deletes the marks of requests whose Idempotency-Key is long forgotten; how many. */
 export async function purgeOldEffects({ db }: { readonly db: Database }): Promise<number> {

@@ -5,7 +5,7 @@ import { dueKeys, purgeKeys } from "../db/keys.ts";
 import type { Random } from "../lib/random.ts";
 import { ok } from "../lib/result.ts";
 import { uuidv7 } from "../lib/uuid.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 
 interface PurgeServices extends ChangeServices {
 	readonly random: Random;

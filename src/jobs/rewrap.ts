@@ -5,7 +5,7 @@ import { countSealed, replaceSealed, type SealedRow, sealedUnder } from "../db/s
 import { fromBase64, toBase64 } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { type Envelope, EnvelopeError } from "../signing/envelope.ts";
 
 export interface RewrapServices {

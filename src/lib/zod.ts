@@ -1,5 +1,4 @@
 import * as z from "zod/mini";
-import { limits } from "../limits.ts";
 
 // zod/mini has no language of its own: without one, every refusal would be "Invalid input".
 z.config({ localeError: ruleOf });
@@ -13,9 +12,9 @@ function ruleOf(issue: z.core.$ZodRawIssue): string {
 		case "invalid_value":
 			return `${issue.input === undefined ? "is required:" : "must be"} ${orOf(issue.values)}`;
 		case "too_big":
-			return `must ${sizeOf(issue.origin, "at most", issue.maximum)}${notSoMany(issue.input)}`;
+			return `must ${sizeOf(issue.origin, "at most", issue.maximum)}`;
 		case "too_small":
-			return `must ${sizeOf(issue.origin, "at least", issue.minimum)}${notSoMany(issue.input)}`;
+			return `must ${sizeOf(issue.origin, "at least", issue.minimum)}`;
 		case "invalid_format":
 			if (issue.format === "regex") return `must match ${issue.pattern}`;
 			return `must be a ${issue.format === "uuid" ? "UUID" : issue.format}`;
@@ -28,12 +27,6 @@ function ruleOf(issue: z.core.$ZodRawIssue): string {
 function notThat(input: unknown): string {
 	if (typeof input !== "object") return "";
 	return `, not ${input === null ? "null" : withArticle(Array.isArray(input) ? "array" : "object")}`;
-}
-
-/** Of what is too long to be shown. */
-function notSoMany(input: unknown): string {
-	const isLong = typeof input === "string" && input.length > limits.valueCharsShown;
-	return isLong || Array.isArray(input) ? `, not ${input.length}` : "";
 }
 
 function orOf(values: readonly unknown[]): string {

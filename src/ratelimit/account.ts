@@ -1,4 +1,4 @@
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { available, type Bucket, waitMs } from "./bucket.ts";
 import type { LaneLimit, Refusal } from "./messages.ts";
 import { type BucketRule, type Shard, tokenParts } from "./policy.ts";

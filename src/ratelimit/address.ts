@@ -1,6 +1,6 @@
 import type { Clock } from "../lib/clock.ts";
 import { within } from "../lib/within.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { available, type Bucket, filled, fullBucket, giveBack, take, waitMs } from "./bucket.ts";
 import type { LimitState } from "./messages.ts";
 

@@ -3,7 +3,7 @@ import type { LoadAsk, LoadReply } from "../coordination/loader.ts";
 import { toHex, utf8 } from "../lib/bytes.ts";
 import { sha256 } from "../lib/sha256.ts";
 import { answered } from "../lib/within.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import type { Confirmation, LeaseAnswer, LeaseAsk } from "./messages.ts";
 
 /** What a tenant's coordinator offers by RPC (durable-objects/coordinator.ts). */

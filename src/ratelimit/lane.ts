@@ -1,4 +1,4 @@
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import type { LaneAnswer, LaneAsk, LaneLimit, LimitState } from "./messages.ts";
 import { type Lane, tokenParts } from "./policy.ts";
 

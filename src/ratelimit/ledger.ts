@@ -1,5 +1,5 @@
 import type { TenantConfig } from "../config/schema.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import {
 	type Account,
 	type Drawing,

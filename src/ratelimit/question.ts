@@ -1,4 +1,4 @@
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { handBack, isPromised, type LaneState, prepareAsk, sourceOf } from "./lane.ts";
 import type { LaneAsk } from "./messages.ts";
 

@@ -1,5 +1,5 @@
 import { defaultConfig, type TenantConfig } from "../config/schema.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import type { LaneState } from "./lane.ts";
 
 /** What was asked of a coordinator. */

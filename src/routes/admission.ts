@@ -14,7 +14,7 @@ import type { Wanted } from "../db/together.ts";
 import type { TokenRow } from "../db/tokens.ts";
 import { type Failure, fail } from "../errors.ts";
 import { err, ok, type Result } from "../lib/result.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { addressOf } from "../ratelimit/address.ts";
 import type { NoLease, Price, Spending } from "../ratelimit/lease.ts";
 import type { LimitState } from "../ratelimit/messages.ts";

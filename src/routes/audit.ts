@@ -14,7 +14,7 @@ import { type Bytes, equalConstantTime, toBase64 } from "../lib/bytes.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { sleep } from "../lib/sleep.ts";
 import { isUuid, uuidv7 } from "../lib/uuid.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { describeError } from "../observe/log.ts";
 import * as answers from "../schemas/answers/audit.ts";
 import * as schema from "../schemas/audit.ts";
@@ -176,7 +176,8 @@ async function stillRefused(services: Services, raw: Request): Promise<Failure |
 }
 
 function tooManyExports() {
-	const { auditExportsAtOnce: all, auditExportsOfTenant: own } = limits;
+	const all = limits.auditExportsAtOnce;
+	const own = limits.auditExportsOfTenant;
 	const detail = `${own} exports of this tenant are under way here, or ${all} of all: there is no memory for more.`;
 	return err<Failure>({ code: "overloaded", detail, retryAfterMs: limits.auditExportRetryMs });
 }

@@ -14,7 +14,7 @@ import { type OutboxNote, withOutbox } from "../db/audit-outbox.ts";
 import { type ErrorCode, type Failure, fail } from "../errors.ts";
 import type { Result } from "../lib/result.ts";
 import { isUuid, uuidv7 } from "../lib/uuid.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { describeError } from "../observe/log.ts";
 import type { Services } from "../services.ts";
 import { check } from "./input.ts";

@@ -6,7 +6,7 @@ import { findRun, selectRuns } from "../db/benchmarks.ts";
 import type { Database } from "../db/client.ts";
 import { lastId } from "../db/columns.ts";
 import { ok } from "../lib/result.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import * as answers from "../schemas/answers/benchmarks.ts";
 import * as schema from "../schemas/benchmarks.ts";
 import { cutPage, readPage } from "./pages.ts";

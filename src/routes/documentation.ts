@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { ok } from "../lib/result.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import type { PublicDocument, Services } from "../services.ts";
 import { answerPublic, documentOf, notModified } from "./published.ts";
 import { type Docs, publicRoute } from "./route.ts";

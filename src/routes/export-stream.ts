@@ -2,7 +2,7 @@ import type { ExportSlot } from "../audit/export-slots.ts";
 import type { RecordSource } from "../audit/source.ts";
 import type { Failure } from "../errors.ts";
 import { utf8 } from "../lib/bytes.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 
 /** A receiver that is gone is found between two reads: one piece of an export may take all there are. */
 export function whileWanted(

@@ -3,7 +3,7 @@ import { type ErrorCode, errorTable, type Failure, type FieldError, fail } from 
 import { parseJson } from "../lib/json.ts";
 import { type Err, err, ok, type Result } from "../lib/result.ts";
 import { type Within, within } from "../lib/within.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 
 /**
  * The JSON of a body, of a bounded size and depth; undefined for an empty one. `hold` is asked for room before
@@ -140,7 +140,8 @@ function toFieldErrors(issue: z.core.$ZodIssue, value: unknown): FieldError[] {
 			detail: "There is no such field here.",
 		}));
 	}
-	const shown = showValue(issue.path, valueAt(issue.path, value));
+	const found = valueAt(issue.path, value);
+	const shown = showValue(issue.path, found) ?? showSize(issue, found);
 	const detail = shown === null ? `${issue.message}.` : `${issue.message}, not ${shown}.`;
 	return [{ pointer: pointerTo(issue.path), code: codeOf(issue), detail }];
 }
@@ -179,6 +180,12 @@ function showValue(path: readonly PropertyKey[], value: unknown): string | null 
 	if (typeof value === "object" || value === undefined) return null;
 	const text = typeof value === "number" ? String(value) : JSON.stringify(value);
 	return text.length <= limits.valueCharsShown ? text : null;
+}
+
+/** Of what is too long or too short, and not shown itself. */
+function showSize({ code }: z.core.$ZodIssue, value: unknown): string | null {
+	if (code !== "too_big" && code !== "too_small") return null;
+	return typeof value === "string" || Array.isArray(value) ? String(value.length) : null;
 }
 
 /** RFC 6901; half a surrogate pair, which no reader of JSON has to take (RFC 7493 section 2.1), becomes U+FFFD. */

@@ -1,7 +1,7 @@
 import type { KeyRow } from "../db/keys.ts";
 import { type Failure, fail } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import type { AlgorithmName } from "../model.ts";
 import { tokenParts } from "../ratelimit/policy.ts";
 import * as answers from "../schemas/answers/keys.ts";

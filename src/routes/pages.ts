@@ -5,7 +5,7 @@ import { concat, equalConstantTime, fromBase64Url, toBase64Url, utf8 } from "../
 import { ok, type Result } from "../lib/result.ts";
 import { sha256 } from "../lib/sha256.ts";
 import { isUuid } from "../lib/uuid.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { day } from "../schemas/usage.ts";
 
 /** A list as somebody asks for it. A cursor of another one, or of another filter, would skip what is in this one. */

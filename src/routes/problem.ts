@@ -1,5 +1,5 @@
 import { errorTable, type Failure } from "../errors.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import type { LimitState } from "../ratelimit/messages.ts";
 import { setRateHeaders } from "./rate-headers.ts";
 

@@ -1,9 +1,9 @@
 import * as z from "zod/mini";
-import { type PublishedRow, publishedKeys } from "../db/keys.ts";
+import { type PublishedRow, publishedKeys } from "../db/published-keys.ts";
 import { type Failure, fail } from "../errors.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { meta } from "../lib/zod.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import type { AlgorithmName } from "../model.ts";
 import { addressOf } from "../ratelimit/address.ts";
 import { jwks } from "../schemas/answers/keys.ts";

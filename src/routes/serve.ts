@@ -12,7 +12,7 @@ import { EntriesUnavailable } from "../idempotency/once.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { uuidv7 } from "../lib/uuid.ts";
 import { type Background, withinOneTimer } from "../lib/within.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { describeError } from "../observe/log.ts";
 import { CoordinatorUnavailable } from "../ratelimit/coordinator.ts";
 import type { Price } from "../ratelimit/lease.ts";

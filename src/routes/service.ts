@@ -1,7 +1,7 @@
 import { ping } from "../db/client.ts";
 import { ok } from "../lib/result.ts";
 import { within } from "../lib/within.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import * as answers from "../schemas/answers/service.ts";
 import type { Services } from "../services.ts";
 import { type Docs, publicRoute } from "./route.ts";

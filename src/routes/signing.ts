@@ -4,7 +4,7 @@ import type { Target } from "../audit/record.ts";
 import { type ErrorCode, type Failure, fail } from "../errors.ts";
 import type { Bytes } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { operations } from "../ratelimit/policy.ts";
 import * as answers from "../schemas/answers/signing.ts";
 import { keyParams } from "../schemas/keys.ts";

@@ -2,7 +2,7 @@ import { refuseScoped } from "../auth/tokens.ts";
 import { firstId } from "../db/columns.ts";
 import { allTargets, selectUsage, type UsageRow, usedKeys } from "../db/usage.ts";
 import { ok } from "../lib/result.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { tokenParts } from "../ratelimit/policy.ts";
 import * as answers from "../schemas/answers/usage.ts";
 import * as schema from "../schemas/usage.ts";

@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 import { tenantConfig } from "../config/schema.ts";
 import { integer, meta } from "../lib/zod.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { cursor, fence, integerText, pageSize, text } from "./fields.ts";
 
 export const version = meta(integer(0, limits.configVersionMax), {

@@ -3,7 +3,7 @@ import type { ErrorCode } from "../errors.ts";
 import { type Bytes, fromBase64 } from "../lib/bytes.ts";
 import { isUuid } from "../lib/uuid.ts";
 import { integer, meta } from "../lib/zod.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 
 /** The parameter of a custom issue that names the code of its refusal (routes/input.ts reads it). */
 const refusal = (code: ErrorCode) => ({ code });

@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { meta } from "../lib/zod.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 
 const hours = limits.idempotencyKeptMs / 3_600_000;
 

@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { meta } from "../lib/zod.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { algorithmNames, keyStates } from "../model.ts";
 import { publicFormats } from "../signing/types.ts";
 import {

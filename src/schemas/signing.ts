@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { integer, meta } from "../lib/zod.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { encodings } from "../signing/types.ts";
 import { digest, jsonObject, message, text, versionNumber } from "./fields.ts";
 import { algorithm, publicKeyMaterial } from "./keys.ts";

@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { integer, meta } from "../lib/zod.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { roles } from "../model.ts";
 import { cursor, fence, id, pageSize, text } from "./fields.ts";
 

@@ -1,6 +1,6 @@
 import { systemRandom } from "../lib/random.ts";
 import { ok } from "../lib/result.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import { type JwkKind, readText, refuseJwk } from "./jwk.ts";
 import { refuseKey } from "./keyinfo.ts";
 import type { Algorithm } from "./types.ts";
@@ -37,11 +37,10 @@ export const hs256: Algorithm = {
 		if (refused) return refused;
 		const secret = readText(key, "k");
 		if (!secret.ok) return secret;
-		const { hmacKeyBytesMin, hmacKeyBytesMax } = limits;
 		const byteCount = secret.value.length;
-		return byteCount < hmacKeyBytesMin || byteCount > hmacKeyBytesMax
+		return byteCount < limits.hmacKeyBytesMin || byteCount > limits.hmacKeyBytesMax
 			? refuseKey(
-					`The JWK's "k" must be ${hmacKeyBytesMin} to ${hmacKeyBytesMax} bytes, it has ${byteCount}.`,
+					`The JWK's "k" must be ${limits.hmacKeyBytesMin} to ${limits.hmacKeyBytesMax} bytes, it has ${byteCount}.`,
 				)
 			: ok({ secret: secret.value, publicJwk: null });
 	},

@@ -23,7 +23,7 @@ import { toBase64 } from "../lib/bytes.ts";
 import type { Random } from "../lib/random.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { uuidv7 } from "../lib/uuid.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import type { AlgorithmName, KeyState, PublicJwk } from "../model.ts";
 import { algorithms } from "./algorithms.ts";
 import { type LoadServices, loadKey, loadVersion, readKey } from "./loaded.ts";

@@ -1,7 +1,7 @@
 import type { Failure } from "../errors.ts";
 import { type Bytes, equalConstantTime, fromBase64Url, toHex, utf8 } from "../lib/bytes.ts";
 import { ok, type Result } from "../lib/result.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import type { PublicJwk } from "../model.ts";
 import { readSequence, readUnsigned, tags, writeElement, writeUnsigned } from "./asn1.ts";
 import { hasSecret, type Jwk, type JwkKind, readNumber, refuseJwk, toMembers } from "./jwk.ts";
@@ -163,9 +163,8 @@ function readPemMembers(pem: string, name: string): Result<Members, Failure> {
 function refusePublic(jwk: PublicJwk & { kty: "RSA" }): string | null {
 	const modulus = numberOf(jwk, "n");
 	const bits = bitLength(modulus);
-	const { rsaModulusBitsMin, rsaModulusBitsMax } = limits;
-	if (bits < rsaModulusBitsMin || bits > rsaModulusBitsMax) {
-		return `An RSA modulus must have ${rsaModulusBitsMin} to ${rsaModulusBitsMax} bits, it has ${bits}.`;
+	if (bits < limits.rsaModulusBitsMin || bits > limits.rsaModulusBitsMax) {
+		return `An RSA modulus must have ${limits.rsaModulusBitsMin} to ${limits.rsaModulusBitsMax} bits, it has ${bits}.`;
 	}
 	if (((modulus[modulus.length - 1] ?? 0) & 1) === 0) return "An RSA modulus must be odd.";
 	const known = acceptedExponents.includes(jwk.e);

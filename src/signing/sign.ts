@@ -4,7 +4,7 @@ import type { Bytes } from "../lib/bytes.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import type { Pause, Semaphore } from "../lib/semaphore.ts";
 import { sleep } from "../lib/sleep.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import {
 	type LoadedKey,
 	type LoadedVersion,

@@ -4,7 +4,7 @@ import { fromBase64, toBase64 } from "../lib/bytes.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import { uuidv7 } from "../lib/uuid.ts";
-import { limits } from "../limits.ts";
+import * as limits from "../limits.ts";
 import type { Envelope } from "./envelope.ts";
 import { type KeyMaterial, rsaModulusLengths } from "./types.ts";
 

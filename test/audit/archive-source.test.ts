@@ -9,7 +9,7 @@ import {
 	type SourcedRecord,
 	unfiltered,
 } from "../../src/audit/source.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { ownerSql } from "../support/tenant.ts";
 import {
 	archiveAll,

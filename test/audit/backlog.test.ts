@@ -14,7 +14,7 @@ import type { RecordQuery } from "../../src/audit/source.ts";
 import { unfiltered } from "../../src/audit/source.ts";
 import { systemRandom } from "../../src/lib/random.ts";
 import { uuidv7 } from "../../src/lib/uuid.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 
 const chain = { id: uuidv7(() => 1, systemRandom), tenant: "t", region: "enam", shard: 0 };
 const query: RecordQuery = {

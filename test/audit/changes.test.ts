@@ -4,7 +4,7 @@ import { documentedRoutes as routes } from "../../openapi/routes.ts";
 import { AuditUnavailable } from "../../src/audit/log.ts";
 import { DatabaseUnavailable } from "../../src/db/client.ts";
 import { deliverAudit } from "../../src/jobs/deliver-audit.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { createServices, type Services } from "../../src/services.ts";
 import {
 	ask,

@@ -16,7 +16,7 @@ import { insertEvents } from "../../src/db/audit-events.ts";
 import { toHex } from "../../src/lib/bytes.ts";
 import { systemRandom } from "../../src/lib/random.ts";
 import { uuidv7 } from "../../src/lib/uuid.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { call, newTenant, ownerSql, type Tenant } from "../support/tenant.ts";
 import {
 	archiveAll,

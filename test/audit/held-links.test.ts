@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { linkBytes, type NewBlock } from "../../src/audit/block.ts";
 import { HeldLinks } from "../../src/audit/held-links.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 
 function blockOf(sequence: number, count: number): NewBlock {
 	const none = new Uint8Array(0);

@@ -7,7 +7,7 @@ import {
 	createAuditLogs,
 } from "../../src/audit/log.ts";
 import type { Bytes } from "../../src/lib/bytes.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { inBackground } from "../support/background.ts";
 
 /** A log whose objects note what they get, and answer what the test says; of an isolate with so many requests. */

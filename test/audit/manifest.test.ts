@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { extendChains } from "../../src/audit/manifest.ts";
 import type { SourcedRecord } from "../../src/audit/source.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 
 const [a, b] = ["019aa000-0000-7000-8000-000000000001", "019aa000-0000-7000-8000-000000000002"];
 

@@ -5,7 +5,7 @@ import { MovePace } from "../../src/audit/pace.ts";
 import { timeOf } from "../../src/audit/record.ts";
 import { unfiltered } from "../../src/audit/source.ts";
 import type { Bytes } from "../../src/lib/bytes.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { ownerSql } from "../support/tenant.ts";
 import {
 	breaksOf,

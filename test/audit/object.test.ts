@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { AuditLog } from "../../durable-objects/audit-log.ts";
 import { joinAppends, splitBlock } from "../../src/audit/block.ts";
 import type { Bytes } from "../../src/lib/bytes.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { ownerSql } from "../support/tenant.ts";
 import {
 	breaksOf,

@@ -15,7 +15,7 @@ import {
 import { concat, fromHex, toHex, utf8 } from "../../src/lib/bytes.ts";
 import { systemRandom } from "../../src/lib/random.ts";
 import { uuidText, uuidv7 } from "../../src/lib/uuid.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 
 async function sha256(...parts: readonly Uint8Array[]): Promise<Uint8Array<ArrayBuffer>> {
 	return new Uint8Array(await crypto.subtle.digest("SHA-256", concat(...parts)));

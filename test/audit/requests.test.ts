@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { type AppendCall, AuditUnavailable } from "../../src/audit/log.ts";
 import { splitAppend } from "../../src/audit/record.ts";
 import { fromBase64, fromBase64Url, toHex, utf8 } from "../../src/lib/bytes.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { createServices, type Services } from "../../src/services.ts";
 import {
 	ask,

@@ -5,7 +5,7 @@ import { DeletedNumbers } from "../../src/audit/deleted-numbers.ts";
 import { decodeRecord, splitAppend } from "../../src/audit/record.ts";
 import { ChainWalk, type Finding } from "../../src/audit/walk.ts";
 import { toHex } from "../../src/lib/bytes.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { newAppend, placeOfTests } from "./support.ts";
 
 const other = "01900000-0000-7000-8000-0000000000fe";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { MeasuredRoute, Part } from "../../src/benchmark/figures.ts";
 import { measure, type Subject } from "../../src/benchmark/measure.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 
 /** Milliseconds of the nth call from 0: of one request, or question. */
 type Cost = (call: number) => number;

@@ -4,7 +4,7 @@ import type { Benchmark } from "../../durable-objects/benchmark.ts";
 import { figureNames, figureOf, type Measurement } from "../../src/benchmark/figures.ts";
 import { BenchmarkUnavailable, createBenchmarks } from "../../src/benchmark/object.ts";
 import { benchmarkTenant } from "../../src/benchmark/target.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { createServices } from "../../src/services.ts";
 import { newTenant, ownerSql } from "../support/tenant.ts";
 

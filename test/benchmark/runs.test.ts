@@ -3,7 +3,7 @@ import type { Figures, Measurement } from "../../src/benchmark/figures.ts";
 import { type RunServices, runDue, runNow } from "../../src/benchmark/runs.ts";
 import { type TenantConfig, tenantConfig } from "../../src/config/schema.ts";
 import { purgeOldBenchmarks } from "../../src/jobs/purge-benchmarks.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { type OwnSchema, ownSchema } from "../support/schema.ts";
 import { usual, usualBut } from "./support.ts";
 

@@ -5,7 +5,7 @@ import { repeat } from "../../src/benchmark/probe.ts";
 import { benchmarkTenant, createTarget } from "../../src/benchmark/target.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { systemRandom } from "../../src/lib/random.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { type OwnSchema, ownSchema } from "../support/schema.ts";
 
 let schema: OwnSchema;

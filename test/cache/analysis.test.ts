@@ -4,7 +4,7 @@ import { hashOf } from "../../src/cache/hash.ts";
 import { Miniature } from "../../src/cache/miniature.ts";
 import { ReuseDistances } from "../../src/cache/reuse.ts";
 import { S3Fifo } from "../../src/cache/s3fifo.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 
 /** Hashes that are in every sample, evenly apart. */
 const sampled = (count: number) =>

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { MemoryBudget } from "../../src/cache/budget.ts";
 import { memoryStore } from "../../src/cache/memory.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { Shedder } from "../../src/ratelimit/shed.ts";
 
 const random = (byteCount: number) => new Uint8Array(byteCount).fill(1);

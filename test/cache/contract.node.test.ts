@@ -11,7 +11,7 @@ import { sharedName } from "../../src/cache/shared.ts";
 import type { Moment } from "../../src/cache/store.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { systemRandom } from "../../src/lib/random.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 
 /** What was true before a value was read from where it comes from. */
 interface Before {

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { hashOf } from "../../src/cache/hash.ts";
 import { type MemoryBounds, type MemorySurroundings, memoryStore } from "../../src/cache/memory.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 
 const seed = () => new Uint8Array([1, 2, 3, 4]);
 

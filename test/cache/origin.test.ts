@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Origin } from "../../src/cache/origin.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 
 function originOf() {
 	const time = { now: 1_000 };

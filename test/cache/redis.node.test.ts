@@ -12,7 +12,7 @@ import { connectRedisStore, noCounts } from "../../src/cache/redis.ts";
 import { keptName, type SharedStore, sharedName } from "../../src/cache/shared.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { systemRandom } from "../../src/lib/random.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 
 const token = "a-token-of-the-test";
 const keyEncryptionKeys = [{ id: "k1", bytes: systemRandom(32) }] as const;

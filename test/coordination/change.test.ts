@@ -10,7 +10,7 @@ import type { Coordinator } from "../../src/index.ts";
 import { systemRandom } from "../../src/lib/random.ts";
 import { err, ok } from "../../src/lib/result.ts";
 import { uuidv7 } from "../../src/lib/uuid.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { admit, holds } from "../../src/routes/admission.ts";
 import { serve } from "../../src/routes/serve.ts";
 import { sign } from "../../src/routes/signing.ts";

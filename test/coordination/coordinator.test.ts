@@ -2,7 +2,7 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import type { Coordinator } from "../../src/index.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import type { LaneAsk, LeaseAnswer, LeaseAsk } from "../../src/ratelimit/messages.ts";
 import { laneOf } from "../../src/ratelimit/policy.ts";
 import { newTenant, type Tenant } from "../support/tenant.ts";

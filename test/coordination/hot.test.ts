@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { HotNames } from "../../src/coordination/hot.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 
 it("names the most used first", () => {
 	const hot = new HotNames(0);

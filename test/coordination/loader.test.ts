@@ -3,7 +3,7 @@ import type { SharedEntry, SharedStore } from "../../src/cache/shared.ts";
 import { Loader } from "../../src/coordination/loader.ts";
 import { type Call, type Database, DatabaseUnavailable } from "../../src/db/client.ts";
 import type { Wanted } from "../../src/db/together.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 
 const token = { kind: "token", name: "ab" } as const;
 const key = { kind: "key", name: "payments" } as const;

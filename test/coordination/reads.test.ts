@@ -4,7 +4,7 @@ import { createReads, type ReadServices } from "../../src/coordination/reads.ts"
 import { type Database, DatabaseUnavailable } from "../../src/db/client.ts";
 import type { KeyWithVersions } from "../../src/db/keys.ts";
 import type { Found, LoadAnswer, Wanted, Warmed } from "../../src/db/together.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { inBackground } from "../support/background.ts";
 
 const token = { kind: "token", name: "ab" } as const;

@@ -10,6 +10,7 @@ import { firstId, lastId } from "../../src/db/columns.ts";
 import * as config from "../../src/db/config.ts";
 import { purgeEffects, shutEarlier, withEffect } from "../../src/db/effects.ts";
 import * as keys from "../../src/db/keys.ts";
+import { publishedKeys } from "../../src/db/published-keys.ts";
 import * as sealed from "../../src/db/sealed.ts";
 import * as spares from "../../src/db/spares.ts";
 import { noteCaches, tenantExists } from "../../src/db/tenants.ts";
@@ -17,7 +18,7 @@ import * as tokens from "../../src/db/tokens.ts";
 import * as usage from "../../src/db/usage.ts";
 import { toHex, utf8 } from "../../src/lib/bytes.ts";
 import { sha256 } from "../../src/lib/sha256.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { algorithmNames } from "../../src/model.ts";
 
 const dayMs = 24 * 3600 * 1000;
@@ -120,7 +121,7 @@ export const planCases: Readonly<Record<string, (db: Database) => Promise<unknow
 		keys.selectKeys(db, tenant, { ...noKeyFilter, tags: { service: "service-3000" } }, page),
 	"keys.list/prefix": (db) =>
 		keys.selectKeys(db, tenant, { ...noKeyFilter, namePrefix: "key-39999" }, page),
-	"keys.published": (db) => keys.publishedKeys(db, tenant, algorithmNames),
+	"keys.published": (db) => publishedKeys(db, tenant, algorithmNames),
 	"keys.due": (db) => keys.dueKeys(db, limits.purgeKeysPerRun),
 	"keys.purge": (db) =>
 		keys.purgeKeys(db, tenant, {

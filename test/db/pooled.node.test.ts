@@ -9,7 +9,7 @@ import { type Call, createDatabase, type Statement } from "../../src/db/client.t
 import { connectPool, type PooledDatabase, type Transaction } from "../../src/db/pooled.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { systemRandom } from "../../src/lib/random.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import type { LogEvent } from "../../src/observe/log.ts";
 import { newDataDir } from "../support/node/data-dir.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Database, DatabaseUnavailable, type Statement } from "../../src/db/client.ts";
 import { observed, type QueryEvent, tallied } from "../../src/db/statistics.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 
 const statement = (name: string): Statement => ({ name, text: "select $1" });
 const secret = "a parameter that nobody may read";

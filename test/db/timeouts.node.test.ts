@@ -6,7 +6,7 @@ import { grantApplicationRights, migrate, workerTimeouts } from "../../local/mig
 import { type NeonGateway, startNeonGateway } from "../../local/neon.ts";
 import { type RunningPostgres, startPostgres, workerRole } from "../../local/postgres.ts";
 import { createDatabase, pingStatement, type Statement } from "../../src/db/client.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { newDataDir } from "../support/node/data-dir.ts";
 
 const keyId = "01900000-0000-7000-8000-000000000001";

@@ -6,7 +6,7 @@ import { postgresPid, withChildren } from "../../loadtests/processes.ts";
 import { withDatabase } from "../../local/database.ts";
 import { type RunningPostgres, startPostgres, workerRole } from "../../local/postgres.ts";
 import { endProcess } from "../../local/processes.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { send } from "../support/node/caller.ts";
 import { newDataDir } from "../support/node/data-dir.ts";
 import { digestOf, recordedOf } from "../support/node/recorded.ts";

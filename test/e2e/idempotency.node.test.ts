@@ -3,7 +3,7 @@ import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { newDataDir } from "../support/node/data-dir.ts";
 import { processWith } from "../support/node/processes.ts";
 import { startTestStack, type TestStack } from "../support/node/stack.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { postgresPid, withChildren } from "../../loadtests/processes.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { newDataDir } from "../support/node/data-dir.ts";
 import { digestOf, recordedOf } from "../support/node/recorded.ts";
 import { startTestStack, type TestStack } from "../support/node/stack.ts";

@@ -4,7 +4,7 @@ import { documentedRoutes as routes } from "../../openapi/routes.ts";
 import { hashToken } from "../../src/auth/tokens.ts";
 import { type Database, DatabaseUnavailable } from "../../src/db/client.ts";
 import { fromBase64, toHex } from "../../src/lib/bytes.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { createServices, type Services } from "../../src/services.ts";
 import { exampleTenant, exampleTokenId } from "../support/fixtures.ts";
 import { hello, newKey } from "../support/keys.ts";

@@ -5,7 +5,7 @@ import { purgeOldEffects } from "../../src/jobs/purge-effects.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { systemRandom } from "../../src/lib/random.ts";
 import { uuidv7 } from "../../src/lib/uuid.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { type OwnSchema, ownSchema } from "../support/schema.ts";
 
 let schema: OwnSchema;

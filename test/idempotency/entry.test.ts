@@ -6,7 +6,7 @@ import {
 	type KeyedRequest,
 	placeOf,
 } from "../../src/idempotency/entry.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 
 const seed = Uint8Array.of(1);
 const call = { name: "n", fingerprint: "same", seed: Uint8Array.of(2) };

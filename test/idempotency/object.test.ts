@@ -1,7 +1,7 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import type { Begun, Ticket } from "../../src/idempotency/entry.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { namespace, newIdempotencyKey } from "./support.ts";
 
 const seed = Uint8Array.of(1, 2, 3);

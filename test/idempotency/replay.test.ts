@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { openApi } from "../../openapi/document.ts";
 import { documentedRoutes as routes } from "../../openapi/routes.ts";
 import { toBase64 } from "../../src/lib/bytes.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { createServices } from "../../src/services.ts";
 import { expectBaseHeaders, expectProblem } from "../support/answers.ts";
 import { exampleTenant, pathOf } from "../support/fixtures.ts";

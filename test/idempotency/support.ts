@@ -6,7 +6,7 @@ import type { Database } from "../../src/db/client.ts";
 import type { EntryObject } from "../../src/idempotency/entry.ts";
 import { toHex } from "../../src/lib/bytes.ts";
 import { systemRandom } from "../../src/lib/random.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { serve } from "../../src/routes/serve.ts";
 import { createServices, type Services } from "../../src/services.ts";
 import { inBackground } from "../support/background.ts";

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { runScheduled } from "../../src/jobs/run.ts";
 import { schedule } from "../../src/jobs/schedule.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import type { LogEvent } from "../../src/observe/log.ts";
 import type { Services } from "../../src/services.ts";
 import { type OwnSchema, ownSchema } from "../support/schema.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { addressOf, createAddressLimits } from "../../src/ratelimit/address.ts";
 
 const willing: RateLimit = { limit: async () => ({ success: true }) };

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { defaultConfig, type TenantConfig } from "../../src/config/schema.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import {
 	type CoordinatorRpc,
 	CoordinatorUnavailable,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { defaultConfig, tenantConfig } from "../../src/config/schema.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { LeaseBook } from "../../src/ratelimit/lease.ts";
 import type { LeaseAnswer, LeaseAsk } from "../../src/ratelimit/messages.ts";
 import { laneOf } from "../../src/ratelimit/policy.ts";

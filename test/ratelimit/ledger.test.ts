@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { tenantConfig } from "../../src/config/schema.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { Ledger } from "../../src/ratelimit/ledger.ts";
 import type { LaneAnswer, LaneAsk } from "../../src/ratelimit/messages.ts";
 import { laneOf } from "../../src/ratelimit/policy.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { defaultConfig, type TenantConfig } from "../../src/config/schema.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { roles } from "../../src/model.ts";
 import {
 	type BucketRule,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import type { PriorityClass } from "../../src/ratelimit/policy.ts";
 import { Shedder } from "../../src/ratelimit/shed.ts";
 

@@ -4,7 +4,7 @@ import { ExportSlots } from "../../src/audit/export-slots.ts";
 import { AuditUnreadable, type RecordSource } from "../../src/audit/source.ts";
 import { concat } from "../../src/lib/bytes.ts";
 import { systemClock } from "../../src/lib/clock.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import type { LogEvent } from "../../src/observe/log.ts";
 import { streamOf } from "../../src/routes/export-stream.ts";
 import { createServices, type Services } from "../../src/services.ts";

@@ -7,7 +7,7 @@ import { verifyProof } from "../../src/audit/verify-proof.ts";
 import { fromHex, toHex } from "../../src/lib/bytes.ts";
 import { systemRandom } from "../../src/lib/random.ts";
 import { uuidv7 } from "../../src/lib/uuid.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import {
 	drain,
 	evict,

@@ -1,6 +1,6 @@
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { getCache, warmCache } from "../../src/routes/cache.ts";
 import { getKey, listKeys } from "../../src/routes/keys.ts";
 import type { Route } from "../../src/routes/route.ts";

@@ -2,7 +2,7 @@ import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
 import { DatabaseUnavailable } from "../../src/db/client.ts";
 import { fromBase64Url } from "../../src/lib/bytes.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { type AlgorithmName, algorithmNames } from "../../src/model.ts";
 import { addressOf } from "../../src/ratelimit/address.ts";
 import { getJwks } from "../../src/routes/public.ts";

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import type { ErrorCode } from "../../src/errors.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { expectProblem } from "../support/answers.ts";
 import { type Key, newKey } from "../support/keys.ts";
 import { newTenant, ownerSql, type Tenant } from "../support/tenant.ts";

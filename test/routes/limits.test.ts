@@ -1,7 +1,7 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
 import * as z from "zod/mini";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { admit } from "../../src/routes/admission.ts";
 import { serve } from "../../src/routes/serve.ts";
 import { signBatch } from "../../src/routes/signing.ts";

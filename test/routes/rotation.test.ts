@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { fromBase64Url } from "../../src/lib/bytes.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { algorithmNames } from "../../src/model.ts";
 import { expectProblem } from "../support/answers.ts";
 import { hello, type Key, newKey, signed, verified } from "../support/keys.ts";

@@ -1,7 +1,7 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
 import { hashToken } from "../../src/auth/tokens.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { roles } from "../../src/model.ts";
 import { admit } from "../../src/routes/admission.ts";
 import { createServices, type Services } from "../../src/services.ts";

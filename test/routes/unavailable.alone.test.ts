@@ -2,7 +2,7 @@ import { env } from "cloudflare:workers";
 import { neonConfig } from "@neondatabase/serverless";
 import { beforeAll, describe, expect, it } from "vitest";
 import { routes } from "../../src/app.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import type { LogEvent } from "../../src/observe/log.ts";
 import type { Route } from "../../src/routes/route.ts";
 import { serve } from "../../src/routes/serve.ts";

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { type EventKind, insertEvents } from "../../src/db/audit-events.ts";
 import { keyByRef } from "../../src/db/keys.ts";
 import { ok } from "../../src/lib/result.ts";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import type { LogEvent } from "../../src/observe/log.ts";
 import { publicRoute } from "../../src/routes/route.ts";
 import { serve } from "../../src/routes/serve.ts";

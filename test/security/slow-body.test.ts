@@ -1,6 +1,6 @@
 import { exports } from "cloudflare:workers";
 import { expect, it, vi } from "vitest";
-import { limits } from "../../src/limits.ts";
+import * as limits from "../../src/limits.ts";
 import { readJson } from "../../src/routes/input.ts";
 import { newTenant, ownerSql, type Tenant } from "../support/tenant.ts";
 

@@ -3,7 +3,7 @@ import { hashToken, mintToken } from "../../../src/auth/tokens.ts";
 import { memoryStore } from "../../../src/cache/memory.ts";
 import { systemClock as clock } from "../../../src/lib/clock.ts";
 import { systemRandom as random } from "../../../src/lib/random.ts";
-import { limits } from "../../../src/limits.ts";
+import * as limits from "../../../src/limits.ts";
 import { LeaseBook, type LeaseBookOptions } from "../../../src/ratelimit/lease.ts";
 import { Shedder } from "../../../src/ratelimit/shed.ts";
 import * as limited from "../../../src/routes/admission.ts";

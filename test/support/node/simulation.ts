@@ -1,6 +1,6 @@
 import { type TenantConfig, tenantConfig } from "../../../src/config/schema.ts";
 import type { Random } from "../../../src/lib/random.ts";
-import { limits } from "../../../src/limits.ts";
+import * as limits from "../../../src/limits.ts";
 import { available, type Bucket, filled, fullBucket, take } from "../../../src/ratelimit/bucket.ts";
 import { CoordinatorUnavailable } from "../../../src/ratelimit/coordinator.ts";
 import { LeaseBook } from "../../../src/ratelimit/lease.ts";
