@@ -21,7 +21,7 @@ the archive's first, because the service binds to it.
   --dry-run   bundle and check only`;
 
 function kilobytes(bytes: number): string {
-	return `${(bytes / 1024).toFixed(1)} KB`;
+	return `${(bytes / 1024).toFixed(1)} KiB`;
 }
 
 /** What a visitor's region has to load before the first answer: it is kept small. */

@@ -96,7 +96,7 @@ export function publicDocs() {
 		getJwks: {
 			summary: "The public keys that verify a tenant's signatures",
 			description:
-				"A JWK Set (RFC 7517 section 5): every version that verifies of every enabled key, the newest first, up to 1,000; those of one algorithm with `alg`. Without those that were imported with their public half alone: others sign with them.",
+				"A JWK Set (RFC 7517 section 5): every version that verifies of every enabled key, the newest first, up to 1,000 (where there are more: current versions before older ones, keys that were made earlier before later ones); those of one algorithm with `alg`. Without those that were imported with their public half alone: others sign with them.",
 			answer: {
 				description: "The JWK Set",
 				schema: jwks,

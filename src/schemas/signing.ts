@@ -90,7 +90,7 @@ interface Ambiguity {
 
 /**
  * What not all of JSON's readers take for the same (RFC 7493 sections 2.1 and 2.2): an integer beyond 2^53, what no
- * double holds, half a surrogate pair. Fractions are signed as the doubles that they are read as.
+ * double holds, half a surrogate pair. Fractions with more digits are refused where they are read (lib/json.ts).
  */
 function ambiguityIn(value: unknown, path: Path = []): Ambiguity | null {
 	if (typeof value === "number") {
@@ -158,12 +158,16 @@ const jwtClaims = jwtObject.check(
 );
 
 export const jwtBody = z.strictObject({
-	claims: meta(jwtClaims, { description: "The payload. `iat` is added unless it is there." }),
+	claims: meta(jwtClaims, {
+		description:
+			"The payload. `iat` is added unless it is there. Times are numbers of seconds, `iss`, `sub` and `jti` texts, `aud` a text or several (RFC 7519); a number has to be one that a double holds (RFC 7493).",
+	}),
 	header: meta(z.optional(jwtHeader), {
-		description: "More header members. alg, kid and what points to other keys are refused.",
+		description:
+			"More header members. Refused are alg, kid, crit, b64, what points to other keys (jku, jwk, x5u, x5c, x5t, x5t#S256, trust_chain) and what is of encryption.",
 	}),
 	expiresIn: meta(z.optional(integer(1, limits.jwtLifetimeSecondsMax)), {
-		description: "Seconds from now, for `exp`.",
+		description: "Seconds from now, for `exp`, which the claims must not have then.",
 	}),
 	version,
 });

@@ -313,7 +313,7 @@ test("npm run dev serves the worker through wrangler, and ends with exit code 0"
 
 test("npm run deploy -- --dry-run bundles the workers and tells their sizes", async () => {
 	const output = await run("npm", ["run", "--silent", "deploy", "--", "--dry-run"]);
-	const size = "is \\d+\\.\\d KB, compressed \\d+\\.\\d KB\\.\n";
+	const size = "is \\d+\\.\\d KiB, compressed \\d+\\.\\d KiB\\.\n";
 	expect(output).toMatch(new RegExp(`^The worker ${size}The archive's worker ${size}$`));
 });
 
