@@ -8,6 +8,7 @@ import { closingStatements, pingStatement, type Statement } from "./client.ts";
 import { statements as config } from "./config.ts";
 import { statements as effects } from "./effects.ts";
 import { statements as keys } from "./keys.ts";
+import { statements as published } from "./published-keys.ts";
 import { statements as sealed } from "./sealed.ts";
 import { statements as spares } from "./spares.ts";
 import { statements as tenants } from "./tenants.ts";
@@ -27,6 +28,7 @@ export const allStatements: readonly Statement[] = [
 	...Object.values(config),
 	...Object.values(effects),
 	...Object.values(keys),
+	...Object.values(published),
 	...Object.values(sealed),
 	...Object.values(spares),
 	...Object.values(tenants),

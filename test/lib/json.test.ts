@@ -54,7 +54,8 @@ describe("parseJson", () => {
 		fc.assert(
 			fc.property(fc.oneof(damaged, tricky, fc.string()), (text) => {
 				const parsed = parseJson(text, 1_000, names);
-				if (!parsed.ok && parsed.error === "repeated_name") return; // there is a test of its own
+				// There are tests of their own for what JSON.parse takes.
+				if (!parsed.ok && ["repeated_name", "inexact_number"].includes(parsed.error)) return;
 				let expected: unknown;
 				try {
 					expected = { ok: true, value: JSON.parse(text) };
