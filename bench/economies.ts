@@ -30,6 +30,7 @@ const others: Readonly<Record<HabitName, string>> = {
 	"token-hash": "a buffer used again",
 	"message-bytes": "a buffer used again",
 	"row-strings": "interned",
+	"mac-text": "the MAC alone",
 };
 const habitRoundSeconds = 0.3;
 /** Fewer can not give an interval of 95 %. */

@@ -13,7 +13,13 @@ export interface Subject {
 }
 
 /** What is done for every request, and could be done with less (habits.ts). */
-export const habitNames = ["one-encoder", "token-hash", "message-bytes", "row-strings"] as const;
+export const habitNames = [
+	"one-encoder",
+	"token-hash",
+	"message-bytes",
+	"row-strings",
+	"mac-text",
+] as const;
 export type HabitName = (typeof habitNames)[number];
 
 /** `POST /hold`: so many rows of Postgres, kept in memory in place of those before. */
