@@ -124,6 +124,10 @@ function listChecks(fix: boolean): Check[] {
 			run: () => runScript("openapi/write.ts", ...(fix ? [] : ["--check"])),
 		},
 		{
+			name: "OpenAPI rules",
+			run: () => runScript("scripts/lint-openapi.ts"),
+		},
+		{
 			name: "architecture",
 			run: () => runScript("scripts/check-architecture.ts"),
 		},
