@@ -6,6 +6,7 @@ import { ExportVerifier, type Verdict } from "../src/audit/verify.ts";
 import { verifyParquet } from "../src/audit/verify-parquet.ts";
 import { type ProofVerdict, verifyProof } from "../src/audit/verify-proof.ts";
 import type { Finding } from "../src/audit/walk.ts";
+import { parseJson } from "../src/lib/json.ts";
 import * as limits from "../src/limits.ts";
 import {
 	bufferOf,
@@ -48,7 +49,9 @@ async function main(args: string[]): Promise<void> {
 	}
 	const strangers = new Set<string>();
 	const statements = await readerOf(values.keys, (kid) => {
-		if (strangers.size < strangersNamed) strangers.add(kid.slice(0, limits.valueCharsShown));
+		// It is whoever's who made the file, and a terminal obeys more than letters.
+		const shown = kid.slice(0, limits.valueCharsShown).replace(/[^ -~]/g, "?");
+		if (strangers.size < strangersNamed) strangers.add(shown);
 	});
 	try {
 		await verify(source, statements, values.since);
@@ -71,14 +74,13 @@ async function verify(
 	const { stream, bytes } = await open(source, tokenGiven());
 	const opened = await peek(stream);
 	const document = () => whole(counting(source, opened.rest, () => {}));
-	if (beginsWith(opened.first, ["record", "canonical", "leaf", "signed", "path", "archived"])) {
-		reportProof(await verifyProof(await document(), statements, since), kept);
-		return;
-	}
-	if (beginsWith(opened.first, ["checkpoint"])) {
+	if (beginsWith(opened.first, [...membersOfProof, "checkpoint"])) {
+		const text = await document();
+		if (membersOfProof.some((name) => name !== "signed" && name in membersOf(text))) {
+			return reportProof(await verifyProof(text, statements, since), kept);
+		}
 		if (since) throw new Problem("--since is for an export or a proof: a checkpoint has no links");
-		reportCheckpoint(await readCheckpoint(await document(), statements), source);
-		return;
+		return reportCheckpoint(await readCheckpoint(text, statements), source);
 	}
 	const verifier = new ExportVerifier(statements, since);
 	try {
@@ -124,6 +126,8 @@ async function readParquet(
 		await handle.close();
 	}
 }
+
+const membersOfProof = ["record", "canonical", "leaf", "signed", "path", "archived"];
 
 /** Whether it is a JSON document that begins with one of these members, however it was written since. */
 function beginsWith(first: Uint8Array, members: readonly string[]): boolean {
@@ -271,19 +275,19 @@ async function readCheckpoint(
 	text: string,
 	statements: StatementReader,
 ): Promise<SignedCheckpoint | null> {
-	const { signed, checkpoint: shown } = membersOf(text.replace(/^\uFEFF/, ""));
-	const jws = typeof signed === "string" ? signed : "";
+	const members = membersOf(text);
+	const jws = typeof members.signed === "string" ? members.signed : "";
 	const checkpoint = (await statements("edgesign-audit-checkpoint+jwt", jws)) as Checkpoint | null;
-	return checkpoint && { checkpoint, isShown: isDeepStrictEqual(shown, checkpoint) };
+	return (
+		checkpoint && { checkpoint, isShown: isDeepStrictEqual(members, { checkpoint, signed: jws }) }
+	);
 }
 
+/** Of a JSON object without a name that stands twice, of which readers take the one or the other; none of anything else. */
 function membersOf(text: string): Readonly<Record<string, unknown>> {
-	try {
-		const value: unknown = JSON.parse(text);
-		return typeof value === "object" && value !== null ? { ...value } : {};
-	} catch {
-		return {};
-	}
+	const parsed = parseJson(text.replace(/^\uFEFF/, ""), limits.jsonDepth, text.length);
+	const value = parsed.ok ? parsed.value : null;
+	return typeof value === "object" && value !== null ? { ...value } : {};
 }
 
 function reportCheckpoint(found: SignedCheckpoint | null, source: string): void {

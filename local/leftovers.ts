@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { storageOf, storageRoot } from "./folder.ts";
 import { Problem } from "./problem.ts";
 import { commandLine, signalIfAlive, waitUntilGone } from "./processes.ts";
@@ -77,11 +77,23 @@ function usersInProc(folder: string): number[] {
  */
 export async function endBackends(folder: string): Promise<void> {
 	if (!existsSync("/proc/self/fd")) return;
+	const own = identityOf(folder);
+	if (own === null) return;
 	const left = pidsInProc().filter(
-		(pid) => nameOf(pid) === "postgres" && target(`/proc/${pid}/cwd`)[0] === folder,
+		(pid) => nameOf(pid) === "postgres" && identityOf(`/proc/${pid}/cwd`) === own,
 	);
 	for (const pid of left) signalIfAlive(pid, "SIGKILL");
 	await Promise.all(left.map((pid) => waitUntilGone(pid, goneTimeoutMs)));
+}
+
+/** A container's folder may have the same path, and is another one. */
+function identityOf(path: string): string | null {
+	try {
+		const { dev, ino } = statSync(path);
+		return `${dev}:${ino}`;
+	} catch {
+		return null; // there is none, or it is another user's
+	}
 }
 
 function pidsInProc(): number[] {

@@ -222,6 +222,8 @@ export const cacheGraceMs = 30_000;
 export const cacheFloorPart = 1 / 16;
 /** How often it is asked whether Postgres answers again; and for how long after that it may go away anew. */
 export const originProbeMs = 2_000;
+/** How long it is believed that it does not: longer than a probe and its time-out take, which tell so again and again. */
+export const originBelievedMs = 10_000;
 export const originTroubledMs = 15 * 60_000;
 /** Whoever reads a public document has no lease, so its age is its only bound. */
 export const cacheDocumentsTtlMs = 2_000;

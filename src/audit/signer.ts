@@ -116,7 +116,7 @@ export async function createStatementReader(
 	return async (type, jws) => {
 		const [header = "", payload = "", signature = "", ...rest] = jws.split(".");
 		const said = readPart(header) as { alg?: string; kid?: string; typ?: string } | null;
-		const kid = String(said?.kid ?? "");
+		const kid = typeof said?.kid === "string" ? said.kid : "";
 		const key = known.get(kid);
 		if (said && !key) onStranger(kid);
 		const bytes = fromBase64Url(signature);

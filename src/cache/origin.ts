@@ -19,8 +19,9 @@ export class Origin {
 		this.#ping = ping;
 	}
 
+	/** As somebody found a moment ago: who was idle since then has to find it anew. */
 	get isAway(): boolean {
-		return this.#isAway;
+		return this.#isAway && this.#clock() - this.#failedAt < limits.originBelievedMs;
 	}
 
 	/** It may come and go: what is held for one outage is held for the next one. */

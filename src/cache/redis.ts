@@ -22,7 +22,7 @@ export interface SharedCounts {
 
 interface RedisStoreOptions {
 	/** With a time-out of its own, without retries, and answering strings as they are. */
-	readonly redis: Pick<Redis, "mget" | "pipeline">;
+	readonly redis: Pick<Redis, "mget" | "pipeline" | "del">;
 	readonly seals: ValueSeals;
 	readonly breaker: Breaker;
 	readonly counts: SharedCounts;
@@ -99,6 +99,9 @@ function redisStore({ redis, seals, breaker, counts }: RedisStoreOptions): Share
 				await add(keptName(tenant, entry), `${epoch} ${value}`, limits.cacheSharedKeptSeconds);
 			}
 			if (commands > 0) await attempt(() => pipeline.exec());
+		},
+		async drop(tenant, entries) {
+			await attempt(() => redis.del(...entries.map((entry) => keptName(tenant, entry))));
 		},
 	};
 }

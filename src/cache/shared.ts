@@ -22,6 +22,8 @@ export interface SharedStore {
 		epoch: number,
 		values: readonly (SharedEntry & { readonly value: string })[],
 	): Promise<void>;
+	/** They are not there any more where they come from: nothing is kept of them. */
+	drop(tenant: string, entries: readonly SharedEntry[]): Promise<void>;
 }
 
 /**

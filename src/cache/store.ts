@@ -1,9 +1,16 @@
+import * as limits from "../limits.ts";
+
 /** A point in a store's life: finer than its clock. */
 export interface Moment {
 	/** Milliseconds. */
 	readonly at: number;
 	/** Tenants dropped until then. */
 	readonly drops: number;
+}
+
+/** The moment of a value that was not read anew: it has no time left, and is used where nothing better is to be had. */
+export function agedOut({ at, drops }: Moment): Moment {
+	return { at: at - limits.cacheTtlMs, drops };
 }
 
 /**

@@ -142,6 +142,8 @@ export class Loader {
 			return row ? [{ ...entry, value: JSON.stringify(row) }] : [];
 		});
 		if (values.length > 0) background(shared.write(tenant, epoch, values));
+		const missing = wanted.filter((_, index) => !found[index]);
+		if (missing.length > 0) background(shared.drop(tenant, missing));
 		return found.map((row) => (row ? { row } : "missing"));
 	}
 }

@@ -21,17 +21,19 @@ export interface ReadServices {
 	readonly rememberer: (tenant: string) => (warmed: readonly Warmed[]) => void;
 }
 
+export interface Rows {
+	/** In the order in which they were wanted; null for what is not there. */
+	readonly rows: readonly (Found | null)[];
+	/** Some are of before, because Postgres does not answer. */
+	readonly isKept: boolean;
+}
+
 /** Rows of a tenant, for an isolate that does not remember them. */
 export interface Reads {
 	/**
-	 * In their order; null for what is not there.
 	 * @param background runs what nobody waits for: where it is left out, nothing comes along
 	 */
-	read(
-		tenant: string,
-		wanted: readonly Wanted[],
-		background?: Background,
-	): Promise<(Found | null)[]>;
+	read(tenant: string, wanted: readonly Wanted[], background?: Background): Promise<Rows>;
 	/** Remembers the keys that are used most, and answers what these are called; null where there is no lease. */
 	warm(tenant: string): Promise<string[] | null>;
 	/** A key was used, by this id or name: what is used most comes along when an isolate has nothing. */
@@ -74,28 +76,28 @@ export function createReads(services: ReadServices): Reads {
 		epoch: number,
 		wanted: readonly Wanted[],
 		read: () => Promise<(Found | null)[]>,
-	): Promise<(Found | null)[]> {
+	): Promise<Rows> {
 		const kept = async () => {
 			const rows = (await shared.kept(tenant, epoch, wanted)).map(rowOf);
-			return rows.includes(null) ? null : rows;
+			return rows.includes(null) ? null : { rows, isKept: true };
 		};
 		const known = origin.isAway ? await kept() : null;
 		if (known) return known;
 		try {
-			return await read();
+			return { rows: await read(), isKept: false };
 		} catch (error) {
 			if (!(error instanceof DatabaseUnavailable)) throw error;
 			origin.failed();
-			const rows = await kept();
-			if (!rows) throw error;
-			return rows;
+			const before = await kept();
+			if (!before) throw error;
+			return before;
 		}
 	}
 
 	return {
 		async read(tenant, wanted, background) {
 			const epoch = epochNow(tenant);
-			if (epoch === null) return readTogether(db, tenant, wanted);
+			if (epoch === null) return { rows: await readTogether(db, tenant, wanted), isKept: false };
 			const before = told.get(tenant);
 			const isFirst = background !== undefined && before?.epoch !== epoch;
 			const first = isFirst ? answersOf(tenant, epoch, wanted) : null;
@@ -106,8 +108,8 @@ export function createReads(services: ReadServices): Reads {
 			}
 			const found = (await shared.read(tenant, epoch, wanted)).map(rowOf);
 			const missing = wanted.filter((_, index) => !found[index]);
-			if (missing.length === 0) return found; // the object may take longer, or not answer at all
-			const rest = await orKept(tenant, epoch, missing, async () => {
+			if (missing.length === 0) return { rows: found, isKept: false }; // the object may take longer, or not answer at all
+			const { rows, isKept } = await orKept(tenant, epoch, missing, async () => {
 				const answered = await first;
 				const answers = isFirst
 					? answered?.filter((_, index) => !found[index])
@@ -116,7 +118,8 @@ export function createReads(services: ReadServices): Reads {
 				if (answers.includes("unavailable")) throw new DatabaseUnavailable("reads.load");
 				return answers.map((answer) => (typeof answer === "object" ? answer.row : null));
 			});
-			return found.map((row) => row ?? rest.shift() ?? null);
+			const rest = [...rows];
+			return { rows: found.map((row) => row ?? rest.shift() ?? null), isKept };
 		},
 		async warm(tenant) {
 			const epoch = epochNow(tenant);

@@ -73,6 +73,8 @@ function refuse(text: string, mostNames: number): Refused | null {
 
 /** Of so many characters a double holds every number but those with a long exponent, which are longer. */
 const digitsHeld = 4;
+/** The smallest doubles take 751 digits behind 324 zeros. */
+const charsMost = 1_100;
 
 function endOfNumber(text: string, start: number): number {
 	let end = start + 1;
@@ -95,11 +97,15 @@ function isOfNumber(char: number): boolean {
 function isHeld(text: string): boolean {
 	const value = Number(text);
 	if (!/[.eE]/.test(text) || value === Number.POSITIVE_INFINITY) return true;
-	const { digits, exponent } = decimal(text);
-	if (digits === "") return true;
-	if (digits.length > 100) return false; // toPrecision goes no further
-	const held = decimal(value.toPrecision(digits.length));
-	return held.digits === digits && held.exponent === exponent;
+	if (text.length > charsMost) return false;
+	const told = decimal(text);
+	if (told.digits === "" || isSame(told, decimal(String(value)))) return true;
+	// With more digits than it takes to tell it from others: as C writes it.
+	return told.digits.length <= 100 && isSame(told, decimal(value.toPrecision(told.digits.length)));
+}
+
+function isSame(a: ReturnType<typeof decimal>, b: ReturnType<typeof decimal>): boolean {
+	return a.digits === b.digits && a.exponent === b.exponent;
 }
 
 /** Digits without zeros at either end, and the power of ten of the last one. */

@@ -10,7 +10,8 @@ function ruleOf(issue: z.core.$ZodRawIssue): string {
 			if (issue.input === undefined) return `is required: ${withArticle(issue.expected)}`;
 			return `must be ${withArticle(issue.expected)}${notThat(issue.input)}`;
 		case "invalid_value":
-			return `${issue.input === undefined ? "is required:" : "must be"} ${orOf(issue.values)}`;
+			if (issue.input === undefined) return `is required: ${orOf(issue.values)}`;
+			return `must be ${orOf(issue.values)}${notThat(issue.input)}`;
 		case "too_big":
 			return `must ${sizeOf(issue.origin, "at most", issue.maximum)}`;
 		case "too_small":

@@ -8,6 +8,7 @@ import {
 	rememberToken,
 	unknownToken,
 } from "../auth/tokens.ts";
+import { agedOut, type Moment } from "../cache/store.ts";
 import { readOrKept } from "../coordination/kept.ts";
 import type { KeyWithVersions } from "../db/keys.ts";
 import type { Wanted } from "../db/together.ts";
@@ -186,12 +187,14 @@ export async function identify(
 		const wanted: Wanted[] = [{ kind: "token", name: hash }];
 		// Also where it is remembered: to look there would count as a use, by someone not known to be good.
 		if (ref !== null) wanted.push({ kind: "key", name: ref });
-		const [read, key] = await reads.read(tenant, wanted, background);
+		const { rows, isKept } = await reads.read(tenant, wanted, background);
+		const [read, key] = rows;
+		const asOf = isKept ? agedOut : (moment: Moment) => moment;
 		row = (read ?? null) as TokenRow | null;
-		const token = rememberToken(services, credentials, row, since.token);
+		const token = rememberToken(services, credentials, row, asOf(since.token));
 		// Who is nobody can not choose what is remembered here.
 		if (ref !== null && key && isGood(token, clock)) {
-			rememberKey(services, tenant, ref, key as KeyWithVersions, since.key);
+			rememberKey(services, tenant, ref, key as KeyWithVersions, asOf(since.key));
 		}
 		return token;
 	};

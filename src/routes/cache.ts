@@ -1,5 +1,6 @@
 import { refuseScoped } from "../auth/tokens.ts";
 import type { ObservedCache } from "../cache/caches.ts";
+import { agedOut } from "../cache/store.ts";
 import { changing } from "../coordination/change.ts";
 import type { Database } from "../db/client.ts";
 import type { KeyWithVersions } from "../db/keys.ts";
@@ -104,12 +105,11 @@ async function warm({ services, caller, body }: WarmRequest): Promise<Result<Rep
 		return loadedKeys ? ok({ json: { loadedKeys, missingKeys: [] } }) : lapsed();
 	}
 	const since = keyCache.now();
-	const rows = await reads.read(
-		tenant,
-		keys.map((name) => ({ kind: "key", name })),
-	);
+	const wanted = keys.map((name) => ({ kind: "key", name }) as const);
+	const { rows, isKept } = await reads.read(tenant, wanted);
+	const asOf = isKept ? agedOut(since) : since;
 	for (const [at, name] of keys.entries()) {
-		if (rows[at]) rememberKey(services, tenant, name, rows[at] as KeyWithVersions, since);
+		if (rows[at]) rememberKey(services, tenant, name, rows[at] as KeyWithVersions, asOf);
 	}
 	const loadedKeys = keys.filter((_, at) => rows[at]);
 	return ok({ json: { loadedKeys, missingKeys: keys.filter((_, at) => !rows[at]) } });

@@ -17,7 +17,8 @@ function base64(maxBytes: number, tooLarge: ErrorCode = "invalid_request") {
 			const bytes = text.length <= Math.ceil(maxBytes / 3) * 4 ? fromBase64(text) : undefined;
 			if (bytes && bytes.length <= maxBytes) return bytes;
 			const code = bytes === null ? "invalid_base64" : tooLarge;
-			const size = bytes?.length ?? Math.floor((text.length * 3) / 4);
+			const padding = text.endsWith("==") ? 2 : Number(text.endsWith("="));
+			const size = bytes?.length ?? Math.floor(((text.length - padding) * 3) / 4);
 			const message =
 				bytes === null
 					? "must be base64 (RFC 4648 section 4 or 5)"

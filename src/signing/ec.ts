@@ -169,6 +169,7 @@ function isPoint(bytes: Bytes, curve: Curve): boolean {
 
 /** Of two in either form. A compressed one has the last bit of its y in its first byte. */
 function isSamePoint(a: Bytes, b: Bytes, { coordinateBytes }: Curve): boolean {
+	if (a[0] === b[0]) return equalConstantTime(a, b);
 	const [one, other] = [a, b].map((point) => {
 		const last = point[0] === 4 ? point[point.length - 1] : point[0];
 		return concat(Uint8Array.of((last ?? 0) & 1), point.subarray(1, 1 + coordinateBytes));

@@ -1,7 +1,7 @@
 import { inScope } from "../auth/patterns.ts";
 import type { Caller } from "../auth/tokens.ts";
 import type { Origin } from "../cache/origin.ts";
-import type { Moment, Store } from "../cache/store.ts";
+import { agedOut, type Moment, type Store } from "../cache/store.ts";
 import { readOrKept } from "../coordination/kept.ts";
 import type { Reads } from "../coordination/reads.ts";
 import type { Database } from "../db/client.ts";
@@ -76,8 +76,10 @@ export async function loadKey(
 	const { origin, keyCache: store } = services;
 	const key = await readOrKept({ origin, store }, caller.tenant, ref, async () => {
 		const since = services.keyCache.now();
-		const [row] = await services.reads.read(caller.tenant, [{ kind: "key", name: ref }]);
-		return row ? rememberKey(services, caller.tenant, ref, row as KeyWithVersions, since) : null;
+		const read = await services.reads.read(caller.tenant, [{ kind: "key", name: ref }]);
+		const [row] = read.rows;
+		const asOf = read.isKept ? agedOut(since) : since;
+		return row ? rememberKey(services, caller.tenant, ref, row as KeyWithVersions, asOf) : null;
 	});
 	return key ? admitted(services, caller, ref, key) : notFound(ref);
 }

@@ -36,6 +36,19 @@ describe("an origin", () => {
 		expect(pings).toHaveLength(2);
 	});
 
+	it("is believed to be away for a moment, and by who was idle since then no more", () => {
+		const { origin, time, pings, probe } = originOf();
+		origin.failed();
+		time.now += limits.originBelievedMs - 1;
+		expect(origin.isAway).toBe(true);
+		time.now += 1;
+		expect(origin.isAway).toBe(false);
+		probe();
+		expect(pings).toHaveLength(1); // it is asked all the same
+		origin.failed();
+		expect(origin.isAway).toBe(true);
+	});
+
 	it("is asked anew though the request behind which it was asked was cut off", () => {
 		const { origin, time, pings, probe } = originOf();
 		origin.failed();

@@ -82,6 +82,15 @@ describe.each(engines)("the shared store on $engine", ({ inProcess }) => {
 		expect(seconds).toBeLessThanOrEqual(limits.cacheSharedKeptSeconds);
 	});
 
+	it("keeps nothing of what is not there any more", async () => {
+		await store.write("acme", 7, [
+			{ ...key, value: "1" },
+			{ ...other, value: "2" },
+		]);
+		await store.drop("acme", [key]);
+		expect(await store.kept("acme", 7, [key, other])).toEqual([null, "2"]);
+	});
+
 	it("does not believe what was kept under an epoch before when it is put back", async () => {
 		await store.write("acme", 7, [{ ...key, value: "old" }]);
 		const stored = String(await redis.get(keptName("acme", key)));

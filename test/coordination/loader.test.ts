@@ -39,9 +39,11 @@ function newLoader() {
 		transaction: async (calls) => answer(calls),
 	};
 	const written: (SharedEntry & { epoch: number; value: string })[] = [];
+	const dropped: SharedEntry[] = [];
 	const shared: SharedStore = {
 		read: async (_, __, entries) => entries.map(() => null),
 		kept: async (_, __, entries) => entries.map(() => null),
+		drop: async (_, entries) => void dropped.push(...entries),
 		write: async (_, epoch, values) => void written.push(...values.map((v) => ({ ...v, epoch }))),
 	};
 	const background: Promise<unknown>[] = [];
@@ -54,7 +56,7 @@ function newLoader() {
 	});
 	const load = async (tenant: string, epoch: number, wanted: readonly Wanted[]) =>
 		(await loader.load(tenant, { epoch, wanted, used: [], isFirst: false })).answers;
-	return { loader, load, time, trips, gate, written };
+	return { loader, load, time, trips, gate, written, dropped };
 }
 
 describe("a loader", () => {
@@ -116,8 +118,9 @@ describe("a loader", () => {
 	});
 
 	it("says of what is not there that it is missing, and writes nothing of it", async () => {
-		const { load, written } = newLoader();
+		const { load, written, dropped } = newLoader();
 		expect(await load("acme", 7, [unknown])).toEqual(["missing"]);
+		expect(dropped).toEqual([unknown]); // what was kept of it is of before
 		expect(written).toEqual([]);
 	});
 

@@ -34,6 +34,7 @@ function newReads(parts: {
 			return entries.map((_, index) => parts.kept?.[index] ?? null);
 		},
 		write: async () => {},
+		drop: async () => {},
 	};
 	const origin = {
 		isAway: parts.isAway ?? false,
@@ -71,7 +72,11 @@ function newReads(parts: {
 	const time = { epoch: parts.epoch === undefined ? 7 : parts.epoch, now: 0 };
 	const epochNow = () => time.epoch;
 	const services = { db, shared, origin, clock: () => time.now, epochNow, load, rememberer };
-	return { reads: createReads(services), asked, told, remembered, time };
+	const made = createReads(services);
+	/** The rows alone. */
+	const rowsOf = async (...wanted: Parameters<typeof made.read>) =>
+		(await made.read(...wanted)).rows;
+	return { reads: { ...made, read: rowsOf }, whole: made, asked, told, remembered, time };
 }
 
 /** One that has read something under the epoch already. */
@@ -134,6 +139,13 @@ describe("a reading while Postgres is away", () => {
 			"away",
 			"kept 7 ab,payments",
 		]);
+	});
+
+	it("says that it is of before, so that it is not taken for fresh", async () => {
+		const away = newReads({ isAway: true, load: unavailable, kept });
+		expect(await away.whole.read("acme", [token])).toEqual({ rows: [{ id: "a" }], isKept: true });
+		const there = newReads({});
+		expect((await there.whole.read("acme", [token])).isKept).toBe(false);
 	});
 
 	it("has it where neither the object nor Postgres answers", async () => {

@@ -239,6 +239,27 @@ describe("npm run audit:verify", () => {
 			code: 1,
 			text: expect.stringContaining("is not what was signed"),
 		});
+		// A reader that takes the first of two names would see another checkpoint; and nobody has signed more members.
+		const forged = JSON.stringify(found.checkpoint);
+		const good = await readFile(join(folder, file), "utf8");
+		for (const text of [
+			good.replace("{", `{"checkpoint":${forged},`),
+			good.replace('"checkpoint":{', '"checkpoint":{"tenant":"evil",'),
+			good.replace(/}\s*$/, ',"chains":[]}'),
+		]) {
+			await writeFile(join(folder, "twice.json"), text);
+			expect(await verify("twice.json", ...keys)).toMatchObject({ code: 1 });
+		}
+		const kid = Buffer.from('{"alg":"EdDSA","typ":"x","kid":"\\u001b[2Jholds"}').toString(
+			"base64url",
+		);
+		await writeFile(
+			join(folder, "kid.json"),
+			JSON.stringify({ checkpoint: {}, signed: `${kid}.e30.AA` }),
+		);
+		const strange = await verify("kid.json", ...keys);
+		expect(strange.code).toBe(1);
+		expect(strange.text).toContain("the key ?[2Jholds,");
 		found.signed = `${found.signed.slice(0, -4)}AAAA`;
 		await writeFile(join(folder, "forged.json"), JSON.stringify(found));
 		expect(await verify("forged.json", ...keys)).toMatchObject({ code: 1 });

@@ -156,6 +156,10 @@ describe("parseJson", () => {
 		"1e22",
 		"1.5E+300",
 		"5e-324",
+		// As JSON.stringify writes them, where toPrecision has another last digit.
+		"85687495124489.62",
+		"1732958400123456.2",
+		"5.684341886080802e-14",
 		"2.50e-7",
 		"123456789.123456",
 		"1e400", // a schema says what is wrong with it

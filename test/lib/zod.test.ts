@@ -10,6 +10,7 @@ it.each<[z.ZodMiniType, unknown, string]>([
 	[z.strictObject({}), [], "must be an object, not an array"],
 	[z.int(), 1.5, "must be a whole number"],
 	[z.enum(["raw", "der"]), "jws", 'must be "raw" or "der"'],
+	[z.enum(["raw", "der"]), ["raw", "der"], 'must be "raw" or "der", not an array'],
 	[z.literal(true), false, "must be true"],
 	[z.enum(["raw", "der"]), undefined, 'is required: "raw" or "der"'],
 	[z.string().check(z.maxLength(3)), "abcd", "must have at most 3 characters"],

@@ -112,6 +112,8 @@ describe("GET /v1/audit", () => {
 		const refused = await get("/v1/audit?limit=1&limit=2&limit=3");
 		expectProblem(refused, 400, "invalid_request");
 		expect(refused.json.detail).toBe("/limit: must stand there once, not 3 times.");
+		const twice = await get("/v1/audit?action=sign&action=verify");
+		expect(twice.json.detail).toBe("/action: must stand there once, not 2 times.");
 	});
 
 	it("refuses a cursor of another filter, of another tenant, or of nobody", async () => {

@@ -400,7 +400,12 @@ describe.each(elliptic)("the numbers of $name", (algorithm) => {
 		}
 		const other = pointOfKey(await algorithm.generate());
 		const otherParity = concat(Uint8Array.of((compressed[0] ?? 0) ^ 1), compressed.slice(1));
-		for (const wrong of [other, otherParity]) {
+		const otherY = concat(
+			point.slice(0, -9),
+			Uint8Array.of((point.at(-9) ?? 0) ^ 1),
+			point.slice(-8),
+		);
+		for (const wrong of [other, otherParity, otherY]) {
 			expect(await refusal(algorithm, version2(wrong))).toContain("belong together");
 		}
 		expect(await refusal(algorithm, version2(point.slice(1)))).toContain("not a point");
