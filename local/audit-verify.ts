@@ -76,7 +76,7 @@ async function verify(
 	const document = () => whole(counting(source, opened.rest, () => {}));
 	if (beginsWith(opened.first, [...membersOfProof, "checkpoint"])) {
 		const text = await document();
-		if (membersOfProof.some((name) => name !== "signed" && name in membersOf(text))) {
+		if (!isCheckpoint(opened.first, text)) {
 			return reportProof(await verifyProof(text, statements, since), kept);
 		}
 		if (since) throw new Problem("--since is for an export or a proof: a checkpoint has no links");
@@ -133,6 +133,15 @@ const membersOfProof = ["record", "canonical", "leaf", "signed", "path", "archiv
 function beginsWith(first: Uint8Array, members: readonly string[]): boolean {
 	const text = Buffer.from(first.subarray(0, 256)).toString("utf8");
 	return members.includes(/^\uFEFF?\s*\{\s*"(\w+)"/.exec(text)?.[1] ?? "");
+}
+
+/** Of a JSON document: a proof, which may be cut off, has its checkpoint as a statement, behind its record. */
+function isCheckpoint(first: Uint8Array, text: string): boolean {
+	const { record, checkpoint } = membersOf(text);
+	if (record !== undefined) return false;
+	return (
+		beginsWith(first, ["checkpoint"]) || (typeof checkpoint === "object" && checkpoint !== null)
+	);
 }
 
 function isParquet(first: Uint8Array): boolean {

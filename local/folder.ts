@@ -87,7 +87,7 @@ export function openDataFolder(asGiven: string): DataFolder {
 const marks = ["key-encryption-keys", "postgres-passwords", "admin-token", "postgres/PG_VERSION"];
 /** What may be there before those are; and what systems put into an empty folder. */
 const beforeMarks = ["lock", ...["runtime", "redis", "bundle", "bundle-archive", "wrangler"]];
-/** Of a first mark that was being written (writePrivateFile). */
+/** Of what was being written (writePrivateFile) when a run was killed: there are secrets in it. */
 const draft =
 	/^(key-encryption-keys|postgres-passwords|admin-token|admin-token-unseen|stack\.json|dev\.env)\.[0-9a-f]{8}$/;
 const ofSystems = ["lost+found", ".DS_Store"];
@@ -113,7 +113,6 @@ function requireWhole(path: string): void {
 	);
 }
 
-/** What was being written when a run was killed: there are secrets in it. */
 function dropDrafts(path: string): void {
 	for (const name of readdirSync(path)) {
 		if (draft.test(name)) rmSync(join(path, name), { force: true });

@@ -2,6 +2,8 @@
  * Text forms of bytes. Decoders answer null for anything that is not the one right spelling of
  * some bytes, and never throw: what they read comes from callers.
  */
+
+/** Never over shared memory, which WebCrypto does not take. */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
 const standard = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

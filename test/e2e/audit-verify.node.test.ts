@@ -103,6 +103,14 @@ describe("npm run audit:verify", () => {
 		const pretty = JSON.stringify(await proof.json(), null, 2);
 		await writeFile(join(folder, "proof.json"), pretty);
 		expect(await verify("proof.json", ...keys)).toMatchObject({ code: 0 });
+		await writeFile(
+			join(folder, "cut-proof.json"),
+			(await readFile(join(folder, "proof.json"), "utf8")).slice(0, -9),
+		);
+		for (const since of [[], ["--since", `${kept}/checkpoint.json`]]) {
+			const cut = await verify("cut-proof.json", ...keys, ...since);
+			expect(cut).toMatchObject({ code: 1, text: expect.stringContaining("unreadable") });
+		}
 		await writeFile(join(folder, "changed.json"), pretty.replace("payments", "payment5"));
 		const changed = await verify("changed.json", ...keys);
 		expect(changed.code).toBe(1);
