@@ -178,6 +178,12 @@ async function withClient(run: Run, work: () => Promise<string>): Promise<string
 	const { pools, client, signal, output } = run;
 	const cancel = () => pools.cancel(client);
 	signal.addEventListener("abort", cancel, { once: true });
+	// The server may end a connection between two statements (25P04): the next one knows only that it is gone.
+	let ended: pg.DatabaseError | null = null;
+	const noteEnd = (error: unknown) => {
+		if (error instanceof pg.DatabaseError) ended = error;
+	};
+	client.on("error", noteEnd);
 	let sound = false;
 	try {
 		const json = await work();
@@ -186,8 +192,9 @@ async function withClient(run: Run, work: () => Promise<string>): Promise<string
 	} catch (error) {
 		// A statement that was refused left nothing: PostgreSQL rolled it back.
 		sound = error instanceof pg.DatabaseError && error.severity === "ERROR";
-		throw error;
+		throw error instanceof pg.DatabaseError ? error : (ended ?? error);
 	} finally {
+		client.off("error", noteEnd);
 		signal.removeEventListener("abort", cancel);
 		const cancelled = signal.aborted || output.charactersLeft < 0;
 		const idle = client.getTransactionStatus() === "I";

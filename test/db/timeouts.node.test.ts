@@ -93,12 +93,7 @@ describe("what the worker's role sends has ended long before its change is given
 		// Five seconds, in pieces that are in time on a machine that stalls too.
 		const pauses = Array.from({ length: 10 }, () => sql.query("select pg_sleep(0.5)"));
 		const transaction = sql.transaction([sql.query(disable), ...pauses]);
-		const { code, message } = await transaction.then(
-			() => ({ code: "committed", message: "" }),
-			(error: { code?: string; message: string }) => error,
-		);
-		// transaction_timeout; or, where the next statement was on its way to a connection that had just ended, no code.
-		expect(code ?? message).toMatch(/^25P04$|terminated|ECONNRESET|EPIPE/);
+		await expect(transaction).rejects.toMatchObject({ code: "25P04" }); // transaction_timeout
 		expect(await stateOfKey()).toBe("enabled");
 	});
 

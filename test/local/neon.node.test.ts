@@ -245,6 +245,21 @@ describe("a transaction over HTTP", () => {
 		expect(await sql`select 1 as fine`).toEqual([{ fine: 1 }]);
 	});
 
+	it("tells why the server ended it between two statements, which a process that stalls sees at once", async () => {
+		const sql = neon(postgres.url);
+		const pauses = Array.from({ length: 10 }, () => sql.query("select pg_sleep(0.1)"));
+		const limited = sql.transaction([
+			sql.query("set local transaction_timeout = '300ms'"),
+			...pauses,
+		]);
+		const stalled = setTimeout(() => {
+			const end = performance.now() + 1_000;
+			while (performance.now() < end);
+		}, 200);
+		await expect(limited).rejects.toMatchObject({ code: "25P04" });
+		clearTimeout(stalled);
+	});
+
 	it("reports what only the commit finds", async () => {
 		await owner.query(
 			"alter table item add parent int8 references item deferrable initially deferred",
